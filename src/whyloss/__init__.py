@@ -1,0 +1,58 @@
+"""Every classification loss, exact and fast, and the measured reason to choose one.
+
+>>> import torch, whyloss
+>>> loss = whyloss.FocalLoss(gamma=2.0)
+>>> loss(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
+tensor(0.7018)
+
+Names are loaded when they are first used, so that the command line starts without torch."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from whyloss import functional as functional
+    from whyloss.losses.adjust import Adjustment as Adjustment
+    from whyloss.losses.adjust import LogitAdjustment as LogitAdjustment
+    from whyloss.losses.adjust import balanced_weights as balanced_weights
+    from whyloss.losses.adjust import effective_number_weights as effective_number_weights
+    from whyloss.losses.imbalance import *
+    from whyloss.losses.loss import Loss as Loss
+    from whyloss.losses.loss import RowLoss as RowLoss
+    from whyloss.losses.loss import statistics as statistics
+    from whyloss.losses.margin import *
+    from whyloss.losses.proper import *
+    from whyloss.losses.region import *
+    from whyloss.losses.robust import *
+    from whyloss.losses.explain import explain_engine as explain_engine
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Loss": "loss",
+    "RowLoss": "loss",
+    "statistics": "loss",
+    "RegionLoss": "region",
+    "Adjustment": "adjust",
+    "LogitAdjustment": "adjust",
+    "balanced_weights": "adjust",
+    "effective_number_weights": "adjust",
+    "explain_engine": "explain",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "functional":
+        return import_module("whyloss.functional")
+    if name.startswith("_"):
+        raise AttributeError(name)
+    if name in _HOME:
+        return getattr(import_module(f"whyloss.losses.{_HOME[name]}"), name)
+    losses = import_module("whyloss.losses.catalogue").catalogue()
+    if name in losses:
+        return losses[name]
+    raise AttributeError(f"whyloss has no {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*_HOME, "functional", "__version__", *import_module("whyloss.losses.catalogue").catalogue()])

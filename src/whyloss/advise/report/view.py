@@ -1,0 +1,203 @@
+"""What a report says, in words and in table rows. The terminal, the page and the paper tables all read it from here,
+so they cannot disagree.
+
+Knows the report dictionary and no medium: no markup, no colours, no charts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from . import wording
+
+Report = Mapping[str, Any]
+Standing = Literal["better", "equivalent", "worse", "open", "reference", "screened"]
+
+SEVERITIES = ("serious", "warning", "note", "info")
+SURE = 0.95  # the posterior probability from which a standing counts as settled
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate as every table shows it."""
+
+    rank: str
+    label: str  # unique among the candidates and short enough for an axis; a line break separates the parameters
+    loss: str
+    parameters: str
+    rule: str
+    mean: str
+    interval: str
+    difference: str
+    difference_interval: str
+    p_better: str
+    p_equivalent: str
+    p_worse: str
+    learning_rate: str
+    at_grid_edge: bool
+    reason: str
+    standing: Standing
+    sure: bool
+
+
+def rows(report: Report) -> list[Row]:
+    candidates = report.get("candidates") or []
+    return [_row(candidate, label) for candidate, label in zip(candidates, labels(candidates), strict=True)]
+
+
+def labels(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Short names that differ: the loss, its parameters; where two are still the same, the rule, then the rank."""
+    made: list[str] = []
+    for candidate in candidates:
+        lines = [str(candidate.get("short") or wording.loss_name(str(candidate.get("loss"))))]
+        if inside := wording.parameters(candidate.get("parameters")):
+            lines.append(inside)
+        if "\n".join(lines) in made and candidate.get("rule"):
+            lines.append(f"rule: {candidate['rule']}")
+        if "\n".join(lines) in made:
+            lines.append(f"no. {len(made) + 1}")
+        made.append("\n".join(lines))
+    return made
+
+
+def standing(candidate: Mapping[str, Any]) -> tuple[Standing, bool]:
+    """What the posterior says of a candidate beside the reference, and whether it is at least 95 % sure."""
+    odds = {name: candidate.get(f"p_{name}") for name in ("better", "equivalent", "worse")}
+    if any(chance is None for chance in odds.values()):
+        return ("screened" if candidate.get("stage") == "screened" else "reference"), True
+    top = max(odds, key=lambda name: odds[name] or 0.0)
+    chance = odds[top] or 0.0
+    return (top if chance > 0.5 else "open"), chance >= SURE  # type: ignore[return-value]
+
+
+def headline(report: Report) -> str:
+    """The answer as one sentence to act on."""
+    verdict = report["verdict"]
+    loss = wording.loss_with_parameters(str(verdict.get("loss") or "CrossEntropyLoss"), verdict.get("parameters"))
+    rule = str(verdict.get("rule") or "argmax")
+    match verdict["answer"]:
+        case "advised":
+            return f"Train on {loss}{_with_rule(rule)}."
+        case "worth trying":
+            return f"{wording.capital(loss)}{_with_rule(rule)} is worth trying, but not proven better."
+        case "no difference":
+            return f"Stay with cross-entropy{_do(report, rule)}. No other loss is better here."
+        case _:
+            return f"Too little data to tell. Stay with cross-entropy{_do(report, rule)} for now."
+
+
+def gain_label(report: Report) -> str:
+    """What the verdict's figure is the gain of."""
+    loss = str(report["verdict"].get("loss") or "")
+    reference = "cross-entropy with its tuned rule"
+    return f"The best other loss, over {reference}" if loss in ("", "CrossEntropyLoss") else f"Gain over {reference}"
+
+
+def gain_sentence(report: Report) -> str:
+    verdict = report["verdict"]
+    return wording.gain_sentence(verdict.get("gain"), verdict.get("interval"), str(verdict.get("metric")))
+
+
+def findings(report: Report) -> list[Mapping[str, Any]]:
+    """Serious first; within one severity, in the order of the report."""
+    known = {severity: place for place, severity in enumerate(SEVERITIES)}
+    return sorted(report.get("findings") or [], key=lambda finding: known.get(finding["severity"], len(known)))
+
+
+def next_steps(report: Report) -> list[str]:
+    """What to do now, cheapest first: mend the data, set the rule, then think of a loss."""
+    steps = [str(f["advice"]) for f in findings(report) if f["severity"] == "serious" and f.get("advice")][:2]
+    if best := best_rule(report):
+        sentence = wording.gain_sentence(best.get("gain"), best.get("gain_interval"), str(best["metric"]))
+        steps.append(f"{wording.capital(rule_action(best))}: {sentence} over plain argmax, without another loss.")
+    verdict = report["verdict"]
+    if verdict["answer"] in ("advised", "worth trying"):
+        loss = wording.loss_with_parameters(str(verdict["loss"]), verdict.get("parameters"))
+        steps.append(f"Train on {loss}: paste the lines below.")
+    if verdict.get("rows_needed"):
+        steps.append(f"To settle it, collect about {wording.count(verdict['rows_needed'])} rows.")
+    return steps
+
+
+def best_rule(report: Report) -> Mapping[str, Any] | None:
+    """The rule on the report's own metric whose gain over argmax is surely positive, if there is one."""
+    sure: list[Mapping[str, Any]] = [
+        rule
+        for rule in report.get("rules") or []
+        if rule["metric"] == report["metric"]["name"] and rule.get("gain_interval") and rule["gain_interval"][0] > 0
+    ]
+    gains = [float(rule["gain"]) for rule in sure]
+    return sure[gains.index(max(gains))] if gains else None
+
+
+def rule_action(rule: Mapping[str, Any]) -> str:
+    values: Mapping[str, Any] = rule.get("parameters") or {}
+    numbers = [item for item in values.values() if isinstance(item, int | float)]
+    at = f" {numbers[0]:g}" if len(numbers) == 1 else ""
+    match rule["rule"]:
+        case "threshold":
+            return f"set the threshold to{at}" if at else "set one threshold per class"
+        case "prior":
+            return "correct the probabilities for the class prior"
+        case "temperature":
+            return f"divide the logits by the temperature{at}"
+        case "median":
+            return "decode by the median of the ordered classes"
+        case "early stopping":
+            return f"stop training early, at epoch{at}" if at else "stop training early"
+        case other:
+            return f"use the rule '{other}'"
+
+
+def data_line(report: Report) -> str:
+    """The data in one line."""
+    data = report["data"]
+    raced = data.get("raced_rows")
+    sampled = f" ({wording.count(raced)} of them raced)" if raced and raced != data["rows"] else ""
+    return (
+        f"{wording.count(data['rows'])} rows{sampled}, {wording.count(data['features'])} features, "
+        f"{len(data['classes'])} classes, label '{data['label']}'"
+    )
+
+
+def folds(report: Report) -> int | None:
+    """How many test folds the finalists were judged on."""
+    return max((len(candidate.get("scores") or []) for candidate in report.get("candidates") or []), default=0) or None
+
+
+def _row(candidate: Mapping[str, Any], label: str) -> Row:
+    metric = str(candidate.get("metric"))
+    place, sure = standing(candidate)
+    rank = candidate.get("rank")
+    return Row(
+        rank=wording.NONE if rank is None else str(rank),
+        label=label,
+        loss=str(candidate.get("loss")),
+        parameters=wording.parameters(candidate.get("parameters")),
+        rule=str(candidate.get("rule") or "argmax"),
+        mean=wording.value(candidate.get("mean"), metric),
+        interval=wording.span(candidate.get("interval"), metric),
+        difference="reference"
+        if place == "reference"
+        else wording.gain(candidate.get("difference"), metric, unit=False),
+        difference_interval="" if place == "reference" else wording.span(candidate.get("difference_interval"), metric),
+        p_better=wording.probability(candidate.get("p_better")),
+        p_equivalent=wording.probability(candidate.get("p_equivalent")),
+        p_worse=wording.probability(candidate.get("p_worse")),
+        learning_rate=wording.learning_rate(candidate.get("learning_rate")),
+        at_grid_edge=bool(candidate.get("at_grid_edge")),
+        reason=str(candidate.get("reason") or ""),
+        standing=place,
+        sure=sure,
+    )
+
+
+def _with_rule(rule: str) -> str:
+    return "" if rule == "argmax" else f" with its tuned {rule}"
+
+
+def _do(report: Report, rule: str) -> str:
+    """', and set the threshold to 0.07': the verdict's rule with the parameters that the rules table knows."""
+    for tried in report.get("rules") or []:
+        if tried["rule"] == rule != "argmax":
+            return f", and {rule_action(tried)}"
+    return "" if rule == "argmax" else f" with its tuned {rule}"

@@ -1,0 +1,93 @@
+"""Changes to the logits before a loss sees them: shift, margin and scale, for any loss, per class.
+
+z_j -> scale * (z_j + shift_j - margin_j [j is the label]). With the sigmoid link the classes are (negative, positive)."""
+
+import torch
+from torch import Tensor
+
+from whyloss.losses.declared import Declared
+
+
+class Adjustment(Declared):
+    """Shift, margin and scale of the logits. Any of the three may be left out.
+
+    Shapes: `shift` and `margin` are [C]; `scale` is one number (> 0).
+
+    >>> import torch, whyloss
+    >>> adjust = whyloss.Adjustment(shift=torch.tensor([0.0, 1.0]))
+    >>> whyloss.CrossEntropyLoss(adjust=adjust)(torch.zeros(1, 2), torch.tensor([1]))
+    tensor(0.3133)
+    """
+
+    shift: Tensor | None = None
+    margin: Tensor | None = None
+    scale: float = 1.0
+
+    def check(self) -> None:
+        self.require(self.scale > 0, "scale > 0", self.scale)
+
+
+class LogitAdjustment(Adjustment):
+    """Adds tau * log(prior) to the logits while training, so that the model itself learns to rank the classes evenly.
+
+    Trained this way, the plain argmax of the (unadjusted) logits aims at balanced accuracy. `tau=1` is balanced softmax;
+    0 changes nothing. A class with no examples gets half an example.
+
+    Args:
+        counts: [C] examples of each class (or prior probabilities).
+        tau: strength, >= 0.
+
+    Source: Menon et al. 2021, arXiv:2007.07314, eq. 10; Ren et al. 2020, arXiv:2007.10740, eq. 4.
+    """
+
+    counts: Tensor
+    tau: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.shift = self.tau * log_prior(self.counts)
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.tau >= 0, "tau >= 0", self.tau)
+
+
+def log_prior(counts: Tensor) -> Tensor:
+    """[C] log of the class frequencies; a class that was never seen counts as half an example.
+
+    >>> log_prior(torch.tensor([3.0, 1.0])).exp()
+    tensor([0.7500, 0.2500])
+    """
+    counts = torch.as_tensor(counts, dtype=torch.float32 if not counts.is_floating_point() else counts.dtype)
+    if counts.ndim != 1 or bool((counts < 0).any()) or float(counts.sum()) <= 0:
+        raise ValueError(f"counts: one number >= 0 for each class is needed, got {counts.tolist()}.")
+    counts = torch.where(counts == 0, 0.5 if float(counts.sum()) > 1.5 else counts[counts > 0].min() / 2, counts)
+    return (counts / counts.sum()).log()
+
+
+def effective_number_weights(counts: Tensor, beta: float = 0.999) -> Tensor:
+    """[C] class weights (1 - beta) / (1 - beta^n), scaled to a mean of 1: between no weights (0) and 1/n (beta -> 1).
+
+    A class that was never seen gets weight 0. Source: Cui et al. 2019, arXiv:1901.05555, eq. 4.
+
+    >>> effective_number_weights(torch.tensor([1.0, 1000.0]), beta=0.9)
+    tensor([1.8182, 0.1818])
+    """
+    if not 0 <= beta < 1:
+        raise ValueError(f"effective_number_weights: 0 <= beta < 1 is needed, got {beta}.")
+    counts = torch.as_tensor(counts, dtype=torch.float64)
+    # -expm1(n log beta) is 1 - beta^n without losing the digits that matter for beta near 1.
+    effective = counts.clamp(max=1) if beta == 0 else -torch.expm1(counts * torch.tensor(beta).double().log()) / (1 - beta)
+    weights = torch.where(counts > 0, 1 / effective.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
+    return (weights * len(counts) / weights.sum()).float()
+
+
+def balanced_weights(counts: Tensor) -> Tensor:
+    """[C] class weights inversely proportional to the counts, N / (C n_c); 0 for a class that was never seen.
+
+    >>> balanced_weights(torch.tensor([30.0, 10.0]))
+    tensor([0.6667, 2.0000])
+    """
+    counts = torch.as_tensor(counts, dtype=torch.float64)
+    seen = counts > 0
+    return torch.where(seen, counts.sum() / (len(counts) * torch.where(seen, counts, 1.0)), 0.0).float()

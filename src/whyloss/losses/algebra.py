@@ -1,0 +1,111 @@
+"""Losses add and scale. Row losses that agree in their options become one row loss, and so share one pass."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from whyloss.losses.loss import Formula, Loss, RowLoss
+
+OPTIONS = tuple(RowLoss.fields())  # weight, ignore_index, reduction, link, ...
+
+
+def scale(loss: Loss, factor: float) -> Loss:
+    """factor * loss."""
+    if isinstance(loss, RowSum):
+        return loss.times(factor)
+    if isinstance(loss, LossSum):
+        return LossSum(tuple(loss.terms), tuple(c * factor for c in loss.factors))
+    return row_sum((loss,), (factor,)) if isinstance(loss, RowLoss) else LossSum((loss,), (factor,))
+
+
+def add(a: Loss, b: Loss) -> Loss:
+    """a + b, in one pass where both are row losses with the same options."""
+    if isinstance(a, RowLoss) and isinstance(b, RowLoss) and _agree(a, b):
+        (at, af), (bt, bf) = _terms(a), _terms(b)
+        return row_sum(at + bt, af + bf)
+    (at, af), (bt, bf) = _terms(a), _terms(b)
+    return LossSum(at + bt, af + bf)
+
+
+def _terms(loss: Loss) -> tuple[tuple[Any, ...], tuple[float, ...]]:
+    if isinstance(loss, RowSum | LossSum):
+        return tuple(loss.terms), loss.factors
+    return (loss,), (1.0,)
+
+
+def _agree(a: RowLoss, b: RowLoss) -> bool:
+    """Whether one pass can serve both: equal options, and no two values for one argument of a statistic."""
+    if a.normalized or b.normalized:
+        return False
+    for name in OPTIONS:
+        x, y = getattr(a, name), getattr(b, name)
+        if isinstance(x, Tensor) and isinstance(y, Tensor):
+            if x.shape != y.shape or not torch.equal(x, y):
+                return False
+        elif x is not y and x != y:
+            return False
+    return all(x is None or y is None or x is y for x, y in ((a.argument(n), b.argument(n)) for n in ("power", "table")))
+
+
+def row_sum(terms: tuple[RowLoss, ...], factors: tuple[float, ...]) -> "RowSum":
+    shared = {name: getattr(terms[0], name) for name in OPTIONS}
+    return RowSum(**shared).of(terms, factors)
+
+
+class RowSum(RowLoss):
+    """A weighted sum of row losses, itself a row loss: what `a * loss + b * other` makes."""
+
+    def of(self, terms: tuple[RowLoss, ...], factors: tuple[float, ...]) -> "RowSum":
+        self.terms, self.factors = nn.ModuleList(terms), factors
+        self.links = terms[0].links
+        return self
+
+    def times(self, factor: float) -> "RowSum":
+        return row_sum(tuple(self.terms), tuple(c * factor for c in self.factors))  # pyright: ignore[reportArgumentType]
+
+    def formulas(self) -> tuple[Formula, Formula | None]:
+        pairs = [term.formulas() for term in self._losses()]
+        averages = [average for _, average in pairs if average is not None]
+        return self._sum([own for own, _ in pairs]), self._sum(averages) if len(averages) == len(pairs) else None
+
+    def _losses(self) -> list[RowLoss]:
+        return list(self.terms)  # pyright: ignore[reportReturnType]
+
+    def _sum(self, formulas: list[Formula]) -> Formula:
+        def weighted(**statistics: Tensor) -> Tensor:
+            total = self.factors[0] * formulas[0](statistics)
+            for factor, formula in zip(self.factors[1:], formulas[1:], strict=True):
+                total = total + factor * formula(statistics)
+            return total
+
+        return Formula(tuple(dict.fromkeys(n for f in formulas for n in f.names)), weighted)
+
+    def argument(self, name: str) -> Any:
+        return next((v for term in self._losses() if (v := term.argument(name)) is not None), None)
+
+    def offset(self, target: Tensor) -> Tensor | None:
+        offsets = [(c, o) for c, t in zip(self.factors, self._losses(), strict=True) if (o := t.offset(target)) is not None]
+        return sum((c * o for c, o in offsets), torch.zeros(())) if offsets else None
+
+    def extra_repr(self) -> str:
+        return f"factors={self.factors}"
+
+
+class LossSum(Loss):
+    """A weighted sum of losses that do not share their options: each is computed by itself."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "LossSum":
+        return super().__new__(cls)  # pyright: ignore[reportReturnType]
+
+    def __init__(self, terms: tuple[Loss, ...], factors: tuple[float, ...]):
+        self.terms, self.factors = nn.ModuleList(terms), factors
+
+    def forward(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, normalizer: float | Tensor | None = None
+    ) -> Tensor:
+        values = [term(logits, target, sample_weight, normalizer) for term in self.terms]
+        return torch.stack([c * v for c, v in zip(self.factors, values, strict=True)]).sum(0)
+
+    def changed(self) -> dict[str, Any]:
+        return {"factors": self.factors}

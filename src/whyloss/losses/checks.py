@@ -1,0 +1,105 @@
+"""What is refused at the door, in words: what came, what is needed, the likely cause."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from whyloss.losses.loss import RowLoss
+    from whyloss.losses.region import RegionLoss
+
+
+def traced(x: Tensor) -> bool:
+    """Inside torch.compile or a torch.func transform, where a value cannot be looked at."""
+    return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x)  # pyright: ignore
+
+
+def looks(loss: "RowLoss | RegionLoss", x: Tensor) -> bool:
+    """Whether to check values: free on the CPU; elsewhere it makes the host wait, so only if asked for."""
+    if traced(x):
+        return False
+    return x.device.type == "cpu" if loss.validate is None else loss.validate
+
+
+def worth_masking(ignored: Tensor) -> bool:
+    """False where it is known, at no cost, that no row is ignored."""
+    return traced(ignored) or ignored.device.type != "cpu" or bool(ignored.any())
+
+
+def logits(name: str, z: Tensor, link: str) -> None:
+    if not isinstance(z, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"{name}: logits must be a tensor, got {type(z).__name__}.")
+    if not z.is_floating_point():
+        raise TypeError(f"{name}: logits must be floating point, got {z.dtype}. Are logits and target swapped?")
+    if link == "softmax":
+        if z.ndim == 0:
+            raise ValueError(f"{name}: logits need a class axis, [N, C, ...] or [C], got a single number.")
+        if z.shape[min(1, z.ndim - 1)] == 1:
+            raise ValueError(
+                f"{name}: logits {tuple(z.shape)} have one class, and a softmax over one class is constant. "
+                'For a yes-or-no target pass link="sigmoid".'
+            )
+
+
+def target(name: str, z: Tensor, t: Tensor, link: str) -> bool:
+    """Checks shape and dtype of the target; True if it is soft."""
+    if not isinstance(t, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"{name}: target must be a tensor, got {type(t).__name__}.")
+    if t.dtype.is_complex:
+        raise TypeError(f"{name}: target must be integer, bool or floating point, got {t.dtype}.")
+    if link == "sigmoid":
+        if t.shape != z.shape:
+            raise ValueError(f"{name}: with the sigmoid link logits {tuple(z.shape)} and target {tuple(t.shape)} must agree.")
+        return t.is_floating_point()
+    expected = z.shape[:1] + z.shape[2:] if z.ndim > 1 else z.shape[:0]
+    if t.is_floating_point():
+        if t.shape != z.shape:
+            cause = "Class indices? Convert them with target.long()." if t.shape == expected else "The class axis is 1."
+            raise ValueError(f"{name}: soft target {tuple(t.shape)} but logits {tuple(z.shape)}: they must agree. {cause}")
+        return True
+    if t.shape != expected:
+        cause = ""
+        if t.shape == z.shape:
+            cause = " One-hot integers? Pass target.float()."
+        elif t.ndim == len(expected) + 1 and 1 in t.shape:
+            cause = " Drop the axis of size 1 with target.squeeze()."
+        elif z.ndim > 2 and t.ndim == z.ndim - 1:
+            cause = " The classes are axis 1 of the logits; if yours are last, use logits.movedim(-1, 1)."
+        raise ValueError(
+            f"{name}: logits {tuple(z.shape)} but target {tuple(t.shape)}: target {tuple(expected)} is needed.{cause}"
+        )
+    return False
+
+
+def labels(loss: "RowLoss | RegionLoss", label: Tensor, ignored: Tensor, classes: int) -> None:
+    if label.numel() == 0 or not looks(loss, label):
+        return
+    wrong = ((label < 0) | (label >= classes)) & ~ignored
+    if bool(wrong.any()):
+        seen, top = sorted(set(label[wrong].tolist()))[:5], int(label.max())
+        cause = "Labels from 1 to C? Subtract 1. " if top == classes and int(label.min()) >= 1 else ""
+        raise ValueError(
+            f"{type(loss).__name__}: target holds {', '.join(map(str, seen))} but there are {classes} classes "
+            f"(0 to {classes - 1}). {cause}A void label? Pass ignore_index={seen[0]}."
+        )
+
+
+def distribution(loss: "RowLoss", q: Tensor, ignored: Tensor) -> None:
+    if q.numel() == 0 or not looks(loss, q):
+        return
+    wrong = ((q < 0).any(1) | ((q.sum(1) - 1).abs() > 1e-3) | q.isnan().any(1)) & ~ignored
+    if bool(wrong.any()):
+        row = int(wrong.nonzero()[0, 0])
+        shown = [round(v, 4) for v in q[row, :6].tolist()]
+        raise ValueError(
+            f"{type(loss).__name__}: soft targets must be >= 0 and sum to 1; row {row} is {shown}{'...' if q.shape[1] > 6 else ''} "
+            f"with sum {float(q[row].sum()):.4g}. Several labels at once? Use link='sigmoid'."
+        )
+
+
+def class_weight(loss: "RowLoss | RegionLoss", weight: Tensor, classes: int) -> None:
+    if weight.shape[-1:] != (classes,) or (loss.link == "softmax" and weight.ndim != 1):
+        kind = "one number for each class" if loss.link == "softmax" else "(negative, positive)"
+        raise ValueError(f"{type(loss).__name__}: weight {tuple(weight.shape)} but {classes} classes: {kind} is needed.")
+

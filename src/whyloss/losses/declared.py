@@ -1,0 +1,71 @@
+"""A loss as a declaration: the annotated fields of its class are its parameters.
+
+`Declared` turns them into a keyword-only constructor, buffers for tensors, and a repr of what is not default."""
+
+import dataclasses
+from typing import Any, dataclass_transform
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+class Declared(nn.Module):
+    """An nn.Module whose annotated class attributes are constructor arguments, as in a dataclass."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclasses.dataclass(kw_only=True, eq=False, repr=False)(cls)
+        # A default left on the class would hide a parameter or buffer of the same name on the instance.
+        for name in cls.fields():
+            if name in vars(cls):
+                delattr(cls, name)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Declared":
+        self = super().__new__(cls)
+        nn.Module.__init__(self)  # before the generated __init__ sets the first attribute
+        return self
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
+            value = getattr(self, field.name)
+            if "Tensor" not in str(field.type) or isinstance(value, nn.Parameter | nn.Module):
+                continue
+            self.__dict__.pop(field.name, None)
+            self.register_buffer(field.name, None if value is None else _as_floats(value))
+        self.check()
+
+    def check(self) -> None:
+        """Raises ValueError where a parameter is out of its range. Losses extend it."""
+
+    def require(self, holds: bool, expected: str, got: object) -> None:
+        if not holds:
+            raise ValueError(f"{type(self).__name__}: {expected} is needed, got {got!r}.")
+
+    @classmethod
+    def fields(cls) -> dict[str, dataclasses.Field[Any]]:
+        """The parameters by name, with their types and defaults."""
+        return {f.name: f for f in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+
+    def changed(self) -> dict[str, Any]:
+        """The parameters that differ from their defaults."""
+        found: dict[str, Any] = {}
+        for name, field in self.fields().items():
+            value = getattr(self, name)
+            if isinstance(value, Tensor) or isinstance(field.default, Tensor) or value != field.default:
+                found[name] = value
+        return found
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{k}={_brief(v)}" for k, v in self.changed().items() if not isinstance(v, nn.Module))
+
+
+def _as_floats(value: Any) -> Tensor:
+    tensor = torch.as_tensor(value)
+    return tensor if tensor.is_floating_point() else tensor.float()
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"tensor{tuple(value.shape)}" if value.numel() > 8 else str(value.tolist())
+    return repr(value)

@@ -1,0 +1,198 @@
+"""Losses for classes of unequal size: weights, focusing, and shifting the logits by the prior.
+
+Before any of these, tune the decision threshold of a model trained with cross-entropy; that mends most of what imbalance
+breaks, and keeps the probabilities calibrated."""
+
+import torch
+from torch import Tensor
+
+from whyloss.losses.adjust import Adjustment, LogitAdjustment, balanced_weights, effective_number_weights
+from whyloss.losses.loss import Link, RowLoss
+from whyloss.losses.proper import CrossEntropyLoss
+
+
+class FocalLoss(RowLoss):
+    """Cross-entropy, turned down on rows that the model already gets right.
+
+    Probabilities come out too low where the model is right, on purpose. Per-class weights are `weight`; there is no alpha
+    (`SigmoidFocalLoss` has the detection form).
+
+    Args:
+        gamma: >= 0; 0 is cross-entropy, 2 the paper's choice. Any value is safe, those below 1 too.
+
+    Formula: -(1 - p_y)^gamma log p_y. Source: Lin et al. 2017, arXiv:1708.02002, eq. 4.
+
+    >>> import torch, whyloss
+    >>> whyloss.FocalLoss()(torch.zeros(1, 2), torch.tensor([0]))
+    tensor(0.1733)
+    """
+
+    gamma: float = 2.0
+    source = "Lin et al. 2017, arXiv:1708.02002, eq. 4"
+    short = ("focal",)
+    equation = "-(1 - p_y)^gamma log p_y"
+    proper = None
+    bounded = False
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.gamma >= 0, "gamma >= 0", self.gamma)
+
+    def formula(self, log_p: Tensor, log_not_p: Tensor) -> Tensor:
+        # A power through the logarithm has a finite slope at 1 - p = 0 for every gamma.
+        return -torch.exp(self.gamma * log_not_p) * log_p
+
+
+class SigmoidFocalLoss(RowLoss):
+    """Focal loss of independent yes-or-no questions, with the detection papers' balance between the two answers.
+
+    alpha multiplies the loss and is no class weight: `mean` divides by the number of logits.
+
+    Args:
+        gamma: >= 0, the focusing exponent.
+        alpha: in [0, 1], the share of the positives; 0.5 weighs both alike (and halves the loss).
+
+    Formula: -alpha_y (1 - p_y)^gamma log p_y, alpha_1 = alpha, alpha_0 = 1 - alpha. Source: Lin et al. 2017,
+    arXiv:1708.02002, eq. 5.
+
+    >>> import torch, whyloss
+    >>> whyloss.SigmoidFocalLoss()(torch.zeros(2), torch.tensor([1, 0]))
+    tensor(0.0866)
+    """
+
+    link: Link = "sigmoid"
+    gamma: float = 2.0
+    alpha: float = 0.25
+    source = "Lin et al. 2017, arXiv:1708.02002, eq. 5"
+    short = ("sigmoid-focal",)
+    equation = "-alpha_y (1 - p_y)^gamma log p_y"
+    links = ("sigmoid",)
+    bounded = False
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.gamma >= 0, "gamma >= 0", self.gamma)
+        self.require(0 <= self.alpha <= 1, "0 <= alpha <= 1", self.alpha)
+
+    def formula(self, log_p: Tensor, log_not_p: Tensor, label: Tensor) -> Tensor:
+        balance = (1 - self.alpha) + (2 * self.alpha - 1) * label
+        return -balance * torch.exp(self.gamma * log_not_p) * log_p
+
+
+class ClassBalancedLoss(CrossEntropyLoss):
+    """Cross-entropy with weights from the class counts: by inverse frequency, or by the effective number of examples.
+
+    Moves the decision boundary towards the frequent classes at the cost of calibration.
+
+    Args:
+        counts: [C] examples of each class.
+        beta: in [0, 1): effective-number weights; 0 is no weights, 1 - 1/N nearly inverse frequency. None: inverse
+            frequency.
+
+    Formula: -w_y log p_y, w = (1 - beta) / (1 - beta^n_y). Source: Cui et al. 2019, arXiv:1901.05555, eq. 4.
+
+    >>> import torch, whyloss
+    >>> loss = whyloss.ClassBalancedLoss(counts=torch.tensor([90.0, 10.0]), beta=None)
+    >>> loss.weight
+    tensor([0.5556, 5.0000])
+    """
+
+    counts: Tensor
+    beta: float | None = 0.999
+    source = "Cui et al. 2019, arXiv:1901.05555, eq. 4"
+    short = ("class-balanced", "cb")
+    equation = "-w_y log p_y"
+    proper = False
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.weight is None, "no weight besides the one from the counts", self.weight)
+        weigh = balanced_weights if self.beta is None else lambda n: effective_number_weights(n, self.beta or 0.0)
+        self.weight = weigh(self.counts)
+
+
+class LogitAdjustedLoss(CrossEntropyLoss):
+    """Cross-entropy of logits shifted by tau * log prior: the model learns to rank classes as if they were equally frequent.
+
+    With tau = 1 this is balanced softmax. At test time use the logits as they are.
+
+    Args:
+        counts: [C] examples of each class.
+        tau: >= 0; 0 is cross-entropy.
+
+    Formula: -log softmax(z + tau log prior)_y. Source: Menon et al. 2021, arXiv:2007.07314, eq. 10.
+
+    >>> import torch, whyloss
+    >>> whyloss.LogitAdjustedLoss(counts=torch.tensor([90.0, 10.0]))(torch.zeros(1, 2), torch.tensor([1]))
+    tensor(2.3026)
+    """
+
+    counts: Tensor
+    tau: float = 1.0
+    source = "Menon et al. 2021, arXiv:2007.07314, eq. 10"
+    short = ("logit-adjusted", "la")
+    equation = "-log softmax(z + tau log prior)_y"
+    proper = False
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
+        self.adjust = LogitAdjustment(counts=self.counts, tau=self.tau)
+
+
+class BalancedSoftmaxLoss(LogitAdjustedLoss):
+    """Cross-entropy of a softmax that is weighted by the class counts: logit adjustment with tau = 1, under its other name.
+
+    Args:
+        counts: [C] examples of each class.
+
+    Formula: -log(n_y exp z_y / sum_j n_j exp z_j). Source: Ren et al. 2020, arXiv:2007.10740, eq. 4.
+
+    >>> import torch, whyloss
+    >>> whyloss.BalancedSoftmaxLoss(counts=torch.tensor([90.0, 10.0]))(torch.zeros(1, 2), torch.tensor([1]))
+    tensor(2.3026)
+    """
+
+    source = "Ren et al. 2020, arXiv:2007.10740, eq. 4"
+    short = ("balanced-softmax",)
+    equation = "-log(n_y exp z_y / sum_j n_j exp z_j)"
+
+    def check(self) -> None:
+        self.require(self.tau == 1, "tau = 1 (LogitAdjustedLoss has the general form)", self.tau)
+        super().check()
+
+
+class LDAMLoss(CrossEntropyLoss):
+    """Cross-entropy with a margin that is larger for rarer classes: label-distribution-aware margin.
+
+    Written for logits that are cosines; for plain logits use `scale=1` or a small one.
+
+    Args:
+        counts: [C] examples of each class, all > 0.
+        max_margin: > 0, the margin of the rarest class.
+        scale: > 0, multiplies the logits after the margin is taken off.
+
+    Formula: -log softmax(s (z - m_y [j = y]))_y with m_j = max_margin (n_min / n_j)^(1/4).
+    Source: Cao et al. 2019, arXiv:1906.07413, eq. 13.
+
+    >>> import torch, whyloss
+    >>> whyloss.LDAMLoss(counts=torch.tensor([16.0, 1.0]), scale=1.0)(torch.zeros(1, 2), torch.tensor([1]))
+    tensor(0.9741)
+    """
+
+    counts: Tensor
+    max_margin: float = 0.5
+    scale: float = 30.0
+    source = "Cao et al. 2019, arXiv:1906.07413, eq. 13"
+    short = ("ldam",)
+    equation = "-log softmax(s (z - m_y [j = y]))_y, m_j ~ n_j^(-1/4)"
+    proper = False
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
+        self.require(bool((self.counts > 0).all()), "a count > 0 for every class", self.counts.tolist())
+        self.require(self.max_margin > 0, "max_margin > 0", self.max_margin)
+        self.require(self.scale > 0, "scale > 0", self.scale)
+        margin = self.max_margin * (self.counts.min() / self.counts) ** 0.25
+        self.adjust = Adjustment(margin=margin, scale=self.scale)

@@ -1,0 +1,219 @@
+"""The base classes. A loss's fields are its parameters; its `formula` names the statistics that it reads.
+
+`RowLoss` is for losses of one row (one sample, one pixel, one label) at a time; region losses (region.py) share `Loss`.
+Losses add and scale; row losses with equal options that are added still share one pass over the logits."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from whyloss.losses import rows as door
+from whyloss.losses.adjust import Adjustment
+from whyloss.losses.declared import Declared
+from whyloss.stats.engine import Engine
+from whyloss.stats.table import arguments, captions
+
+Reduction = Literal["mean", "sum", "none"]
+Link = Literal["softmax", "sigmoid"]
+Fact = bool | None
+
+
+class Loss(Declared):
+    """What every loss is: an nn.Module of (logits, target), with a source, facts, and an algebra.
+
+    Facts are claims about the mathematics that the test suite verifies; None means "depends on the parameters".
+    proper: expected loss is smallest at the true probabilities. bounded: the value is. symmetric: summed over all
+    possible labels, it is constant. convex: in the logits."""
+
+    source: ClassVar[str] = ""
+    short: ClassVar[tuple[str, ...]] = ()
+    equation: ClassVar[str] = ""
+    proper: ClassVar[Fact] = None
+    bounded: ClassVar[Fact] = None
+    symmetric: ClassVar[Fact] = None
+    convex: ClassVar[Fact] = None
+
+    def forward(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, normalizer: float | Tensor | None = None
+    ) -> Tensor:
+        raise NotImplementedError
+
+    def __call__(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, normalizer: float | Tensor | None = None
+    ) -> Tensor:
+        """The loss of `logits` for `target`; see the class for shapes and options."""
+        return super().__call__(logits, target, sample_weight=sample_weight, normalizer=normalizer)
+
+    def __add__(self, other: "Loss | float") -> "Loss":
+        if isinstance(other, int | float) and other == 0:
+            return self  # so that sum() works
+        if not isinstance(other, Loss):
+            return NotImplemented
+        from whyloss.losses.algebra import add
+
+        return add(self, other)
+
+    __radd__ = __add__
+
+    def __mul__(self, factor: float) -> "Loss":
+        from whyloss.losses.algebra import scale
+
+        return scale(self, factor)
+
+    __rmul__ = __mul__
+
+
+class RowLoss(Loss):
+    """A loss of one row of logits and its label. Subclass it to make your own; nothing needs to be registered.
+
+    Write the parameters as annotated fields, and `formula`, whose parameter names are the statistics it reads
+    (`whyloss.statistics()` lists them). Everything below then works for it, on every engine.
+
+    Args:
+        weight: [C] weight of each class; with the sigmoid link [2] or [..., 2], (negative, positive).
+        ignore_index: a target with this value takes its row out, whatever the logits there hold.
+        reduction: "mean" (weighted sum over the sum of weights), "sum", or "none" (one value per row).
+        link: "softmax" (one label out of C) or "sigmoid" (every logit its own yes or no).
+        adjust: shift, margin and scale of the logits (`LogitAdjustment` and others).
+        label_smoothing: in [0, 1); the share of the label that is spread evenly over the classes.
+        smoothing_over: "all" C classes (as torch) or the "others" only.
+        smoothing_weight: with class weights, smoothed mass is weighted by the "class" it lands on (as torch), or the
+            weight belongs to the "sample".
+        empty: the mean of nothing is "zero" (with a zero gradient) or "nan" (as torch).
+        engine: "auto", or one by name.
+        validate: check the values of targets. None checks where that is cheap: on the CPU.
+
+    Shapes: logits [N, C, *spatial] (or [C]) with targets [N, *spatial] of any integer type, or soft targets shaped like
+    the logits. With the sigmoid link logits and targets have the same shape, targets 0/1 or in between.
+
+    Differs from torch in three places, on purpose: the mean of nothing counted is 0, not NaN; a one-hot target equals the
+    index target with class weights too; a row of soft targets that all equal `ignore_index` is ignored.
+
+    >>> import torch, whyloss
+    >>> class Cauchy(whyloss.RowLoss):
+    ...     scale: float = 1.0
+    ...     def formula(self, log_p):
+    ...         return torch.log1p((log_p / self.scale) ** 2)
+    >>> Cauchy(scale=2.0)(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))
+    tensor(0.1134)
+    """
+
+    weight: Tensor | None = None
+    ignore_index: int = -100
+    reduction: Reduction = "mean"
+    link: Link = "softmax"
+    adjust: Adjustment | None = None
+    label_smoothing: float = 0.0
+    smoothing_over: Literal["all", "others"] = "all"
+    smoothing_weight: Literal["class", "sample"] = "class"
+    empty: Literal["zero", "nan"] = "zero"
+    engine: Engine = "auto"
+    validate: bool | None = None
+
+    links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
+    normalized: ClassVar[bool] = False  # divide by the sum of the losses of all possible labels
+    statistics: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.statistics = _statistics_of(cls, "formula")
+        _statistics_of(cls, "average")
+
+    def formula(self, *args: Tensor, **kwargs: Tensor) -> Tensor:
+        """The loss per row from the statistics named as parameters. They have one shape, as has the result."""
+        raise NotImplementedError(f"{type(self).__name__} has no formula.")
+
+    # A method average(self, ...) may give, from statistics, the mean of the loss over all classes as label. Label smoothing
+    # then costs no more than the loss itself. It belongs to the formula of its own class, and is not used with another.
+
+    def offset(self, target: Tensor) -> Tensor | None:
+        """What to add to the expected loss under a soft target [N, C], where convention has it differ by a constant."""
+        return None
+
+    def check(self) -> None:
+        super().check()
+        for name, allowed in (
+            ("reduction", ("mean", "sum", "none")),
+            ("link", self.links),
+            ("smoothing_over", ("all", "others")),
+            ("smoothing_weight", ("class", "sample")),
+            ("empty", ("zero", "nan")),
+            ("engine", ("auto", "reference", "dense")),
+        ):
+            self.require(getattr(self, name) in allowed, f"{name} in {allowed}", getattr(self, name))
+        self.require(0 <= self.label_smoothing < 1, "0 <= label_smoothing < 1", self.label_smoothing)
+
+    def forward(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, normalizer: float | Tensor | None = None
+    ) -> Tensor:
+        return door.enter(self, logits, target, sample_weight).reduced(self.reduction, normalizer)
+
+    def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""
+        return door.enter(self, logits, target, sample_weight).parts()
+
+    # What the door asks for. A sum of losses (algebra.py) answers for all of its terms.
+
+    def formulas(self) -> "tuple[Formula, Formula | None]":
+        """The formula, and its average over all labels where there is a short form."""
+        own = Formula(self.statistics, self.formula)
+        average = _average_of(type(self))
+        return own, Formula(_statistics_of(type(self), "average"), getattr(self, "average")) if average else None
+
+    def argument(self, name: str) -> Any:
+        """The value of a statistic's argument: "power" or "table"."""
+        return getattr(self, name, None)
+
+
+class Formula:
+    """A function of statistics, and their names."""
+
+    def __init__(self, names: tuple[str, ...], function: Callable[..., Tensor]):
+        self.names, self.function = names, function
+
+    def __call__(self, statistics: Mapping[str, Tensor]) -> Tensor:
+        return self.function(**{n: statistics[n] for n in self.names})
+
+
+def statistics() -> dict[str, str]:
+    """Every statistic that a formula can name, and what it is.
+
+    >>> statistics()["not_p"]
+    '1 - p_y, exact near 0'
+    """
+    return captions()
+
+
+def _statistics_of(cls: type, method: str) -> tuple[str, ...]:
+    """The parameter names of a class's formula, checked against the table."""
+    function = getattr(cls, method, None)
+    if function is None or function is RowLoss.formula:
+        return ()
+    parameters = list(inspect.signature(function).parameters.values())
+    if not isinstance(inspect.getattr_static(cls, method), staticmethod):
+        parameters = parameters[1:]
+    names = tuple(p.name for p in parameters)
+    known = captions()
+    for name in names:
+        if name not in known:
+            raise TypeError(
+                f"{cls.__name__}.{method} asks for {name!r}, which is no statistic. Parameters of a loss are fields of its "
+                f"class, read as self.{name}; statistics are: {', '.join(known)}."
+            )
+    for argument in arguments(names):
+        if argument not in getattr(cls, "__dataclass_fields__", {}) and not hasattr(cls, argument):
+            raise TypeError(f"{cls.__name__}.{method} reads a statistic of self.{argument}, which the class does not have.")
+    return names
+
+
+def _average_of(cls: type) -> bool:
+    """Whether the class's `average` speaks of its `formula`: defined in the same class, or in one derived from it."""
+    for parent in cls.__mro__:
+        if "average" in vars(parent):
+            return True
+        if "formula" in vars(parent):
+            return False
+    return False

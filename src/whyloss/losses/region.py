@@ -1,0 +1,250 @@
+"""Region losses: functions of three sums per class over the pixels of a region, not of single pixels.
+
+    intersection I = sum p t,   prediction P = sum p,   target T = sum t
+
+The sums are taken per image, over the batch, or over all ranks (`over`); a loss is one small function of them. Labels are
+gathered and scattered, so no one-hot tensor is built."""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from whyloss.losses import checks
+from whyloss.losses.loss import Link, Loss, Reduction
+
+
+class RegionLoss(Loss):
+    """A loss of the overlap between predicted and labelled regions. Subclass it and write `overlap`.
+
+    Args:
+        weight: [C] weight of each class in the mean.
+        ignore_index: pixels with this label are left out of every sum, whatever their logits hold.
+        reduction: "mean" over images and classes that count, "sum", or "none": [N, C] (over="image") or [C].
+        link: "softmax", or "sigmoid" for masks that may overlap (targets shaped like the logits).
+        over: what one region is: each "image", the whole "batch", or the batches of all ranks, the "world".
+        absent: a class that the region's target does not hold has no overlap to measure. "penalise" charges the mean
+            probability that was wrongly given to it, so that false positives are never free and always have a gradient;
+            "skip" leaves it out of the mean; "zero" counts it as perfect.
+        background: False leaves class 0 out.
+        smooth: >= 0, added to numerator and denominator.
+        validate: check the values of targets. None checks where that is cheap: on the CPU.
+
+    Shapes: logits [N, C, *spatial]; targets [N, *spatial] of any integer type, or soft masks shaped like the logits.
+    `sample_weight` weighs pixels (or images, [N]) inside the sums.
+    """
+
+    weight: Tensor | None = None
+    ignore_index: int = -100
+    reduction: Reduction = "mean"
+    link: Link = "softmax"
+    over: Literal["image", "batch", "world"] = "image"
+    absent: Literal["penalise", "skip", "zero"] = "penalise"
+    background: bool = True
+    smooth: float = 0.0
+    validate: bool | None = None
+
+    links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
+
+    def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
+        """The loss of each region from its sums, all of one shape; `target` > 0."""
+        raise NotImplementedError(f"{type(self).__name__} has no overlap.")
+
+    def check(self) -> None:
+        super().check()
+        for name, allowed in (
+            ("reduction", ("mean", "sum", "none")),
+            ("link", self.links),
+            ("over", ("image", "batch", "world")),
+            ("absent", ("penalise", "skip", "zero")),
+        ):
+            self.require(getattr(self, name) in allowed, f"{name} in {allowed}", getattr(self, name))
+        self.require(self.smooth >= 0, "smooth >= 0", self.smooth)
+
+    def forward(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, normalizer: float | Tensor | None = None
+    ) -> Tensor:
+        losses, counts = self._regions(logits, target, sample_weight)
+        if self.reduction != "mean" and normalizer is not None:
+            raise ValueError(f"normalizer replaces the denominator of 'mean'; the reduction is {self.reduction!r}.")
+        if self.reduction == "none":
+            return losses
+        total = (losses * counts).sum()
+        if self.reduction == "sum":
+            return total
+        if normalizer is not None:
+            return total / normalizer
+        counted = counts.sum()
+        return total / torch.where(counted == 0, 1.0, counted)
+
+    def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(sum of the weighted losses, sum of the weights) over regions and classes."""
+        losses, counts = self._regions(logits, target, sample_weight)
+        return (losses * counts).sum(), counts.sum()
+
+    def _regions(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The loss of each region and class, and what it counts for; both [N, C], or [C]."""
+        name = type(self).__name__
+        checks.logits(name, logits, self.link)
+        if logits.ndim < 2:
+            raise ValueError(f"{name}: logits [N, C, *spatial] are needed, got {tuple(logits.shape)}.")
+        soft = checks.target(name, logits, target, self.link)
+        dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+        with torch.autocast(logits.device.type, enabled=False):
+            z = logits.to(dtype).flatten(2) if logits.ndim > 2 else logits.to(dtype).unsqueeze(2)
+            t = target.reshape(z.shape if target.shape == logits.shape else (z.shape[0], z.shape[2]))
+            ignored = self._ignored(t, soft)
+            pixel = self._pixel_weight(sample_weight, ignored, logits, dtype)
+            z = torch.where(ignored if ignored.ndim == 3 else ignored.unsqueeze(1), 0.0, z)
+            p = torch.softmax(z, 1) if self.link == "softmax" else torch.sigmoid(z)
+            sums = self._sums(p, t, ignored, pixel, soft)
+        if self.over != "image":
+            sums = sums.sum(1)
+        if self.over == "world":
+            sums = _over_ranks(sums)
+        if not self.background:
+            sums = sums[..., 1:]
+        intersection, prediction, target_sum, pixels = sums
+        present = target_sum > 0
+        here = self.overlap(intersection, prediction, torch.where(present, target_sum, 1.0))
+        wrongly = prediction / torch.where(pixels > 0, pixels, 1.0)
+        empty = torch.zeros_like(here) if self.absent != "penalise" else wrongly
+        losses = torch.where(present, here, empty)
+        counts = torch.ones_like(losses) if self.absent != "skip" else present.to(dtype)
+        counts = torch.where(pixels > 0, counts, 0.0)
+        if self.weight is not None:
+            weight = self.weight.to(dtype)
+            if weight.shape != (logits.shape[1],):
+                raise ValueError(f"{name}: weight {tuple(weight.shape)} but {logits.shape[1]} classes: one number each is needed.")
+            counts = counts * (weight if self.background else weight[1:])
+        return torch.where(pixels > 0, losses, 0.0), counts
+
+    def _ignored(self, t: Tensor, soft: bool) -> Tensor:
+        ignored = t == self.ignore_index
+        return ignored.all(1) if soft and self.link == "softmax" else ignored
+
+    def _pixel_weight(self, weight: Tensor | None, ignored: Tensor, logits: Tensor, dtype: torch.dtype) -> Tensor:
+        """[N, pixels] or [N, C, pixels]: 0 where ignored."""
+        keep = (~ignored).to(dtype)
+        if weight is None:
+            return keep
+        weight = torch.as_tensor(weight).to(dtype)
+        if weight.ndim == 1:
+            weight = weight.reshape(-1, *[1] * (logits.ndim - 2))
+        try:
+            weight = weight.expand(logits.shape[:1] + logits.shape[2:]).reshape(logits.shape[0], -1)
+        except RuntimeError:
+            raise ValueError(
+                f"{type(self).__name__}: sample_weight {tuple(weight.shape)} does not fit logits {tuple(logits.shape)}; one "
+                "weight per pixel [N, *spatial] or per image [N] is needed."
+            ) from None
+        return keep * (weight if keep.ndim == 2 else weight.unsqueeze(1))
+
+    def _sums(self, p: Tensor, t: Tensor, ignored: Tensor, pixel: Tensor, soft: bool) -> Tensor:
+        """[4, N, C]: intersection, prediction, target, pixels; each weighted."""
+        everywhere = pixel if pixel.ndim == 3 else pixel.unsqueeze(1)
+        prediction = (p * everywhere).sum(2)
+        pixels = everywhere.sum(2).expand_as(prediction)
+        if soft or self.link == "sigmoid":
+            mask = torch.where(ignored if ignored.ndim == 3 else ignored.unsqueeze(1), 0.0, t.to(p.dtype)) * everywhere
+            if checks.looks(self, mask) and bool(((t < 0) | (t > 1)).logical_and(~_like(ignored, t)).any()):
+                raise ValueError(f"{type(self).__name__}: masks must lie between 0 and 1.")
+            return torch.stack([(p * mask).sum(2), prediction, mask.sum(2), pixels])
+        checks.labels(self, t.long(), ignored, p.shape[1])
+        label = torch.where(ignored, 0, t.long())
+        hit = p.gather(1, label.unsqueeze(1)).squeeze(1) * pixel
+        zero = torch.zeros_like(prediction)
+        return torch.stack([zero.scatter_add(1, label, hit), prediction, zero.scatter_add(1, label, pixel), pixels])
+
+
+def _like(ignored: Tensor, t: Tensor) -> Tensor:
+    return ignored if ignored.ndim == t.ndim else ignored.unsqueeze(1)
+
+
+def _over_ranks(sums: Tensor) -> Tensor:
+    """The sums over all ranks, differentiable: each rank's gradient is that of the loss of the whole."""
+    import torch.distributed as dist
+    from torch.distributed.nn.functional import all_reduce
+
+    if not (dist.is_available() and dist.is_initialized()):
+        return sums
+    # Under data parallelism gradients are averaged over the ranks, and the derivative of an all-reduce sums over them: the
+    # two cancel, so that N ranks give the gradient that one process gives.
+    return all_reduce(sums)  # pyright: ignore
+
+
+class DiceLoss(RegionLoss):
+    """One minus twice the overlap over the sum of the sizes: aims at the Dice (F1) score of each class's region.
+
+    Small regions weigh as much as large ones. Its probabilities are poor; a threshold tuned on cross-entropy often reaches
+    the same Dice score.
+
+    Formula: 1 - (2 I + s) / (P + T + s). Source: Milletari et al. 2016, arXiv:1606.04797, section 3 (with P and T not
+    squared, as is usual).
+
+    >>> import torch, whyloss
+    >>> logits = torch.zeros(1, 2, 4)
+    >>> whyloss.DiceLoss()(logits, torch.tensor([[0, 0, 1, 1]]))
+    tensor(0.5000)
+    """
+
+    source = "Milletari et al. 2016, arXiv:1606.04797, section 3"
+    short = ("dice",)
+    equation = "1 - (2 I + s) / (P + T + s)"
+    bounded = True
+
+    def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
+        missed = prediction + target - 2 * intersection
+        return missed / (prediction + target + self.smooth)
+
+
+class JaccardLoss(RegionLoss):
+    """One minus intersection over union (soft IoU): the same optimum as Dice, harsher on poor overlap.
+
+    Formula: 1 - (I + s) / (P + T - I + s). Source: Rahman & Wang 2016, ISVC, eq. 3.
+
+    >>> import torch, whyloss
+    >>> whyloss.JaccardLoss()(torch.zeros(1, 2, 4), torch.tensor([[0, 0, 1, 1]]))
+    tensor(0.6667)
+    """
+
+    source = "Rahman & Wang 2016, ISVC, eq. 3"
+    short = ("jaccard", "iou")
+    equation = "1 - (I + s) / (P + T - I + s)"
+    bounded = True
+
+    def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
+        union = prediction + target - intersection
+        return (union - intersection) / (union + self.smooth)
+
+
+class TverskyLoss(RegionLoss):
+    """Overlap with a price for each kind of mistake: alpha for false positives, beta for false negatives.
+
+    Args:
+        alpha: >= 0, weight of false positives P - I.
+        beta: >= 0, weight of false negatives T - I. Both 1/2 is Dice, both 1 Jaccard.
+
+    Formula: 1 - (I + s) / (I + alpha (P - I) + beta (T - I) + s). Source: Salehi et al. 2017, arXiv:1706.05721, eq. 4.
+
+    >>> import torch, whyloss
+    >>> whyloss.TverskyLoss(alpha=0.5, beta=0.5)(torch.zeros(1, 2, 4), torch.tensor([[0, 0, 1, 1]]))
+    tensor(0.5000)
+    """
+
+    alpha: float = 0.3
+    beta: float = 0.7
+    source = "Salehi et al. 2017, arXiv:1706.05721, eq. 4"
+    short = ("tversky",)
+    equation = "1 - (I + s) / (I + alpha FP + beta FN + s)"
+    bounded = True
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.alpha >= 0, "alpha >= 0", self.alpha)
+        self.require(self.beta >= 0, "beta >= 0", self.beta)
+        self.require(self.alpha + self.beta > 0, "alpha + beta > 0", (self.alpha, self.beta))
+
+    def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
+        wrong = self.alpha * (prediction - intersection) + self.beta * (target - intersection)
+        return wrong / (intersection + wrong + self.smooth)

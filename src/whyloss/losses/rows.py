@@ -1,0 +1,263 @@
+"""The door: labels, soft labels, pixels, multi-label, ignored rows and weights become rows; losses become a reduction.
+
+The one file that knows what each option means at every edge. On the way in: what came is checked, the class axis moves
+last, targets become labels or a mixture of labels, weights and ignored rows become one number and one flag a row."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from whyloss.losses import checks
+from whyloss.stats import engine
+from whyloss.stats.rows import Rows
+
+if TYPE_CHECKING:
+    from whyloss.losses.loss import RowLoss
+
+
+@dataclass
+class Entered:
+    """A loss on its way: logits as rows, the rows' description, what each row weighs, and the shape to go back to."""
+
+    loss: "RowLoss"
+    z: Tensor  # [N, C], or [N] with the sigmoid link
+    rows: Rows
+    weight: Tensor | None  # [N] what each row counts for in the mean; None: 1
+    shape: torch.Size
+
+    def reduced(self, reduction: str, normalizer: float | Tensor | None) -> Tensor:
+        if reduction != "mean" and normalizer is not None:
+            raise ValueError(f"normalizer replaces the denominator of reduction='mean'; the reduction is {reduction!r}.")
+        if reduction == "none":
+            return self._run(engine.each).reshape(self.shape)
+        if reduction == "sum":
+            return self._run(engine.total)
+        total = self._run(engine.total)
+        if normalizer is not None:
+            return total / normalizer
+        return _quotient(total, self._counted(), self.loss.empty)
+
+    def parts(self) -> tuple[Tensor, Tensor]:
+        return self._run(engine.total), self._counted()
+
+    def _run(self, run: Any) -> Tensor:
+        with torch.autocast(self.z.device.type, enabled=False):
+            if self.loss.link == "sigmoid":
+                losses = engine.binary(self.z, self.rows)
+                return losses.sum() if run is engine.total else losses
+            return run(self.z, self.rows, self.loss.engine)
+
+    def _counted(self) -> Tensor:
+        dtype = torch.float64 if self.z.dtype == torch.float64 else torch.float32
+        if self.weight is not None:
+            weight = self.weight if self.rows.keep is None else torch.where(self.rows.keep, self.weight, 0.0)
+            return weight.sum().to(dtype)
+        if self.rows.keep is not None:
+            return self.rows.keep.sum().to(dtype)
+        return torch.tensor(self.z.shape[0], dtype=dtype, device=self.z.device)
+
+
+def _quotient(total: Tensor, counted: Tensor, empty: str) -> Tensor:
+    """total / counted; where nothing counted, 0 that still has a graph (or NaN, if asked for)."""
+    nothing = counted == 0
+    value = total / torch.where(nothing, 1.0, counted)
+    return torch.where(nothing, torch.nan, value) if empty == "nan" else value
+
+
+def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> Entered:
+    """Checks what came and turns it into rows."""
+    name = type(loss).__name__
+    checks.logits(name, logits, loss.link)
+    soft = checks.target(name, logits, target, loss.link)
+    shape = logits.shape if loss.link == "sigmoid" else torch.Size((*logits.shape[:1], *logits.shape[2:]))
+    if logits.ndim == 1 and loss.link == "softmax":
+        shape = torch.Size(())
+    z, dtype = _as_rows(logits, loss.link), torch.float64 if logits.dtype == torch.float64 else torch.float32
+    if loss.link == "sigmoid":
+        label, mix, keep = _binary_target(loss, target, soft, dtype)
+    else:
+        label, mix, keep = _target(loss, target, soft, z.shape[1], dtype)
+    per_sample = _sample_weight(name, sample_weight, shape, dtype)
+    if per_sample is not None:
+        counted = per_sample != 0
+        keep = counted if keep is None else keep & counted
+    rows, counts_for = _weighted(loss, z, label, mix, per_sample, keep, dtype)
+    return Entered(loss, z, rows, counts_for, shape)
+
+
+def _as_rows(logits: Tensor, link: str) -> Tensor:
+    if link == "sigmoid":
+        return logits.reshape(-1)
+    if logits.ndim == 1:
+        return logits.unsqueeze(0)
+    return logits if logits.ndim == 2 else logits.movedim(1, -1).reshape(-1, logits.shape[1])
+
+
+def _target(
+    loss: "RowLoss", target: Tensor, soft: bool, classes: int, dtype: torch.dtype
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """(label, soft target, keep) with ignored labels made harmless."""
+    if soft:
+        mix = _as_rows(target, "softmax").to(dtype)
+        ignored = (mix == loss.ignore_index).all(1)
+        checks.distribution(loss, mix, ignored)
+        return None, torch.where(ignored.unsqueeze(1), 0.0, mix), ~ignored
+    label = target.reshape(-1).long()
+    ignored = label == loss.ignore_index
+    checks.labels(loss, label, ignored, classes)
+    return torch.where(ignored, 0, label), None, ~ignored if checks.worth_masking(ignored) else None
+
+
+def _binary_target(
+    loss: "RowLoss", target: Tensor, soft: bool, dtype: torch.dtype
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    flat = target.reshape(-1)
+    ignored = flat == loss.ignore_index
+    keep = ~ignored if checks.worth_masking(ignored) else None
+    if not soft:
+        checks.labels(loss, flat.long(), ignored, 2)
+        return torch.where(ignored, 0, flat.long()), None, keep
+    positive = torch.where(ignored, 0.0, flat.to(dtype))
+    mix = torch.stack([1 - positive, positive], 1)
+    checks.distribution(loss, mix, ignored)
+    return None, mix, keep
+
+
+def _sample_weight(name: str, weight: Tensor | None, shape: torch.Size, dtype: torch.dtype) -> Tensor | None:
+    if weight is None:
+        return None
+    weight = torch.as_tensor(weight).to(dtype)
+    # One weight per image: [N] beside [N, H, W].
+    if weight.ndim == 1 and len(shape) > 1 and weight.shape[0] == shape[0]:
+        weight = weight.reshape(-1, *[1] * (len(shape) - 1))
+    try:
+        return weight.expand(shape).reshape(-1)
+    except RuntimeError:
+        raise ValueError(
+            f"{name}: sample_weight {tuple(weight.shape)} does not fit targets of shape {tuple(shape)}; one weight per "
+            "target, or one per sample of the batch, is needed."
+        ) from None
+
+
+def _weighted(
+    loss: "RowLoss",
+    z: Tensor,
+    label: Tensor | None,
+    mix: Tensor | None,
+    per_sample: Tensor | None,
+    keep: Tensor | None,
+    dtype: torch.dtype,
+) -> tuple[Rows, Tensor | None]:
+    """Class weights, smoothing and the formula, put together; and what each row counts for in the mean."""
+    own, average = loss.formulas()
+    class_weight = _class_weight(loss, z, dtype)
+    eps = loss.label_smoothing
+    short = average is not None and mix is None and (class_weight is None or loss.smoothing_weight == "sample")
+    counts_for = per_sample
+    if class_weight is not None:
+        if mix is not None:
+            of_label = (mix * class_weight).sum(1)
+        else:
+            assert label is not None
+            of_label = _pick(class_weight, label)
+        counts_for = of_label if per_sample is None else of_label * per_sample
+    row_weight, names, formula = per_sample, own.names, own.function
+    offset = None
+    if eps and short:
+        assert average is not None
+        names, formula = _smoothed(loss, own, average, eps)
+    elif eps or mix is not None:
+        q = mix if mix is not None else _one_hot(label, 2 if loss.link == "sigmoid" else z.shape[1], dtype)
+        smooth = _spread(q, z, loss) if eps else q
+        mix = _with_class_weight(loss, q, smooth, class_weight)
+        offset = loss.offset(smooth)
+        if offset is not None and class_weight is not None:
+            offset = offset * mix.sum(1)
+        label = None
+    if class_weight is not None and mix is None:
+        row_weight = counts_for
+    table, adjust = loss.argument("table"), loss.adjust
+    rows = Rows(
+        names=names,
+        formula=formula if offset is None else _plus(formula, offset, mix),
+        label=label,
+        mix=mix,
+        weight=row_weight,
+        keep=keep,
+        shift=None if adjust is None or adjust.shift is None else adjust.shift.to(dtype),
+        scale=None if adjust is None or adjust.scale == 1 else adjust.scale,
+        margin=None if adjust is None or adjust.margin is None else adjust.margin.to(dtype),
+        table=None if table is None else table.to(dtype),
+        power=loss.argument("power"),
+        normalized=loss.normalized,
+        parameters=tuple(loss.parameters()),
+    )
+    return rows, counts_for
+
+
+def _plus(formula: Any, offset: Tensor, mix: Tensor | None) -> Any:
+    """The formula with the row's constant in it, shared out so that the mixture of labels adds it once."""
+    assert mix is not None
+    share = (offset / mix.sum(1)).unsqueeze(1)
+    return lambda **statistics: formula(**statistics) + share
+
+
+def _class_weight(loss: "RowLoss", z: Tensor, dtype: torch.dtype) -> Tensor | None:
+    """[C], or [N, 2] with the sigmoid link."""
+    if loss.weight is None:
+        return None
+    weight = loss.weight.to(dtype)
+    if loss.link == "softmax":
+        checks.class_weight(loss, weight, z.shape[1])
+        return weight
+    checks.class_weight(loss, weight, 2)
+    if weight.ndim == 1:
+        return weight
+    labels = weight.numel() // 2
+    if z.shape[0] % labels:
+        raise ValueError(f"{type(loss).__name__}: weight {tuple(weight.shape)} is for {labels} labels, which do not divide {z.shape[0]} logits.")
+    return weight.reshape(1, labels, 2).expand(z.shape[0] // labels, labels, 2).reshape(-1, 2)
+
+
+def _pick(class_weight: Tensor, label: Tensor) -> Tensor:
+    return class_weight[label] if class_weight.ndim == 1 else class_weight.gather(1, label.unsqueeze(1)).squeeze(1)
+
+
+def _one_hot(label: Tensor | None, classes: int, dtype: torch.dtype) -> Tensor:
+    # A comparison, because torch.nn.functional.one_hot cannot be vmapped.
+    assert label is not None
+    return (torch.arange(classes, device=label.device) == label.unsqueeze(1)).to(dtype)
+
+
+def _spread(q: Tensor, z: Tensor, loss: "RowLoss") -> Tensor:
+    """The target with a share eps moved evenly to the classes that are not masked."""
+    eps = loss.label_smoothing
+    live = torch.ones_like(q) if loss.link == "sigmoid" else (~torch.isneginf(z)).to(q.dtype)
+    if loss.smoothing_over == "all":
+        return (1 - eps) * q + eps * live / live.sum(1, keepdim=True).clamp_min(1)
+    others = ((1 - q) * live).sum(1, keepdim=True)
+    return (1 - eps) * q + eps * (1 - q) * live / torch.where(others == 0, 1.0, others)
+
+
+def _with_class_weight(loss: "RowLoss", q: Tensor, smooth: Tensor, class_weight: Tensor | None) -> Tensor:
+    if class_weight is None:
+        return smooth
+    if loss.smoothing_weight == "class":
+        return smooth * class_weight
+    return smooth * (q * class_weight).sum(1, keepdim=True)
+
+
+def _smoothed(loss: "RowLoss", own: Any, average: Any, eps: float) -> tuple[tuple[str, ...], Any]:
+    """Smoothing by the short form: (1 - eps) loss(y) + eps * mean over the labels, or over the other labels."""
+    names = tuple(dict.fromkeys((*own.names, *average.names, "count")))
+
+    def over_all(**s: Tensor) -> Tensor:
+        return (1 - eps) * own(s) + eps * average(s)
+
+    def over_others(**s: Tensor) -> Tensor:
+        here = own(s)
+        return (1 - eps) * here + eps * (s["count"] * average(s) - here) / (s["count"] - 1).clamp_min(1)
+
+    return names, over_all if loss.smoothing_over == "all" else over_others

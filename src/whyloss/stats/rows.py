@@ -1,0 +1,64 @@
+"""What crosses from a loss down to an engine: logits as rows, labels, and the formula to run between the two passes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from whyloss.stats.table import HUGE, derive
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One loss on N rows of logits; everything but the logits themselves.
+
+    names: the statistics that `formula` reads, by keyword; it returns the loss per row.
+    label: [N] class indices. mix: [N, C] coefficients of each possible label (a soft target), in place of `label`.
+    weight: [N], multiplies the row losses. keep: [N], False for rows that must count for nothing, whatever they hold.
+    shift: [C], scale: number or [C], margin: [C] with z -> scale * (z + shift - margin at the label).
+    table: [C, C] and power: arguments of the statistics that take one.
+    parameters: what else the formula reads that may need a gradient.
+    normalized: divide the loss of the label by the sum of the losses of all possible labels."""
+
+    names: tuple[str, ...]
+    formula: Callable[..., Tensor]
+    label: Tensor | None
+    mix: Tensor | None = None
+    weight: Tensor | None = None
+    keep: Tensor | None = None
+    shift: Tensor | None = None
+    scale: Tensor | float | None = None
+    margin: Tensor | None = None
+    table: Tensor | None = None
+    power: float | None = None
+    normalized: bool = False
+    parameters: tuple[Tensor, ...] = ()
+
+    def block(self, start: int, stop: int) -> "Rows":
+        """The rows from start to stop."""
+        cut = {
+            name: part[start:stop]
+            for name in ("label", "mix", "weight", "keep")
+            if (part := getattr(self, name)) is not None
+        }
+        return replace(self, **cut)
+
+    def run(self, base: dict[str, Tensor]) -> Tensor:
+        """The formula on these statistics, in their shape."""
+        known = base if self.power is None else {**base, "power": self.power}
+        loss = self.formula(**derive(self.names, known))
+        return loss.expand_as(base["log_odds"])
+
+    def margins(self) -> Tensor | None:
+        """[C], what is taken off the label's logit after scaling."""
+        if self.margin is None:
+            return None
+        return self.margin if self.scale is None else self.margin * self.scale
+
+
+def infinite(loss: Tensor, impossible: Tensor) -> Tensor:
+    """The loss, where an impossible label (logit minus infinity) makes an unbounded loss infinite, as it should be.
+
+    The formula itself saw a huge finite log-odds, so that its slopes stay numbers."""
+    return torch.where(impossible & (loss > HUGE**0.5), torch.inf, loss)
