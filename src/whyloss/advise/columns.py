@@ -26,6 +26,7 @@ CATEGORIES = 30  # a column called an id with no more values than this may be a 
 STRAY = 0.05  # share of words in a column of numbers that are read as missing
 SMALL: tuple[Any, ...] = (np.float16, np.float32, np.uint8, np.int8, np.uint16, np.int16)  # exact in float32
 Kind = Literal["number", "date", "category", "other"]
+INFINITE = 1e38  # the range of float32; larger numbers are codes for "no value"
 BUNDLE = 10  # more columns than this dropped for one reason are listed together
 
 
@@ -70,7 +71,7 @@ def _column(name: str, raw: Any, notes: list[Finding]) -> tuple[Kind, Any]:
         return "other", raw
     if types.is_numeric_dtype(raw.dtype):
         floats = raw.astype("float32" if raw.dtype in SMALL else "float64")
-        return "number", floats.replace([np.inf, -np.inf], np.nan)
+        return "number", floats.where(floats.abs() < INFINITE)
     try:
         codes, uniques = pd.factorize(raw.astype(object))
     except TypeError:  # lists, arrays and other things that cannot be compared
@@ -111,7 +112,8 @@ def _numbers(words: Any) -> Any:
     elif len(commas) and all(DECIMAL_COMMA.fullmatch(word) for word in commas):
         words = words.str.replace(",", ".", regex=False)
     parsed: Any = pd.to_numeric(words, errors="coerce")
-    return parsed.astype("float64").replace([np.inf, -np.inf], np.nan)
+    numbers = parsed.astype("float64")
+    return numbers.where(numbers.abs() < INFINITE)
 
 
 def _days(dates: Any) -> Any:

@@ -32,7 +32,7 @@ def encoder(table: Table) -> Pipeline:
             (
                 "categorical",
                 make_pipeline(
-                    SimpleImputer(strategy="constant", fill_value="(missing)"),
+                    SimpleImputer(strategy="constant", fill_value="(missing)", keep_empty_features=True),
                     OneHotEncoder(
                         min_frequency=2,
                         max_categories=CATEGORIES,

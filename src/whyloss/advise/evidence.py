@@ -128,13 +128,23 @@ class Verdict:
     text: str
 
 
-def decide(scores: Array, names: Sequence[str], reference: int, margin: float, test_share: float, rows: int) -> Verdict:
-    """The verdict on utilities (candidates, repeats, folds); `rows` is how many rows were raced."""
+def decide(
+    scores: Array,
+    names: Sequence[str],
+    reference: int,
+    margin: float,
+    test_share: float,
+    rows: int,
+    screened: int = 0,
+) -> Verdict:
+    """The verdict on utilities (candidates, repeats, folds); `rows` is how many rows were raced, `screened` how many
+    candidates fell out before: they count among the many that Holm corrects for."""
     count = len(scores)
     flat = scores.reshape(count, -1)
     others = [m for m in range(count) if m != reference]
     pairs = {m: compare(flat[m] - flat[reference], test_share, margin) for m in others}
-    p_holm = dict(zip(others, holm([pairs[m].p_value for m in others]).tolist(), strict=True))
+    adjusted = holm([pairs[m].p_value for m in others] + [1.0] * screened)
+    p_holm = dict(zip(others, adjusted[: len(others)].tolist(), strict=True))
     order = _order(count, reference)
     ranked = order[np.argsort(-np.round(flat[order].mean(1), 12), kind="stable")]
     ranks = np.empty(count, dtype=int)

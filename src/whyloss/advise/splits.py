@@ -92,7 +92,9 @@ def split(table: Table, folds: int, seed: int) -> list[tuple[Rows, Rows]]:
     unavoidable = int((_spread(table.label, tied) == 1).sum())
     best: tuple[int, Rows] | None = None
     for attempt in range(ATTEMPTS):
-        fold_of = _deal(table.label, tied, stands_for, folds, seed + 1_000_003 * attempt)
+        # StratifiedGroupKFold balances rows best but may put all ties of a rare class into one fold, whatever its seed.
+        by_class = len(stands_for) == len(table) or len(stands_for) > MANY_TIES or attempt > 0
+        fold_of = _deal(table.label, tied, stands_for, folds, seed + 1_000_003 * attempt, by_class)
         missing = _missing(table, fold_of, folds)
         if best is None or missing < best[0]:
             best = missing, fold_of
@@ -103,14 +105,14 @@ def split(table: Table, folds: int, seed: int) -> list[tuple[Rows, Rows]]:
     return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(folds)]
 
 
-def _deal(label: Rows, tied: Rows, stands_for: Rows, folds: int, seed: int) -> Rows:
+def _deal(label: Rows, tied: Rows, stands_for: Rows, folds: int, seed: int, by_class: bool) -> Rows:
     """The fold of each row."""
     seed %= 2**32
     ties = len(stands_for)
     fold_of = np.zeros(len(label), dtype=np.int64)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        if ties == len(label) or ties > MANY_TIES:
+        if by_class:
             cut = StratifiedKFold(folds, shuffle=True, random_state=seed).split(stands_for, stands_for)
             fold_of_tie = np.zeros(ties, dtype=np.int64)
             for fold, (_, test) in enumerate(cut):

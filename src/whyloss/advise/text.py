@@ -139,7 +139,7 @@ def _cells(path: Path, head: str) -> tuple[str, list[list[str]]]:
     share, width, delimiter, rows = best
     if share < 0.5:
         raise InputError(
-            f"{path.name} is not a table: neither comma, semicolon nor tab cuts its lines into equally many cells, at least 2. "
+            f"{path.name} is not a table: neither comma, semicolon nor tab cuts its lines into equally many cells. "
             "Expected one row per line, a label column and at least one feature column."
         )
     return delimiter, [row for row in rows if len(row) == width]

@@ -1,7 +1,7 @@
 """What is the matter with the data: findings from out-of-fold probabilities, each a number with its uncertainty.
 
-One subject, one module; this one puts them in order. Knows numpy, scipy, scikit-learn and cleanlab; never torch, never a
-file."""
+One subject, one module; this one puts them in order. Knows numpy, scipy, scikit-learn and cleanlab; never torch,
+never a file."""
 
 import numpy as np
 

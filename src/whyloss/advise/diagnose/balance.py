@@ -4,7 +4,7 @@ Knows labels and the groups of equal rows; no probabilities are needed for any o
 
 import numpy as np
 
-from whyloss.advise.diagnose.case import EQUAL_CLASSES, MOST_ROWS, Case, percent, share
+from whyloss.advise.diagnose.case import EQUAL_CLASSES, MOST_ROWS, Case, counted, percent, share, worst
 from whyloss.advise.finding import Finding, Severity
 
 
@@ -24,7 +24,8 @@ def _imbalance(case: Case) -> Finding:
         severity = "serious" if ratio >= 30 else "warning" if ratio >= 10 else "note"
     else:
         severity = "note" if ratio >= 10 else "info"
-    text = f"{case.classes[rare]} is the rarest class with {counts[rare]} of {case.rows} rows ({percent(counts[rare] / case.rows)})"
+    text = f"{case.classes[rare]} is the rarest class with {counts[rare]} of {case.rows} rows"
+    text += f" ({percent(counts[rare] / case.rows)})"
     text += f", 1 for every {ratio:.1f} of {case.classes[common]}." if ratio >= 1.05 else "; the classes are even."
     if distinct[rare] < counts[rare]:
         text += f" Only {distinct[rare]} of them differ."
@@ -42,8 +43,8 @@ def _imbalance(case: Case) -> Finding:
         value=float(counts[rare] / case.rows),
         interval=share(int(counts[rare]), case.rows),
         rows=[int(row) for row in np.flatnonzero(case.label == rare)[:MOST_ROWS]] if severity != "info" else [],
-        advice="Tune the threshold, or correct the prior, first: it costs no training. Class weights and focal loss move "
-        "calibration more than they move the ranking."
+        advice="Tune the threshold, or correct the prior, first: it costs no training. Class weights and focal loss "
+        "move calibration more than they move the ranking."
         if severity != "info"
         else "",
         details={
@@ -72,8 +73,8 @@ def _small(case: Case) -> list[Finding]:
         Finding(
             id="small_data",
             severity=severity,
-            text=f"On {distinct} different rows accuracy is known to about ±{100 * half:.1f} points, and the rarest class has "
-            f"{smallest} rows. Smaller differences between losses cannot be shown.",
+            text=f"On {distinct} different rows accuracy is known to about ±{100 * half:.1f} points, and the rarest "
+            f"class has {smallest} rows. Smaller differences between losses cannot be shown.",
             value=half,
             interval=(low, high),
             advice="More rows of the rarest class are worth more than any loss; else keep the simplest model and loss.",
@@ -83,7 +84,8 @@ def _small(case: Case) -> list[Finding]:
 
 
 def _duplicates(case: Case) -> list[Finding]:
-    repeated = case.duplicates.exact + case.duplicates.near
+    exact = case.duplicates.exact
+    repeated = max(exact, case.duplicates.near)
     if not repeated:
         return []
     _, group, size = np.unique(case.duplicates.group, return_inverse=True, return_counts=True)
@@ -94,38 +96,33 @@ def _duplicates(case: Case) -> list[Finding]:
         Finding(
             id="duplicates",
             severity="warning" if part >= 0.05 else "note" if part >= 0.005 else "info",
-            text=f"{case.duplicates.exact} rows repeat another row exactly and {case.duplicates.near} nearly.",
+            text=f"{counted(exact, 'row repeats', 'rows repeat')} an earlier row exactly, and {repeated - exact} more "
+            "up to rounding.",
             value=part,
-            interval=share(min(repeated, case.rows), case.rows),
-            rows=[int(row) for row in rows[np.argsort(-sizes[rows], kind="stable")][:MOST_ROWS]],
-            advice="Here equal rows stay in one fold. Keep them on one side of your own split too, or accuracy looks better "
-            "than it is.",
-            details={"exact": case.duplicates.exact, "near": case.duplicates.near, "largest": int(size.max())},
+            interval=share(repeated, case.rows),
+            rows=worst(rows, sizes[rows].astype(float)),
+            advice="Here equal rows stay in one fold. Keep them on one side of your own split too, or accuracy looks "
+            "better than it is.",
+            details={"exact": exact, "near": repeated, "largest": int(size.max())},
         )
     ]
 
 
 def _conflicts(case: Case) -> list[Finding]:
-    conflicting = case.duplicates.conflicting
-    if not conflicting:
+    rows = np.asarray(case.duplicates.conflicts)
+    if not len(rows):
         return []
-    group = np.unique(case.duplicates.group, return_inverse=True)[1].reshape(-1)
-    first = np.full(int(group.max()) + 1, -1)
-    first[group[::-1]] = case.label[::-1]
-    mixed = np.zeros(len(first), dtype=bool)
-    mixed[group[case.label != first[group]]] = True
-    rows = np.flatnonzero(mixed[group])
-    part = conflicting / case.rows
+    part = len(rows) / case.rows
     return [
         Finding(
             id="conflicting_duplicates",
-            severity="warning" if part >= 0.02 else "note",
-            text=f"{conflicting} rows have the same features as a row with another label. No model can be right on more than "
-            f"{percent(case.duplicates.ceiling)} of these data.",
+            severity="warning" if case.duplicates.ceiling < 0.99 else "note",
+            text=f"{len(rows)} rows have the same features as a row with another label. No model can be right on "
+            f"more than {100 * case.duplicates.ceiling:.2f} % of these data.",
             value=part,
-            interval=share(min(conflicting, case.rows), case.rows),
+            interval=share(len(rows), case.rows),
             # Sets stand together, so that a reader sees the rows that contradict each other.
-            rows=[int(row) for row in rows[np.argsort(group[rows], kind="stable")][:MOST_ROWS]],
+            rows=worst(rows, -case.duplicates.group[rows].astype(float)),
             advice="Look at them: settle the label, or add the feature that tells the rows apart.",
             details={"ceiling": case.duplicates.ceiling},
         )

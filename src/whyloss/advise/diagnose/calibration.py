@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from whyloss.advise.diagnose.case import MOST_ROWS, PROBABILITY, Case, Floats, Ints, percent, share
+from whyloss.advise.diagnose.case import PROBABILITY, Case, Floats, Ints, percent, share, worst
 from whyloss.advise.finding import Finding, Severity
 
 DRAWS = 200
@@ -43,9 +43,10 @@ def _calibration(case: Case) -> Finding:
     if chance <= 0.05 and interval[0] > 0.01:
         severity = "warning" if matters and interval[0] > 0.05 else "note" if matters or interval[0] > 0.03 else "info"
     lean = float(confidence.mean() - correct.mean())
-    text = f"The probabilities are off by {100 * value:.1f} points on average"
-    text += (
-        f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f}), beyond the {100 * bias:.1f} that chance alone shows."
+    reach = f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
+    text = (
+        f"The probabilities are off by {100 * value:.1f} points on average ({reach}), not counting the "
+        f"{100 * bias:.1f} points that even perfect probabilities would show on this many rows."
     )
     if severity != "info":
         text += f" They are too {'sure' if lean > 0 else 'cautious'}."
@@ -153,17 +154,20 @@ def _saturation(case: Case) -> Finding:
     rows = np.flatnonzero(stuck)
     part = len(rows) / case.rows
     severity: Severity = "warning" if part >= 0.05 else "note" if part >= 0.01 else "info"
-    text = f"{percent(part)} of the rows are wrong and so surely wrong that a bounded loss (Brier, MAE) would hardly move them."
-    badness = 1 - case.p[rows, case.label[rows]]
+    text = "No row is so surely wrong that a bounded loss (Brier, MAE) would hardly move it."
+    if len(rows):
+        text = (
+            f"{percent(part)} of the rows are so surely wrong that a bounded loss (Brier, MAE) would hardly move them."
+        )
     return Finding(
         id="saturation",
         severity=severity,
         text=text,
         value=part,
         interval=share(len(rows), case.rows),
-        rows=[int(row) for row in rows[np.argsort(-badness, kind="stable")][:MOST_ROWS]],
-        advice="Look at these rows: sure and wrong is often a wrong label. If the labels are right, cross-entropy is the loss "
-        "that still learns from them; scale the features and lower the learning rate."
+        rows=worst(rows, 1 - case.p[rows, case.label[rows]]),
+        advice="Look at these rows: sure and wrong is often a wrong label. If the labels are right, cross-entropy "
+        "still learns from them where a bounded loss does not; scale the features and lower the learning rate."
         if severity != "info"
         else "",
         details={"wrong_and_saturated": len(rows), "right_and_saturated": int((small & ~case.wrong).sum())},

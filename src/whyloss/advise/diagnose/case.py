@@ -17,29 +17,38 @@ Bools = NDArray[np.bool_]
 
 MOST_ROWS = 100  # a finding shows at most this many rows
 
-# Metrics to which a rare class counts as much as a common one.
-EQUAL_CLASSES = frozenset(
-    {"balanced_accuracy", "macro_f1", "f1_macro", "f1", "average_precision", "g_mean", "macro_recall", "mcc", "recall"}
-)
-# Metrics that read the probabilities themselves, not only their order.
-PROBABILITY = frozenset({"log_loss", "brier", "ece", "cost"})
-# Metrics to which a far mistake between ordered classes costs more than a near one.
-DISTANCE = frozenset({"mae", "mean_absolute_error", "quadratic_kappa", "macro_mae", "rps"})
+EQUAL_CLASSES = frozenset({"balanced_accuracy", "f1", "average_precision"})  # a rare class counts like a common one
+PROBABILITY = frozenset({"log_loss", "brier"})  # read the probabilities themselves, not only their order
+DISTANCE = frozenset({"mae", "quadratic_kappa"})  # a far mistake between ordered classes costs more than a near one
 
 
 class Duplicates(Protocol):
-    """What the search for equal rows found; `group` holds one id per set of equal or nearly equal rows."""
+    """What the search for equal rows found."""
 
     @property
-    def group(self) -> NDArray[Any]: ...
+    def group(self) -> NDArray[Any]:
+        """(N,), one number per set of equal or nearly equal rows."""
+        ...
+
     @property
-    def exact(self) -> int: ...
+    def exact(self) -> int:
+        """Rows that repeat an earlier row."""
+        ...
+
     @property
-    def near(self) -> int: ...
+    def near(self) -> int:
+        """Rows that repeat an earlier row up to rounding, the exact ones included."""
+        ...
+
     @property
-    def conflicting(self) -> int: ...
+    def conflicts(self) -> NDArray[Any]:
+        """Rows that share all features with a row of another class."""
+        ...
+
     @property
-    def ceiling(self) -> float: ...
+    def ceiling(self) -> float:
+        """The accuracy that no model can pass, because equal rows carry different labels."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -112,3 +121,7 @@ def worst(rows: Ints, badness: Floats) -> list[int]:
 def percent(value: float) -> str:
     """A share as a reader wants it: one decimal where it is small."""
     return f"{100 * value:.1f} %" if value < 0.0995 else f"{100 * value:.0f} %"
+
+
+def counted(number: int, noun: str = "row", plural: str = "") -> str:
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -1,13 +1,14 @@
 """How many labels are wrong, which class is written as which, and whether that can be told from overlap at all.
 
 Cross-validated error has two sources that a confident joint cannot tell apart: wrong labels, and classes that
-overlap. What tells them apart is how the error changes with confidence. Where classes overlap, a model is right where it is sure, so
-the error fades. Labels that were changed without regard to the features are as often wrong where the model is surest
-as elsewhere, so the error stays level. We compare, inside each predicted class, the surest third of the rows with the
-next third. Knows probabilities and labels; nothing of features."""
+overlap. What tells them apart is how the error changes with confidence. Where classes overlap, a model is right where
+it is sure, so the error fades. Labels that were changed without regard to the features are as often wrong where the
+model is surest as elsewhere, so the error stays level. We compare, inside each predicted class, the surest third of
+the rows with the next third. Knows probabilities and labels; nothing of features."""
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from cleanlab.count import compute_confident_joint, estimate_joint
@@ -16,7 +17,7 @@ from cleanlab.rank import get_label_quality_scores
 
 from whyloss.advise.diagnose.case import Bools, Case, Floats, Ints, share
 
-LEVEL = 0.7  # the next third must keep this much of the surest third's skill for the error to count as level
+LEVEL = 0.8  # the next third must keep this much of the surest third's skill for the error to count as level
 ONE_SIDED = 1.645  # 95 % in one direction
 
 
@@ -51,11 +52,12 @@ def estimate_noise(case: Case) -> Noise:
     sure, both = third == 0, third < 2
     low, high = share(int(missed[sure].sum()), int(sure.sum()))
     many = errors[0] >= 0.35 * error and low >= max(0.2 * error, 0.005)
-    # Equal rows with different labels are overlap that no model can resolve; where most rows have a twin it explains all.
+    # Equal rows with different labels are overlap; where most rows have a twin, it may explain everything.
     twins = len(np.unique(case.duplicates.group)) < case.rows / 2 and 1 - case.duplicates.ceiling > errors[0] / 2
     trusted = skilled and level and many and not twins
 
     if trusted:
+        # What the model gets wrong where it is sure is still in this figure: it errs upwards rather than downwards.
         low_both, high_both = share(int(missed[both].sum()), int(both.sum()))
         estimate = min(errors[0], float(missed[both].mean()))
         interval = (min(low, low_both), max(estimate, min(high, high_both)))
@@ -131,7 +133,7 @@ def _confident_learning(case: Case) -> tuple[float, Floats, Ints]:
     p = case.p[:, present] / case.p[:, present].sum(1, keepdims=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        counts = compute_confident_joint(label, p, calibrate=True)
+        counts: Any = compute_confident_joint(label, p, calibrate=True)
         joint = np.asarray(estimate_joint(label, p, confident_joint=counts))
         flags: Bools = np.asarray(find_label_issues(label, p, confident_joint=counts, n_jobs=1))
     columns = joint.sum(0)

@@ -1,8 +1,8 @@
 """Does the order of the classes show in the features?
 
-An order-aware head (ridge regression on the codes, cut so that every class gets its share of rows) is scored by quadratic
-kappa, and so is the same head on every other order of the codes. Never scored by mean absolute error: always
-answering the middle class would look good. Knows codes and features; nothing of training."""
+An order-aware head (the expected code, all classes taken as equally frequent) is scored by quadratic kappa, and so is
+the same head on every other order of the codes. Never scored by mean absolute error: always answering the middle class
+would look good. Knows codes and probabilities only."""
 
 from itertools import permutations
 from math import factorial
@@ -27,13 +27,13 @@ def order_findings(case: Case) -> list[Finding]:
     ):
         return []
     code = np.arange(count) if case.ordered or numeric is None else np.argsort(np.argsort(numeric))
-    indicator = _head(case)
-    own = _kappa(indicator, case.label, code)
-    others = [_kappa(indicator, case.label, order) for order in _orders(code, case.generator(5))]
+    head = _head(case)
+    own = _kappa(head, case.label, code)
+    others = [_kappa(head, case.label, order) for order in _orders(code, case.generator(5))]
     chance = (1 + sum(other >= own - 1e-12 for other in others)) / (1 + len(others))
-    low, high = _interval(case, indicator, code)
+    low, high = _interval(case, head, code)
     # Three classes have three orders, so the best of them proves little: there the lead itself must be certain.
-    shows = own > 0 and (chance <= 0.05 if len(others) >= 19 else own == max([own, *others]) and low > max(others))
+    shows = low > 0 and (chance <= 0.05 if len(others) >= 19 else own == max([own, *others]) and low > max(others))
     return [_said(case, own, (low, high), others, chance, shows)] if case.ordered or shows else []
 
 
@@ -70,40 +70,31 @@ def _ascending(classes: list[str]) -> Floats | None:
 
 
 def _head(case: Case) -> Floats:
-    """Out-of-fold ridge predictions of every class's indicator: linear, so any codes are one product away."""
-    count = len(case.classes)
-    # What the model says stands beside the features: then an order along a curved path shows as well.
-    inputs = np.hstack([case.features, np.maximum(case.log_p, -10)]).astype(np.float64)
-    inputs = (inputs - inputs.mean(0)) / np.maximum(inputs.std(0), 1e-9)
-    target = np.eye(count)[case.label]
-    fold = case.folds(5, 6)
-    out = np.zeros((case.rows, count))
-    for part in range(5):
-        train, test = fold != part, fold == part
-        if not test.any() or not train.any():
-            continue
-        mean = target[train].mean(0)
-        left = inputs[train].T @ inputs[train] + (1 + 0.01 * train.sum()) * np.eye(inputs.shape[1])
-        out[test] = mean + inputs[test] @ np.linalg.solve(left, inputs[train].T @ (target[train] - mean))
-    return out
+    """Probabilities as if every class were equally frequent: a rare grade counts as much as a common one."""
+    frequency = np.maximum(np.bincount(case.label, minlength=len(case.classes)) / case.rows, 1e-12)
+    even = case.p / frequency
+    return even / even.sum(1, keepdims=True)
 
 
-def _kappa(indicator: Floats, label: Ints, code: Ints) -> float:
-    """Quadratic kappa of the head for one assignment of codes to classes."""
-    given = code[label]
-    score = indicator @ code
-    answer = np.empty_like(given)
-    answer[np.argsort(score, kind="stable")] = np.sort(given)
-    # Both have the same margins, so kappa is one minus the mean square over twice the variance.
-    return float(1 - np.mean((answer - given) ** 2.0) / max(2 * given.var(), 1e-12))
+def _kappa(head: Floats, label: Ints, code: Ints) -> float:
+    """Quadratic kappa of the head for one assignment of codes to classes, classes weighing alike.
+
+    The expected code is brought to the mean and spread of the given codes; quadratic kappa is then a correlation."""
+    weight = 1 / np.bincount(label)[label]
+    weight /= weight.sum()
+    given, answer = code[label].astype(float), head @ code
+    given -= weight @ given
+    answer -= weight @ answer
+    spread = np.sqrt((weight @ given**2) * (weight @ answer**2))
+    return float(weight @ (given * answer) / spread) if spread > 1e-12 else 0.0
 
 
-def _interval(case: Case, indicator: Floats, code: Ints) -> tuple[float, float]:
+def _interval(case: Case, head: Floats, code: Ints) -> tuple[float, float]:
     generator = case.generator(7)
     drawn: list[float] = []
     for _ in range(100):
         rows = generator.integers(0, case.rows, case.rows)
-        drawn.append(_kappa(indicator[rows], case.label[rows], code))
+        drawn.append(_kappa(head[rows], case.label[rows], code))
     return float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
 
 

@@ -1,13 +1,13 @@
 """Rows far from all others, and whether their labels agree with what models expect there.
 
-Far alone is harmless: with a right label a far row hurts only a squared loss on a linear output. Far and wrongly labelled is
-what cross-entropy suffers from. Knows features and the two opinions."""
+Far alone is harmless: with a right label a far row hurts only a squared loss on a linear output. Far and wrongly
+labelled is what cross-entropy suffers from. Knows features and the two opinions."""
 
 import numpy as np
 from scipy.stats import binomtest
 from sklearn.ensemble import IsolationForest
 
-from whyloss.advise.diagnose.case import MOST_ROWS, Case, Floats, percent, share
+from whyloss.advise.diagnose.case import MOST_ROWS, Case, Floats, counted, percent, share
 from whyloss.advise.finding import Finding
 
 FAR = 4.0  # standard deviations of the upper half of the scores
@@ -28,18 +28,28 @@ def outlier_findings(case: Case) -> list[Finding]:
     usual = float(case.wrong[~far].mean())
     # Far rows may well be hard; only more disagreement than elsewhere speaks of wrong labels.
     excess = mislabelled >= 3 and binomtest(mislabelled, total, max(usual, 1e-6), alternative="greater").pvalue < 0.01
+    who = counted(total, "row lies", "rows lie")
     if excess:
-        text = f"{total} rows lie far from all others, and for {mislabelled} of them both the model and its label disagree ({percent(usual)} is usual elsewhere)."
-        advice = "Look at these rows first: a far row with a wrong label pulls hardest on cross-entropy. Mend or drop them; else a bounded loss."
+        text = (
+            f"{who} far from all others, and {mislabelled} of them are labelled otherwise than the models "
+            f"expect ({percent(usual)} is usual elsewhere)."
+        )
+        advice = (
+            "Look at these rows first: a far row with a wrong label pulls hardest on cross-entropy. Mend or drop them; "
+            "else use a bounded loss."
+        )
     else:
-        text = f"{total} rows lie far from all others; their labels agree with the model as often as elsewhere."
-        advice = "Right labels far out hurt only a squared error on a linear output. Check units and typing errors; clip if the values are wrong."
+        text = f"{who} far from all others; their labels agree with the models no less than elsewhere."
+        advice = (
+            "Right labels far out hurt only a squared error on a linear output. Check units and typing errors; clip "
+            "where values are wrong."
+        )
     rows = np.flatnonzero(far)
     order = np.lexsort((-score[rows], ~wrong[rows]))
     return [
         Finding(
             id="outliers",
-            severity="warning" if excess else "info",
+            severity="info" if not excess else "warning" if mislabelled >= 0.005 * case.rows else "note",
             text=text,
             value=total / case.rows,
             interval=share(total, case.rows),

@@ -1,12 +1,12 @@
 """Do some classes belong together? Only where errors gather in a pair more than chance, and the pair lies near.
 
-Label noise confuses classes too, so the null is not "no errors". It is: whoever errs, errs into the other classes in
-proportion to how often they are given (quasi-independence, the diagonal left out). Symmetric noise of any rate
-satisfies it. Knows confusions and class centres only."""
+Label noise confuses classes too, so the null is not "no errors". It is: as many errors as there are in each predicted
+class, spread over the other classes evenly, or in proportion to how frequent those are. Symmetric noise of any rate
+satisfies it, and so do different rates in different classes. Knows confusions and class centres only."""
 
 import numpy as np
 
-from whyloss.advise.diagnose.case import MOST_ROWS, Case, Floats, percent
+from whyloss.advise.diagnose.case import MOST_ROWS, Case, Floats, Ints, percent, worst
 from whyloss.advise.diagnose.noise import Noise
 from whyloss.advise.finding import Finding
 
@@ -21,7 +21,7 @@ def relation_findings(case: Case, noise: Noise) -> list[Finding]:
     confusion = np.zeros((count, count))
     np.add.at(confusion, (case.predicted, case.label), 1)
     table = confusion - np.diag(np.diag(confusion))
-    excess, bound = _excess(table, case.generator(3))
+    excess, bound = _excess(table, np.bincount(case.label, minlength=count), case.generator(3))
     distance = _distances(case)
     pairs = np.triu_indices(count, 1)
     near = distance <= np.median(distance[pairs])
@@ -29,7 +29,7 @@ def relation_findings(case: Case, noise: Noise) -> list[Finding]:
     if not related:
         return []
     related.sort(key=lambda pair: -excess[pair])
-    together = table + table.T
+    together = _both(table)
     inside = int(sum(together[pair] for pair in related))
     draws = case.generator(4).binomial(errors, inside / errors, 1000) / errors
     names = ", ".join(f"{case.classes[i]} with {case.classes[j]}" for i, j in related[:3])
@@ -42,13 +42,13 @@ def relation_findings(case: Case, noise: Noise) -> list[Finding]:
         Finding(
             id="class_relations",
             severity="note",
-            text=f"Errors gather in pairs of classes that lie near each other ({names}): {percent(inside / errors)} of all errors "
-            f"are in such a pair, more than chance or symmetric noise would put there.{doubt}",
+            text=f"Errors gather in pairs of classes that lie near each other ({names}): {percent(inside / errors)} of "
+            f"all errors are in such a pair, more than chance or symmetric noise would put there.{doubt}",
             value=inside / errors,
             interval=(float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975))),
-            rows=[int(row) for row in rows[np.argsort(case.p[rows, case.label[rows]], kind="stable")][:MOST_ROWS]],
-            advice="Features that separate these classes help most. If such errors cost less, say so with a cost matrix or a "
-            "hierarchy; else merge classes that nobody needs apart.",
+            rows=worst(rows, 1 - case.p[rows, case.label[rows]]),
+            advice="Features that separate these classes help most. Merge classes that nobody needs apart; if such "
+            "errors cost less, say so with a cost matrix or a hierarchy.",
             details={
                 "matrix": confusion.T.astype(int).tolist(),
                 "labels": case.classes,
@@ -66,32 +66,23 @@ def relation_findings(case: Case, noise: Noise) -> list[Finding]:
     ]
 
 
-def _excess(table: Floats, generator: np.random.Generator) -> tuple[Floats, float]:
-    """Standardised excess of each unordered pair, and the value that the largest of all exceeds in 5 % of null tables."""
-    expected = _quasi_independent(table[None])[0]
+def _excess(table: Floats, frequency: Ints, generator: np.random.Generator) -> tuple[Floats, float]:
+    """Standardised excess of each unordered pair, and what the largest of all exceeds in 5 % of null tables."""
+    apart = 1 - np.eye(len(table))
+    nulls = [apart * columns for columns in (np.ones(len(table)), np.maximum(frequency, 1e-9))]
+    nulls = [null / null.sum(1, keepdims=True) for null in nulls]
     sizes = table.sum(1).astype(int)
-    chances = expected / np.maximum(expected.sum(1, keepdims=True), 1e-12)
-    chances[expected.sum(1) == 0] = 1 / len(table)
-    draws = max(60, min(DRAWS, int(3e6 / table.size)))
-    null = generator.multinomial(sizes, chances, size=(draws, len(sizes))).astype(float)
-    null[:, np.arange(len(table)), np.arange(len(table))] = 0
-    largest = _residual(null, _quasi_independent(null)).max((1, 2))
-    return _residual(table[None], expected[None])[0], float(np.quantile(largest, 0.95))
+    expected = np.max([_both(sizes[:, None] * null) for null in nulls], axis=0)
+    draws = max(40, min(DRAWS, int(3e6 / table.size)))
+    bounds: list[float] = []
+    for null in nulls:
+        drawn = generator.multinomial(sizes, null, size=(draws, len(sizes))).astype(float)
+        bounds.append(float(np.quantile(((_both(drawn) - expected) / np.sqrt(expected + 1)).max((1, 2)), 0.95)))
+    return (_both(table) - expected) / np.sqrt(expected + 1), max(bounds)
 
 
-def _residual(table: Floats, expected: Floats) -> Floats:
-    both, fitted = table + table.transpose(0, 2, 1), expected + expected.transpose(0, 2, 1)
-    return (both - fitted) / np.sqrt(fitted + 1)
-
-
-def _quasi_independent(tables: Floats) -> Floats:
-    """Expected counts with the same margins and no cell on the diagonal, by iterative proportional fitting."""
-    rows, columns = tables.sum(2, keepdims=True), tables.sum(1, keepdims=True)
-    fitted = np.broadcast_to(1.0 - np.eye(tables.shape[1]), tables.shape).copy()
-    for _ in range(25):
-        fitted *= rows / np.maximum(fitted.sum(2, keepdims=True), 1e-12)
-        fitted *= columns / np.maximum(fitted.sum(1, keepdims=True), 1e-12)
-    return fitted
+def _both(table: Floats) -> Floats:
+    return table + np.swapaxes(table, -1, -2)
 
 
 def _distances(case: Case) -> Floats:

@@ -5,7 +5,7 @@ Knows the estimate of `noise`; estimates nothing of the rate itself."""
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier
 
-from whyloss.advise.diagnose.case import MOST_ROWS, Bools, Case, Floats, Ints, percent, share
+from whyloss.advise.diagnose.case import MOST_ROWS, Bools, Case, Floats, Ints, counted, percent, share, worst
 from whyloss.advise.diagnose.noise import Noise
 from whyloss.advise.finding import Finding, Severity
 
@@ -30,8 +30,8 @@ def _rate(case: Case, noise: Noise) -> Finding:
         severity: Severity = "serious" if noise.interval[0] >= 0.1 else "warning" if noise.estimate >= 0.03 else "note"
         text = (
             f"About {percent(noise.estimate)} of the labels look wrong ({percent(noise.interval[0])} to "
-            f"{percent(noise.interval[1])}). Where the model is surest, {percent(first)} of the labels disagree with it, in "
-            f"the next third {percent(second)}: errors of overlapping classes fade with confidence, these do not."
+            f"{percent(noise.interval[1])}). Where the model is surest, {percent(first)} of the labels disagree with "
+            f"it, in the next third {percent(second)}: errors from overlap fade with confidence, these do not."
         )
         advice = (
             "Look at the ranked rows and relabel; then early stopping or a lower learning rate; then a robust loss "
@@ -47,8 +47,8 @@ def _rate(case: Case, noise: Noise) -> Finding:
     else:
         severity = "note"
         text = (
-            f"Between 0 and {percent(noise.error)} of the labels may be wrong; classes that overlap explain the error as "
-            f"well. {_doubt(noise)}"
+            f"Between 0 and {percent(noise.error)} of the labels may be wrong; overlapping classes explain the error "
+            f"as well. {_doubt(noise)}"
         )
         advice = (
             "Look at the ranked rows before blaming the labels. Better features help against overlap, a loss does not."
@@ -81,7 +81,7 @@ def _doubt(noise: Noise) -> str:
     first, second, _ = noise.errors
     if not noise.skilled:
         return "The model finds too little in the features to tell the two apart."
-    if second > first:
+    if second > 1.5 * first:
         return (
             f"Where the model is surest, {percent(first)} of the labels disagree with it, in the next third "
             f"{percent(second)}: errors fade with confidence, as overlap does."
@@ -92,12 +92,16 @@ def _doubt(noise: Noise) -> str:
 def _transition(case: Case, noise: Noise) -> Finding:
     off = noise.matrix - np.diag(np.diag(noise.matrix))
     true, given = np.unravel_index(int(off.argmax()), off.shape)
-    text = (
-        f"The most frequent mix-up is {case.classes[true]} labelled as {case.classes[given]}: "
-        f"{percent(float(off[true, given]))} of that class."
-    )
-    if not noise.matrix_trusted:
-        text += " The matrix is not certain enough to correct a loss with."
+    named = f"{case.classes[true]} labelled as {case.classes[given]}"
+    part = percent(float(off[true, given]))
+    if noise.trusted:
+        text = f"The most frequent mix-up is {named}: {part} of that class."
+        if not noise.matrix_trusted:
+            text += " The whole matrix is not certain enough to correct a loss with."
+    else:
+        text = (
+            f"If the labels were at fault, {named} would be the most frequent mix-up ({part}); overlap looks the same."
+        )
     return Finding(
         id="noise_transition",
         severity="note" if noise.trusted else "info",
@@ -117,9 +121,9 @@ def _issues(case: Case, noise: Noise) -> Finding:
     rows = noise.flagged
     rate = share(len(rows), case.rows)
     agree = None if case.second is None else case.second[rows].argmax(1) == case.predicted[rows]
-    text = f"{len(rows)} rows have a label that the model, which never saw them, holds to be another class."
+    text = f"{counted(len(rows))} carry a label that a model which never saw them holds to be wrong."
     if agree is not None:
-        text += f" Nearest neighbours, or whatever gave the second opinion, name the same class for {int(agree.sum())}."
+        text += f" A second model of another kind names the same class for {int(agree.sum())}."
     hint = "Perhaps half of such flags are real errors with a strong model, and a fifth with a weak one."
     return Finding(
         id="label_issues",
@@ -145,7 +149,7 @@ def _issues(case: Case, noise: Noise) -> Finding:
 
 
 def _instance_dependent(case: Case, noise: Noise) -> list[Finding]:
-    """Among rows that the model surely takes for one class: do the features foretell which of them are labelled otherwise?
+    """Among rows that the model surely takes for one class: do the features foretell which are labelled otherwise?
 
     The least sure third is left out, because there overlap would be found and taken for a pattern of the noise."""
     sure = np.flatnonzero(noise.third < 2)
@@ -165,27 +169,30 @@ def _instance_dependent(case: Case, noise: Noise) -> list[Finding]:
     if not np.isfinite(area):
         return []
     pattern = low > 0.6 and float(flag.mean()) > 0.02
-    severity: Severity = "note" if pattern else "info"
-    if pattern:
-        text = f"The features foretell which labels disagree with the model (AUC {area:.2f} inside a class, chance is 0.50)."
-        advice = (
-            "Look at those rows together: one source or one region may be at fault. Robust losses and forward correction "
-            "assume that noise strikes every row of a class alike, and gain less here."
-        )
-    else:
+    advice = ""
+    if not pattern:
         text = (
             f"Nothing in the features foretells which labels disagree with the model (AUC {area:.2f} inside a class)."
         )
-        advice = ""
-    rows = sure[flag][np.argsort(-score[flag], kind="stable")][:MOST_ROWS] if pattern else sure[:0]
+    else:
+        text = (
+            f"The features foretell which labels disagree with the model (AUC {area:.2f} inside a class; chance: 0.50)."
+        )
+        if not noise.trusted:
+            text += " Overlapping classes look the same."
+        advice = (
+            "Look at those rows together: one source or one region may be at fault. Robust losses and forward "
+            "correction assume that noise strikes every row of a class alike, and gain less here."
+        )
+    rows = worst(sure[flag], score[flag]) if pattern else []
     return [
         Finding(
             id="instance_dependent_noise",
-            severity=severity,
+            severity="note" if pattern and noise.trusted else "info",
             text=text,
             value=area,
             interval=(low, high),
-            rows=[int(row) for row in rows],
+            rows=rows,
             advice=advice,
             details={"flagged": int(flag.sum()), "looked_at": len(sure)},
         )

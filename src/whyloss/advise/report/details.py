@@ -22,6 +22,17 @@ def pictures(details: Material) -> list[Picture]:
     return [picture for material in [details, *inner] for picture in _recognised(material)]
 
 
+def row_tables(details: Material) -> list[tuple[list[str], list[list[str]]]]:
+    """(column names, cells) of every list of rows of the user's file: entries with a `row` and what is known of it."""
+    made: list[tuple[list[str], list[list[str]]]] = []
+    for item in details.values():
+        if isinstance(item, list) and item and all(isinstance(entry, Mapping) and "row" in entry for entry in item):
+            columns = [str(name) for name in item[0] if any(entry.get(name) is not None for entry in item)]
+            cells = [[_cell(name, entry.get(name)) for name in columns] for entry in item]
+            made.append(([name.replace("_", " ") for name in columns], cells))
+    return made
+
+
 def _recognised(material: Material) -> Iterator[Picture]:
     title = str(material.get("title") or "")
     counts = material.get("counts")
@@ -32,7 +43,7 @@ def _recognised(material: Material) -> Iterator[Picture]:
         yield _matrix(matrix, [str(label) for label in labels], title, material)
     if bins := _points(material.get("bins"), "confidence", "accuracy"):
         yield _reliability(bins, title)
-    if curve := _points(material.get("curve"), "x", "y"):
+    if curve := _points(material.get("curve"), "y"):
         yield _curve(curve, title, material)
 
 
@@ -52,7 +63,7 @@ def _counts(counts: Mapping[str, float], title: str) -> Picture:
         .mark_bar(height=8, yOffset=8, color="var(--series-1)", cornerRadius=2)
         .encode(x=alt.X("count:Q", axis=None), y=places(), tooltip=["name:N", "note:N"])
     )
-    heading = (title or "Rows of each class") + left_out
+    heading = (wording.capital(title) or "Number of rows") + left_out
     return Picture(
         heading, f"{heading}. {spoken(lines)}", finish([bars, *names_and_notes(lines, lift=8)], 40 * len(lines))
     )
@@ -70,8 +81,8 @@ def _matrix(matrix: Sequence[Sequence[float]], labels: list[str], title: str, ma
             cells.append({"row": name, "column": other, "shade": cell / total, "text": shown if cell else ""})
     many = len(labels) > 30
     turned = -90 if max(map(len, labels)) > 3 or many else 0
-    x_axis = alt.Axis(labelAngle=turned, labelLimit=90, labelOverlap=many, orient="top", ticks=False, grid=False)
-    y_axis = alt.Axis(labelLimit=90, labelOverlap=many, ticks=False, grid=False)
+    x_axis = alt.Axis(labelAngle=turned, labelLimit=110, labelOverlap=many, orient="top", ticks=False, grid=False)
+    y_axis = alt.Axis(labelLimit=110, labelOverlap=many, ticks=False, grid=False)
     chart = data(cells).encode(
         x=alt.X("column:N", sort=labels, title=x_title, axis=x_axis),
         y=alt.Y("row:N", sort=labels, title=y_title, axis=y_axis),
@@ -81,12 +92,12 @@ def _matrix(matrix: Sequence[Sequence[float]], labels: list[str], title: str, ma
             alt.Tooltip("text:N", title="per cent" if shares else "value"),
         ],
     )
-    shade = alt.FillOpacity("shade:Q", scale=alt.Scale(type="sqrt", domain=[0, 1], range=[0, 1]), legend=None)
+    # At most half covered: the figures keep their contrast on the darkest cell, in light and in dark.
+    shade = alt.FillOpacity("shade:Q", scale=alt.Scale(type="sqrt", domain=[0, 1], range=[0, 0.55]), legend=None)
     layers = [chart.mark_rect(color="var(--series-1)", stroke="var(--line)", strokeWidth=0.5).encode(fillOpacity=shade)]
     if len(labels) <= MOST_CELLS_WITH_TEXT:
-        ink = alt.when("datum.shade > 0.3").then(alt.value("var(--surface)")).otherwise(alt.value("var(--ink)"))
-        layers.append(chart.mark_text(fontSize=11).encode(text="text:N", color=ink))
-    heading = (title or "Which class is taken for which") + (" (per cent)" if shares else "")
+        layers.append(chart.mark_text(fontSize=11, color="var(--ink)").encode(text="text:N"))
+    heading = (wording.capital(title) or "Which class is taken for which") + (" (per cent)" if shares else "")
     off = sorted((c for c in cells if c["row"] != c["column"] and c["text"]), key=lambda cell: -cell["shade"])[:3]
     largest = "; ".join(f"{cell['row']} as {cell['column']}: {cell['text']}" for cell in off) or "none"
     step = 30 if len(labels) <= 20 else max(6, 600 // len(labels))
@@ -106,29 +117,35 @@ def _reliability(bins: list[Material], title: str) -> Picture:
         size=size, tooltip=[alt.Tooltip(f"{name}:Q", format=".3~r" if name != "count" else "d") for name in shown]
     )
     line = chart.mark_line(color="var(--series-1)", strokeWidth=1.5)
-    heading = title or "Confidence, and how often it is right"
+    heading = wording.capital(title) or "Confidence, and how often it is right"
     said = "; ".join(f"confidence {b['confidence']:.2f}: right {b['accuracy']:.2f}" for b in bins)
     return Picture(heading, f"{heading}. {said}", finish([ideal.encode(x="at:Q", y="at:Q"), line, points], 260))
 
 
 def _curve(curve: list[Material], title: str, material: Material) -> Picture:
-    points = [{"x": point["x"], "y": point["y"], "series": str(point.get("series") or "")} for point in curve]
+    points = [
+        {"x": point["x"], "y": point["y"], "series": str(point.get("series") or "")}
+        for point in curve
+        if point.get("x") is not None
+    ]
     series = list(dict.fromkeys(point["series"] for point in points))
     x_title, y_title = str(material.get("x_title") or ""), str(material.get("y_title") or "")
+    if all(_is_number(point["x"]) for point in points):
+        x = alt.X("x:Q", title=x_title or None, axis=alt.Axis(tickCount=6), scale=alt.Scale(zero=False, nice=False))
+    else:  # named steps, in the order in which they came
+        steps = list(dict.fromkeys(str(point["x"]) for point in points))
+        x = alt.X("x:N", title=x_title or None, sort=steps, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.5))
     legend = alt.Legend(title=None, orient="top", columns=2, labelLimit=150) if len(series) > 1 else None
-    chart = (
-        data(points)
-        .mark_line(strokeWidth=2)
-        .encode(
-            x=alt.X("x:Q", title=x_title or None, scale=alt.Scale(zero=False, nice=False)),
-            y=alt.Y("y:Q", title=y_title or None, scale=alt.Scale(zero=False)),
-            color=alt.Color("series:N", scale=alt.Scale(domain=series, range=SERIES), legend=legend),
-            tooltip=["series:N", "x:Q", "y:Q"],
-        )
+    chart = data(points).encode(
+        x=x,
+        y=alt.Y("y:Q", title=y_title or None, scale=alt.Scale(zero=False)),
+        color=alt.Color("series:N", scale=alt.Scale(domain=series, range=SERIES), legend=legend),
+        tooltip=["series:N", "x:N", "y:Q"],
     )
-    heading = title or (f"{wording.capital(y_title)} by {x_title}" if x_title and y_title else "Curve")
+    heading = title or (wording.capital(y_title) or "Curve")
     named = ", ".join(name for name in series if name)
-    return Picture(heading, f"Line chart. {heading}. {named}", finish([chart], 240))
+    line = chart.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=50) if len(points) <= 20 else False)
+    return Picture(heading, f"Line chart. {heading}. {named}", finish([line], 240))
 
 
 def _points(items: Any, *keys: str) -> list[Material]:
@@ -147,6 +164,14 @@ def _is_matrix(item: Any) -> TypeGuard[list[list[float]]]:
 
 def _is_number(item: Any) -> bool:
     return isinstance(item, int | float) and not isinstance(item, bool)
+
+
+def _cell(column: str, item: Any) -> str:
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    if column == "row" or not isinstance(item, int | float):
+        return wording.NONE if item is None else str(item)
+    return wording.figure(item)
 
 
 def _count_and_share(number: float, total: float) -> str:

@@ -19,23 +19,23 @@ from .view import Report
 
 # Told by words and not by colour alone; see the legend of the race.
 LEGEND = [
-    ("better", "more than 50 % likely to be better by the margin or more"),
-    ("equivalent", "within the margin"),
-    ("worse", "worse by the margin or more"),
-    ("open", "none of the three, or screened out"),
+    ("better", "likely better by more than the margin"),
+    ("equivalent", "likely within the margin"),
+    ("worse", "likely worse by more than the margin"),
+    ("open", "none of these is likely, or screened out"),
 ]
 
 
 def render(report: Report) -> str:
     scripts = [_bundle(), _asset("page.js")]
-    found = view.findings(report)
+    found = [(finding, finding.get("details") or {}) for finding in view.findings(report)]
     return _template().render(
         report=report,
         answer=report["verdict"]["answer"],
         headline=view.headline(report),
         gain_label=view.gain_label(report),
         steps=view.next_steps(report),
-        findings=[(finding, details.pictures(finding.get("details") or {})) for finding in found],
+        findings=[(finding, details.pictures(material), details.row_tables(material)) for finding, material in found],
         rows=view.rows(report),
         best_rule=view.best_rule(report),
         data_line=view.data_line(report),

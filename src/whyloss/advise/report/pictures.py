@@ -9,7 +9,7 @@ import altair as alt
 
 from . import wording
 from .chart import STEP, Picture, data, finish, names_and_notes, places, spoken
-from .view import Report, labels, rule_action, standing
+from .view import Report, names, rule_action, standing
 
 COLOURS = {
     "better": "var(--better)",
@@ -45,7 +45,7 @@ def rules(report: Report) -> Picture | None:
     ]
     ends = [line[end] for line in lines for end in ("low", "high")]
     title = f"Gain over plain argmax, {_unit(metric)}"
-    return Picture(title, f"{title}, with 95 % intervals. {spoken(lines)}", _dots(lines, ends, title, band=0.0))
+    return Picture(title, f"{title}, with 95 % intervals. {spoken(lines)}", _dots(lines, ends, band=0.0))
 
 
 def race(report: Report) -> Picture | None:
@@ -65,7 +65,7 @@ def race(report: Report) -> Picture | None:
     ends = [line[end] for line in near for end in ("low", "high")]
     title = f"Difference from cross-entropy, {_unit(metric)}"
     band = float(report["metric"].get("margin") or 0.0) * _scale(metric)
-    return Picture(title, f"{title}, with 95 % intervals. {spoken(lines)}", _dots(lines, ends, title, band))
+    return Picture(title, f"{title}, with 95 % intervals. {spoken(lines)}", _dots(lines, ends, band))
 
 
 def posterior(report: Report) -> Picture | None:
@@ -109,24 +109,22 @@ def posterior(report: Report) -> Picture | None:
 
 def _measured(report: Report) -> list[tuple[Mapping[str, Any], str]]:
     candidates = report.get("candidates") or []
-    named = zip(candidates, labels(candidates), strict=True)
-    return [
-        (candidate, label.replace("\n", " · ")) for candidate, label in named if candidate.get("difference") is not None
-    ]
+    named = zip(candidates, names(candidates), strict=True)
+    return [(candidate, name) for candidate, name in named if candidate.get("difference") is not None]
 
 
-def _dots(lines: list[dict[str, Any]], ends: Sequence[float], title: str, band: float) -> dict[str, Any]:
+def _dots(lines: list[dict[str, Any]], ends: Sequence[float], band: float) -> dict[str, Any]:
     """Dots with intervals on a common scale; an arrow at the edge stands for a dot far outside `ends`."""
     reach = max([abs(end) for end in ends] + [2 * band, 1e-9])
-    low = max(min([line["low"] for line in lines] + [-1.5 * band]), -3 * reach)
-    high = min(max([line["high"] for line in lines] + [1.5 * band]), 3 * reach)
+    low = max(min([line["low"] for line in lines] + [-1.5 * band]), -2 * reach)
+    high = min(max([line["high"] for line in lines] + [1.5 * band]), 2 * reach)
     for line in lines:
         line["beyond"] = not low <= line["centre"] <= high
         line["arrow"] = "◀" if line["centre"] < low else "▶"
         line["at"], line["from"], line["to"] = (min(max(line[key], low), high) for key in ("centre", "low", "high"))
     pad = 0.06 * (high - low or 1.0)
     scale = alt.Scale(domain=[low - pad, high + pad], nice=False)
-    x = alt.X("at:Q", scale=scale, axis=alt.Axis(title=title, tickCount=6))
+    x = alt.X("at:Q", scale=scale, axis=alt.Axis(title="← worse \u00a0·\u00a0 better →", tickCount=6))
     meaning = alt.Scale(domain=list(COLOURS), range=list(COLOURS.values()))
     colour, stroke = alt.Color("kind:N", scale=meaning, legend=None), alt.Stroke("kind:N", scale=meaning, legend=None)
     tooltip = [alt.Tooltip("name:N", title="loss"), alt.Tooltip("note:N", title="difference")]

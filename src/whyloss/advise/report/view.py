@@ -59,6 +59,13 @@ def labels(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
     return made
 
 
+def names(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For charts, where room is short: without parameters unless two candidates differ by them alone."""
+    full = [label.split("\n") for label in labels(candidates)]
+    first = [lines[0] for lines in full]
+    return [lines[0] if first.count(lines[0]) == 1 else " · ".join(lines) for lines in full]
+
+
 def standing(candidate: Mapping[str, Any]) -> tuple[Standing, bool]:
     """What the posterior says of a candidate beside the reference, and whether it is at least 95 % sure."""
     odds = {name: candidate.get(f"p_{name}") for name in ("better", "equivalent", "worse")}
@@ -82,14 +89,14 @@ def headline(report: Report) -> str:
         case "no difference":
             return f"Stay with cross-entropy{_do(report, rule)}. No other loss is better here."
         case _:
-            return f"Too little data to tell. Stay with cross-entropy{_do(report, rule)} for now."
+            return f"Too little data to tell. For now, stay with cross-entropy{_do(report, rule)}."
 
 
 def gain_label(report: Report) -> str:
-    """What the verdict's figure is the gain of."""
-    loss = str(report["verdict"].get("loss") or "")
-    reference = "cross-entropy with its tuned rule"
-    return f"The best other loss, over {reference}" if loss in ("", "CrossEntropyLoss") else f"Gain over {reference}"
+    """What the verdict's figure is the gain of: of choosing, on folds that took no part in it."""
+    if str(report["verdict"].get("loss") or "CrossEntropyLoss") == "CrossEntropyLoss":
+        return "Gain from choosing another loss, on folds that took no part in choosing"
+    return "Gain over cross-entropy with its tuned rule, on folds that took no part in choosing"
 
 
 def gain_sentence(report: Report) -> str:
@@ -108,7 +115,10 @@ def next_steps(report: Report) -> list[str]:
     steps = [str(f["advice"]) for f in findings(report) if f["severity"] == "serious" and f.get("advice")][:2]
     if best := best_rule(report):
         sentence = wording.gain_sentence(best.get("gain"), best.get("gain_interval"), str(best["metric"]))
-        steps.append(f"{wording.capital(rule_action(best))}: {sentence} over plain argmax, without another loss.")
+        exactly = f" ({best['text']})" if best["rule"] == "threshold" and best.get("text") else ""
+        steps.append(
+            f"{wording.capital(rule_action(best))}{exactly}: {sentence}, over plain argmax and without another loss."
+        )
     verdict = report["verdict"]
     if verdict["answer"] in ("advised", "worth trying"):
         loss = wording.loss_with_parameters(str(verdict["loss"]), verdict.get("parameters"))
@@ -130,22 +140,27 @@ def best_rule(report: Report) -> Mapping[str, Any] | None:
 
 
 def rule_action(rule: Mapping[str, Any]) -> str:
-    values: Mapping[str, Any] = rule.get("parameters") or {}
-    numbers = [item for item in values.values() if isinstance(item, int | float)]
-    at = f" {numbers[0]:g}" if len(numbers) == 1 else ""
+    """What to do, in few words; the rule's own text says it exactly."""
     match rule["rule"]:
         case "threshold":
-            return f"set the threshold to{at}" if at else "set one threshold per class"
+            cut = _parameter(rule, "probability", "threshold")
+            return "set one threshold per class" if cut is None else f"set the threshold to {cut}"
         case "prior":
-            return "correct the probabilities for the class prior"
+            return "correct for the class prior"
         case "temperature":
-            return f"divide the logits by the temperature{at}"
+            return f"divide the logits by {_parameter(rule, 'temperature') or 'a temperature'}"
         case "median":
-            return "decode by the median of the ordered classes"
+            return "decide by the median grade"
         case "early stopping":
-            return f"stop training early, at epoch{at}" if at else "stop training early"
+            epoch = _parameter(rule, "epoch", "epochs")
+            return "stop training early" + ("" if epoch is None else f", at epoch {epoch}")
         case other:
             return f"use the rule '{other}'"
+
+
+def _parameter(rule: Mapping[str, Any], *names: str) -> str | None:
+    values: Mapping[str, Any] = rule.get("parameters") or {}
+    return next((f"{values[name]:.3g}" for name in names if isinstance(values.get(name), int | float)), None)
 
 
 def data_line(report: Report) -> str:

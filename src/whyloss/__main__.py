@@ -1,0 +1,7 @@
+"""`python -m whyloss`: the command line where the `whyloss` script is not on the path."""
+
+import sys
+
+from whyloss.cli import main
+
+sys.exit(main())

@@ -1,0 +1,64 @@
+"""Every finished trial on disk at once, under a name made of everything that it depends on.
+
+Kill the race and start it again: what is here is read, what is not is run. Knows arrays and keys, nothing of losses."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyloss.advise.finding import InputError
+
+
+class Ledger:
+    """A folder of trials. A name is the hash of a trial's key, so a changed setting is another trial, not a wrong one."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / f".write-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise InputError(
+                f"Cannot write to {str(folder.parent)!r}: {error.strerror}. The report and the finished trials go there. "
+                "Pass another folder with --out."
+            ) from None
+
+    def path(self, key: dict[str, Any]) -> Path:
+        text = json.dumps(key, sort_keys=True, default=str)
+        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.npy"
+
+    def get(self, key: dict[str, Any]) -> NDArray[np.float32] | None:
+        path = self.path(key)
+        try:
+            return np.load(path, allow_pickle=False)
+        except FileNotFoundError:
+            return None
+        except (ValueError, OSError, EOFError):  # not one of ours, or damaged: run it again
+            path.unlink(missing_ok=True)
+            return None
+
+    def put(self, key: dict[str, Any], found: NDArray[np.float32]) -> None:
+        """Whole or not at all: written beside, then moved into place."""
+        path = self.path(key)
+        beside = path.with_suffix(f".{os.getpid()}.tmp")
+        with beside.open("wb") as file:
+            np.save(file, found, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+
+
+def fingerprint(*parts: NDArray[Any]) -> str:
+    """A short name for the content of arrays."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{part.dtype}{part.shape}".encode())
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()[:24]

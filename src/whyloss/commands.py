@@ -1,0 +1,214 @@
+"""The commands and what their help teaches: each turns what was typed into one call.
+
+Knows the options and their words. Everything heavy is imported inside the commands, so that help is there at once."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from whyloss import __version__
+from whyloss.advise.finding import InputError
+
+BUNDLED = "breast_cancer"
+
+Column = Annotated[str, Parameter(metavar="COLUMN")]
+Family = Literal["proper", "robust", "imbalance", "margin", "region"]
+
+app = App(
+    name="whyloss",
+    help="Which loss should a classifier be trained on? Measured on your own data, and honest when it makes no difference.",
+    help_epilogue="""Examples:
+```text
+whyloss advise                                try it, on data of scikit-learn
+whyloss advise flowers.csv --label species    your own table
+whyloss list                                  every loss
+whyloss show focal                            one loss, with its curves
+```""",
+    version=__version__,
+    default_parameter=Parameter(negative=()),
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+
+
+@app.command(
+    help_epilogue="""Examples:
+```text
+whyloss advise
+    A first look, on bundled data.
+
+whyloss advise flowers.csv --label species
+    The main job. Then open whyloss-report/report.html.
+
+whyloss advise visits.parquet --label outcome --group patient
+    Several rows per patient: training and test folds share no patient.
+
+whyloss advise reviews.csv --label stars --ordered bad,fair,good
+    The classes have an order.
+
+whyloss advise orders.csv --label returned --drop id --drop date
+    Two columns are not features.
+
+whyloss advise digits --budget quick --seed 1 --out quick-look
+    Bundled digits, fewer trials, another seed, another folder.
+```
+A run that was interrupted goes on where it stopped when the same command is given again."""
+)
+def advise(
+    file: str | None = None,
+    /,
+    *,
+    label: Column | None = None,
+    metric: Annotated[str | None, Parameter(metavar="METRIC")] = None,
+    group: Column | None = None,
+    ordered: Annotated[str | None, Parameter(metavar="A,B,C")] = None,
+    drop: Annotated[list[str] | None, Parameter(metavar="COLUMN")] = None,
+    out: Annotated[Path, Parameter(metavar="DIR")] = Path("whyloss-report"),
+    seed: int = 0,
+    budget: Literal["quick", "normal", "thorough"] = "normal",
+    jobs: int | None = None,
+    backend: Annotated[str | None, Parameter(metavar="NAME")] = None,
+) -> None:
+    """Find out which loss, and which decision rule, fits your data.
+
+    Looks at the data (wrong labels, imbalance, related classes, outliers, calibration), tries what is cheaper than
+    another loss (threshold, prior, temperature), races losses against cross-entropy on the same folds, and says what
+    the difference is worth: "advised", "worth trying", "no difference" or "undecided".
+
+    Args:
+        file: A CSV or TSV file (also .gz), a Parquet file, or an npz file with arrays X and y; or the name of data that
+            comes with scikit-learn: breast_cancer, digits, iris, wine. [default: breast_cancer]
+        label: The column that holds the classes: its name, or its number counted from 0 (-1 is the last). Needed for
+            files of your own, except an npz file with an array y.
+        metric: What "better" means, such as accuracy, balanced_accuracy, macro_f1, roc_auc, log_loss. [default: chosen
+            from the classes and their counts; the report says which and why]
+        group: The column that says which rows belong together (a patient, a session, a site); they are kept on one side
+            of every split. [default: none; duplicated rows are always kept together]
+        ordered: The classes from lowest to highest, with commas between them, if they have an order. [default: none]
+        drop: A column that is not a feature; may be given several times. [default: none; columns that look like
+            identifiers are left out, and the report says so]
+        out: The folder for report.html, report.json and the finished trials; made if it is not there.
+        seed: Decides splits, initial weights and batches: the same seed gives the same report.
+        budget: How much to train: quick for a first look, thorough for small differences.
+        jobs: How many processes work at once. [default: one per core]
+        backend: Where they work: the name of a joblib backend, or the address of a Dask scheduler (dask://...).
+            [default: this machine]
+    """
+    from rich.console import Console
+
+    from whyloss.advise.report import show as show_report
+    from whyloss.advise.run import advise as run
+
+    source = BUNDLED if file is None else file
+    classes = None if ordered is None else _classes(ordered)
+    typed = ["whyloss", "advise", source]
+    for name, value in {"label": label, "metric": metric, "group": group, "ordered": ordered}.items():
+        typed += [] if value is None else [f"--{name}", value]
+    for column in drop or []:
+        typed += ["--drop", column]
+    typed += ["--out", str(out), "--seed", str(seed), "--budget", budget]
+    for name, value in {"jobs": jobs, "backend": backend}.items():
+        typed += [] if value is None else [f"--{name}", str(value)]
+    report = run(
+        source,
+        label=label,
+        metric=metric,
+        group=group,
+        ordered=classes,
+        drop=drop or [],
+        out=out,
+        seed=seed,
+        budget=budget,
+        jobs=jobs,
+        backend=backend,
+        console=Console(stderr=True),  # progress; standard output is for the report
+        command=shlex.join(typed),
+    )
+    show_report(report, Console(), html=out / "report.html")
+
+
+@app.command(
+    name="list",
+    help_epilogue="""Examples:
+```text
+whyloss list
+whyloss list --family robust
+whyloss list --json > losses.json
+```""",
+)
+def list_losses(*, family: Family | None = None, json: bool = False) -> None:
+    """List every loss: names, formula, source, and what is true of it.
+
+    Proper: in expectation, nothing beats the true probabilities. Bounded: one row can cost only so much. Symmetric:
+    summed over all possible labels it is constant, so that uniform label noise does not move its optimum. Convex: in the
+    logits. "Depends" is on the parameters.
+
+    Args:
+        family: One family only. [default: all]
+        json: Print JSON for other programs, with every loss's parameters, instead of a table.
+    """
+    from rich.console import Console
+
+    from whyloss import show
+
+    if json:
+        print(show.as_json(family))
+    else:
+        show.print_list(Console(highlight=False), family)
+
+
+@app.command(
+    name="show",
+    help_epilogue="""Examples:
+```text
+whyloss show focal
+whyloss show gce --param q=0.3
+whyloss show sce --param alpha=1 --param beta=0.5 --out sce.svg
+whyloss show logit-adjusted --param "counts=[900, 90, 10]"
+whyloss show dice
+```""",
+)
+def show_loss(
+    name: str,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    param: Annotated[list[str] | None, Parameter(metavar="NAME=VALUE")] = None,
+) -> None:
+    """Show one loss: formula, source, parameters, facts, an example, and its curve and gradient.
+
+    Args:
+        name: A class name, a short name or a function name, in any spelling: FocalLoss, focal, focal_loss.
+        out: Write the picture to this file too: .svg, .png, .html (opens without a network) or .json (Vega-Lite).
+            [default: none, the terminal only]
+        param: A parameter to draw the loss with, as name=value; may be given several times. [default: the loss's own
+            defaults]
+    """
+    from rich.console import Console
+
+    from whyloss import show
+
+    try:
+        loss = show.build(name, param or [])
+        show.check_file(out)
+    except (KeyError, ValueError) as error:  # from the catalogue and the losses themselves, written for users
+        raise InputError(str(error.args[0])) from None
+    show.print_loss(Console(highlight=False), loss)
+    if out is not None:
+        try:
+            show.write(loss, out)
+        except OSError as error:
+            raise InputError(f"The picture cannot be written to {str(out)!r}: {error.strerror or error}.") from None
+        print(f"Picture written to {out}")
+
+
+def _classes(ordered: str) -> list[str]:
+    classes = [name.strip() for name in ordered.split(",")]
+    if len(classes) < 2 or "" in classes:
+        raise InputError(
+            f"--ordered is {ordered!r}, but at least two classes are needed, from lowest to highest, with commas between "
+            "them: --ordered low,middle,high."
+        )
+    return classes
