@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from whyloss.losses.adjust import LogitAdjustment as LogitAdjustment
     from whyloss.losses.adjust import balanced_weights as balanced_weights
     from whyloss.losses.adjust import effective_number_weights as effective_number_weights
+    from whyloss.losses.explain import explain_engine as explain_engine
     from whyloss.losses.imbalance import *
     from whyloss.losses.loss import Loss as Loss
     from whyloss.losses.loss import RowLoss as RowLoss
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from whyloss.losses.proper import *
     from whyloss.losses.region import *
     from whyloss.losses.robust import *
-    from whyloss.losses.explain import explain_engine as explain_engine
 
 __version__ = "0.1.0"
 

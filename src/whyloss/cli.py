@@ -10,7 +10,19 @@ from whyloss.advise.finding import InputError
 
 # What `pip install 'whyloss[advise]'` brings, under the names that Python imports.
 EXTRAS = frozenset(
-    {"altair", "cleanlab", "cyclopts", "jinja2", "joblib", "pandas", "pyarrow", "rich", "scipy", "sklearn", "vl_convert"}
+    {
+        "altair",
+        "cleanlab",
+        "cyclopts",
+        "jinja2",
+        "joblib",
+        "pandas",
+        "pyarrow",
+        "rich",
+        "scipy",
+        "sklearn",
+        "vl_convert",
+    }
 )
 
 

@@ -82,8 +82,8 @@ def advise(
             comes with scikit-learn: breast_cancer, digits, iris, wine. [default: breast_cancer]
         label: The column that holds the classes: its name, or its number counted from 0 (-1 is the last). Needed for
             files of your own, except an npz file with an array y.
-        metric: What "better" means, such as accuracy, balanced_accuracy, macro_f1, roc_auc, log_loss. [default: chosen
-            from the classes and their counts; the report says which and why]
+        metric: What "better" means: accuracy, balanced_accuracy, f1, log_loss, brier, roc_auc, average_precision, mae or
+            quadratic_kappa. [default: chosen from the classes and their counts; the report says why]
         group: The column that says which rows belong together (a patient, a session, a site); they are kept on one side
             of every split. [default: none; duplicated rows are always kept together]
         ordered: The classes from lowest to highest, with commas between them, if they have an order. [default: none]

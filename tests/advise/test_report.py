@@ -222,9 +222,9 @@ def test_a_report_without_rules_findings_and_candidates(tmp_path: Path) -> None:
         (
             "no difference",
             "threshold",
-            "Stay with cross-entropy, and set the threshold to 0.07. No other loss is better",
+            "Stay with cross-entropy, and set the threshold to 0.07. No other loss gains",
         ),
-        ("no difference", "argmax", "Stay with cross-entropy. No other loss is better here."),
+        ("no difference", "argmax", "Stay with cross-entropy. No other loss gains enough to matter."),
         (
             "undecided",
             "threshold",

@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from whyloss.losses import rows as door
@@ -122,7 +121,7 @@ class RowLoss(Loss):
         cls.statistics = _statistics_of(cls, "formula")
         _statistics_of(cls, "average")
 
-    def formula(self, *args: Tensor, **kwargs: Tensor) -> Tensor:
+    def formula(self, *args: Any, **kwargs: Any) -> Tensor:
         """The loss per row from the statistics named as parameters. They have one shape, as has the result."""
         raise NotImplementedError(f"{type(self).__name__} has no formula.")
 
@@ -165,7 +164,7 @@ class RowLoss(Loss):
 
     def argument(self, name: str) -> Any:
         """The value of a statistic's argument: "power" or "table"."""
-        return getattr(self, name, None)
+        return getattr(self, name) if name in arguments(self.statistics) else None
 
 
 class Formula:

@@ -183,39 +183,75 @@ def _log_or_none(value: Tensor) -> Tensor:
     return torch.where(positive, torch.log(torch.where(positive, value, 1.0)), -HUGE)
 
 
+def _with_slope_of(value: Tensor, logarithm: Tensor) -> Tensor:
+    """`value`, differentiated as exp(logarithm).
+
+    Autograd's slope of y = sigmoid(m) is y (1 - y), which is 0 where y rounds to 1 although 1 - y is known well."""
+    return value.detach() * torch.exp(logarithm - logarithm.detach())
+
+
 class _Derived:
     """Statistics that follow from others, in plain torch; the parameter names say from which."""
 
-    # fmt: off
     @staticmethod
-    def log_p(log_odds: Tensor) -> Tensor: "log p_y"; return logsigmoid(log_odds)
+    def log_p(log_odds: Tensor) -> Tensor:
+        "log p_y"
+        return logsigmoid(log_odds)
+
     @staticmethod
-    def log_not_p(log_odds: Tensor) -> Tensor: "log(1 - p_y)"; return logsigmoid(-log_odds)
+    def log_not_p(log_odds: Tensor) -> Tensor:
+        "log(1 - p_y)"
+        return logsigmoid(-log_odds)
+
     @staticmethod
-    def p(log_odds: Tensor) -> Tensor: "p_y"; return torch.sigmoid(log_odds)
+    def p(log_odds: Tensor, log_p: Tensor) -> Tensor:
+        "p_y"
+        return _with_slope_of(torch.sigmoid(log_odds), log_p)
+
     @staticmethod
-    def not_p(log_odds: Tensor) -> Tensor: "1 - p_y, exact near 0"; return torch.sigmoid(-log_odds)
+    def not_p(log_odds: Tensor, log_not_p: Tensor) -> Tensor:
+        "1 - p_y, exact near 0"
+        return _with_slope_of(torch.sigmoid(-log_odds), log_not_p)
+
     @staticmethod
-    def lse(rest_lse: Tensor, log_not_p: Tensor) -> Tensor: "log-sum-exp of all logits"; return rest_lse - log_not_p
+    def lse(rest_lse: Tensor, log_not_p: Tensor) -> Tensor:
+        "log-sum-exp of all logits"
+        return rest_lse - log_not_p
+
     @staticmethod
-    def count(rest_count: Tensor) -> Tensor: "number of classes that are not masked"; return rest_count + 1
+    def count(rest_count: Tensor) -> Tensor:
+        "number of classes that are not masked"
+        return rest_count + 1
+
     @staticmethod
     def rest_p_sq(not_p: Tensor, rest_sq: Tensor) -> Tensor:
-        "sum of p_j^2 over the other classes"; return not_p * not_p * rest_sq
+        "sum of p_j^2 over the other classes"
+        return not_p * not_p * rest_sq
+
     @staticmethod
-    def p_sq(p: Tensor, rest_p_sq: Tensor) -> Tensor: "sum of p_j^2"; return p * p + rest_p_sq
+    def p_sq(p: Tensor, rest_p_sq: Tensor) -> Tensor:
+        "sum of p_j^2"
+        return p * p + rest_p_sq
+
     @staticmethod
     def entropy(p: Tensor, log_p: Tensor, not_p: Tensor, log_not_p: Tensor, rest_entropy: Tensor) -> Tensor:
-        "-sum of p_j log p_j"; return not_p * (rest_entropy - log_not_p) - p * log_p
+        "-sum of p_j log p_j"
+        return not_p * (rest_entropy - log_not_p) - p * log_p
+
     @staticmethod
     def sum_log_p(log_p: Tensor, log_not_p: Tensor, rest_log_p: Tensor, rest_count: Tensor) -> Tensor:
-        "sum of log p_j"; return log_p + rest_count * log_not_p + rest_log_p
+        "sum of log p_j"
+        return log_p + rest_count * log_not_p + rest_log_p
+
     @staticmethod
     def sum_z(sum_log_p: Tensor, count: Tensor, lse: Tensor) -> Tensor:
-        "sum of z_j"; return sum_log_p + count * lse
+        "sum of z_j"
+        return sum_log_p + count * lse
+
     @staticmethod
-    def z_sq(logit: Tensor, rest_z_sq: Tensor) -> Tensor: "sum of z_j^2"; return logit * logit + rest_z_sq
-    # fmt: on
+    def z_sq(logit: Tensor, rest_z_sq: Tensor) -> Tensor:
+        "sum of z_j^2"
+        return logit * logit + rest_z_sq
 
     @staticmethod
     def p_pow(log_p: Tensor, log_not_p: Tensor, rest_pow: Tensor, power: float) -> Tensor:

@@ -55,6 +55,6 @@ def diagnose(
         *relation_findings(case, noise),
         *order_findings(case),
         *outlier_findings(case),
-        *calibration_findings(case),
+        *calibration_findings(case, noise),
     ]
     return sorted(found, key=lambda finding: GRAVITY.index(finding.severity))

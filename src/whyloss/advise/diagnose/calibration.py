@@ -10,6 +10,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from whyloss.advise.diagnose.case import PROBABILITY, Case, Floats, Ints, percent, share, worst
+from whyloss.advise.diagnose.noise import Noise
 from whyloss.advise.finding import Finding, Severity
 
 DRAWS = 200
@@ -17,11 +18,11 @@ FEWEST = 100  # rows below which a temperature does more harm than good
 VANISHING = 0.05  # of the largest gradient that the squared error on probabilities can have
 
 
-def calibration_findings(case: Case) -> list[Finding]:
-    return [_calibration(case), _saturation(case)]
+def calibration_findings(case: Case, noise: Noise) -> list[Finding]:
+    return [_calibration(case, noise), _saturation(case)]
 
 
-def _calibration(case: Case) -> Finding:
+def _calibration(case: Case, noise: Noise) -> Finding:
     confidence, correct = case.p.max(1), (~case.wrong).astype(float)
     bins = _equal_bins(confidence)
     generator = case.generator(9)
@@ -50,6 +51,8 @@ def _calibration(case: Case) -> Finding:
     )
     if severity != "info":
         text += f" They are too {'sure' if lean > 0 else 'cautious'}."
+    if noise.trusted:
+        text += " This is measured against the given labels, of which some are wrong."
     temperature = _temperature(case)
     advice = ""
     if temperature["helps"]:

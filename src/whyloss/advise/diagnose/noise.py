@@ -17,7 +17,7 @@ from cleanlab.rank import get_label_quality_scores
 
 from whyloss.advise.diagnose.case import Bools, Case, Floats, Ints, share
 
-LEVEL = 0.8  # the next third must keep this much of the surest third's skill for the error to count as level
+LEVEL = 0.75  # the next third must keep this much of the surest third's skill for the error to count as level
 ONE_SIDED = 1.645  # 95 % in one direction
 
 
@@ -51,7 +51,7 @@ def estimate_noise(case: Case) -> Noise:
     skilled, level = _level(guess, case.label, third, count)
     sure, both = third == 0, third < 2
     low, high = share(int(missed[sure].sum()), int(sure.sum()))
-    many = errors[0] >= 0.35 * error and low >= max(0.2 * error, 0.005)
+    many = errors[0] >= 0.35 * error and low >= max(0.25 * error, 0.005)
     # Equal rows with different labels are overlap; where most rows have a twin, it may explain everything.
     twins = len(np.unique(case.duplicates.group)) < case.rows / 2 and 1 - case.duplicates.ceiling > errors[0] / 2
     trusted = skilled and level and many and not twins

@@ -1,7 +1,7 @@
 """Two quick opinions about every row from models that never saw it: the probabilities that diagnoses stand on.
 
 The first is a log-linear pool of a regularised linear model and extremely randomised trees: strong on tables of any
-shape, and calibrated, because the weights of the pool are fitted (on other folds) to the log loss. The second is
+shape, and calibrated, because the pool is fitted (on other folds) to the log loss. The second is
 nearest neighbours, a model that errs differently. Knows nothing of findings, and nothing of torch."""
 
 import warnings
@@ -68,26 +68,35 @@ def _opinion(model: Any, features: Floats, label: Ints, train: Ints, test: Ints,
 
 
 def _pool(opinions: Floats, label: Ints, fold_of: Ints) -> Floats:
-    """softmax of a weighted sum of log-probabilities; the weights of a fold come from the other folds."""
+    """A softmax of a weighted sum of log-probabilities, mixed with a share of pure chance.
+
+    Without that share no weights fit noisy labels, where a model can know the class and still not the label. Weights
+    and share of a fold come from the other folds."""
     pooled = log_softmax(opinions.mean(0), axis=1)
     for fold in np.unique(fold_of[fold_of >= 0]):
-        inside = (fold_of != fold) & (fold_of >= 0)
+        inside, here = (fold_of != fold) & (fold_of >= 0), fold_of == fold
         if inside.any():
-            weights = _weights(opinions[:, inside], label[inside])
-            pooled[fold_of == fold] = log_softmax(np.tensordot(weights, opinions[:, fold_of == fold], 1), axis=1)
-    return pooled
+            weights, chance = _fit(opinions[:, inside], label[inside])
+            q = np.exp(log_softmax(np.tensordot(weights, opinions[:, here], 1), axis=1))
+            pooled[here] = np.log(np.maximum((1 - chance) * q + chance / q.shape[1], FLOOR**2))
+    return log_softmax(pooled, axis=1)
 
 
-def _weights(opinions: Floats, label: Ints) -> Floats:
-    rows = np.arange(len(label))
-    given = opinions[:, rows, label].mean(1)
-    prior = np.full(len(opinions), 1 / len(opinions))
+def _fit(opinions: Floats, label: Ints) -> tuple[Floats, float]:
+    rows, count = np.arange(len(label)), opinions.shape[2]
+    given = opinions[:, rows, label]
+    prior = np.append(np.full(len(opinions), 1 / len(opinions)), 0.01)
 
-    def log_loss(weights: Floats) -> tuple[float, Floats]:
-        log_p = log_softmax(np.tensordot(weights, opinions, 1), axis=1)
-        expected = np.einsum("nc,knc->k", np.exp(log_p), opinions) / len(label)
-        pull = 5 / len(label) * (weights - prior)  # as much as five rows would say for plain averaging
-        return float(-log_p[rows, label].mean() + pull @ (weights - prior) / 2), expected - given + pull
+    def log_loss(parameters: Floats) -> tuple[float, Floats]:
+        weights, chance = parameters[:-1], parameters[-1]
+        q = np.exp(log_softmax(np.tensordot(weights, opinions, 1), axis=1))
+        hit = q[rows, label]
+        p = np.maximum((1 - chance) * hit + chance / count, 1e-12)
+        pull = 5 / len(label) * (parameters - prior)  # as much as five rows would say for plain averaging
+        slope = -((1 - chance) * hit / p * (given - np.einsum("nc,knc->kn", q, opinions))).mean(1)
+        gradient = np.append(slope, -((1 / count - hit) / p).mean()) + pull
+        return float(-np.log(p).mean() + pull @ (parameters - prior) / 2), gradient
 
-    found: Any = minimize(log_loss, prior, jac=True, bounds=[(0.0, 8.0)] * len(prior), method="L-BFGS-B")
-    return np.asarray(found.x)
+    bounds = [(0.0, 8.0)] * len(opinions) + [(0.0, 0.9)]
+    found: Any = minimize(log_loss, prior, jac=True, bounds=bounds, method="L-BFGS-B")
+    return np.asarray(found.x[:-1]), float(found.x[-1])

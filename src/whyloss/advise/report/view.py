@@ -87,7 +87,7 @@ def headline(report: Report) -> str:
         case "worth trying":
             return f"{wording.capital(loss)}{_with_rule(rule)} is worth trying, but not proven better."
         case "no difference":
-            return f"Stay with cross-entropy{_do(report, rule)}. No other loss is better here."
+            return f"Stay with cross-entropy{_do(report, rule)}. No other loss gains enough to matter."
         case _:
             return f"Too little data to tell. For now, stay with cross-entropy{_do(report, rule)}."
 

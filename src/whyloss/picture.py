@@ -1,0 +1,161 @@
+"""Curves, drawn twice: with braille dots in a terminal, and as an Altair chart in a file.
+
+Knows panels of lines over a common x; nothing of losses."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+FORMATS = (".svg", ".png", ".html", ".json")
+COLOURS = ("#0b6fb8", "#8a8a8a")  # the line, its reference
+# Which bit of a braille character is the dot in this column (2) and row (4).
+DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+ROWS, COLUMNS = 9, 30  # of one panel; two panels and their axes fit in 80 columns
+
+
+@dataclass(frozen=True)
+class Line:
+    name: str
+    y: list[float]
+    reference: bool = False  # drawn behind the others, and lighter; does not widen the axis
+
+
+@dataclass(frozen=True)
+class Panel:
+    title: str
+    x_name: str
+    x: list[float]
+    lines: list[Line]
+    bottom: float
+    top: float
+
+
+def in_terminal(panels: list[Panel], width: int = 80) -> RenderableType:
+    """The panels side by side where the width allows, one below the other where not, and which line is which."""
+    drawn = [_drawn(panel) for panel in panels]
+    grid = Table.grid(padding=(0, 2))
+    if width >= len(panels) * (COLUMNS + 10):
+        grid.add_row(*drawn)
+    else:
+        for picture in drawn:
+            grid.add_row(picture)
+    legend = Text()
+    for line in panels[0].lines:
+        legend.append("  ⠒⠂⠐⠂ " if line.reference else "  ⠤⠤⠤⠤ ", style=_style(line)).append(line.name)
+    return Group(grid, legend)
+
+
+def _drawn(panel: Panel) -> Text:
+    """Title, canvas with its y axis, x axis."""
+    bits = [[0] * COLUMNS for _ in range(ROWS)]
+    styles = [[""] * COLUMNS for _ in range(ROWS)]
+    for line in sorted(
+        panel.lines, key=lambda line: not line.reference
+    ):  # the reference first, so that others cover it
+        before: float | None = None
+        for dot_x in range(2 * COLUMNS):
+            at = _row(panel, line, dot_x / (2 * COLUMNS - 1))
+            start, before = at if before is None else before, at
+            if line.reference and dot_x % 4 > 1:
+                continue
+            for dot_y in _between(start, at):
+                bits[dot_y // 4][dot_x // 2] |= DOTS[dot_x % 2][dot_y % 4]
+                styles[dot_y // 4][dot_x // 2] = _style(line)
+    labels = {0: panel.top, ROWS // 2: (panel.top + panel.bottom) / 2, ROWS - 1: panel.bottom}
+    text = Text(f"       {panel.title}\n", style="")
+    for row in range(ROWS):
+        label = _figure(labels[row]) if row in labels else ""
+        text.append(f"{label:>6}{'┤' if label else '│'}", style="dim")
+        for bit, style in zip(bits[row], styles[row], strict=True):
+            text.append(chr(0x2800 + bit) if bit else " ", style=style)
+        text.append("\n")
+    left, right = _figure(panel.x[0]), _figure(panel.x[-1])
+    text.append(f"      └{'─' * COLUMNS}\n       {left}", style="dim")
+    text.append(panel.x_name.center(COLUMNS - len(left) - len(right)))
+    return text.append(right, style="dim")
+
+
+def _row(panel: Panel, line: Line, share: float) -> float:
+    """The dot row (0 at the top) of the line at this share of the width; outside of the canvas where it is cut off."""
+    place = share * (len(line.y) - 1)
+    low = min(int(place), len(line.y) - 2)
+    y = line.y[low] + (place - low) * (line.y[low + 1] - line.y[low])
+    return (panel.top - y) / (panel.top - panel.bottom) * (4 * ROWS - 1)
+
+
+def _between(start: float, end: float) -> list[int]:
+    """The dot rows from one height to the next, so that steep lines do not fall apart."""
+    here, there = (round(min(max(at, -1), 4 * ROWS)) for at in (start, end))
+    step = 1 if there >= here else -1
+    rows = range(here + step, there + step, step) if here != there else (here,)
+    return [row for row in rows if 0 <= row < 4 * ROWS]
+
+
+def _figure(number: float) -> str:
+    return f"{0.0 if abs(number) < 1e-12 else number:.3g}"
+
+
+def _style(line: Line) -> str:
+    return "dim" if line.reference else "bold cyan"
+
+
+def nice_top(value: float) -> float:
+    """The next round number from `value` on.
+
+    >>> nice_top(3.9), nice_top(0.61), nice_top(120.0)
+    (4.0, 0.8, 150.0)
+    """
+    if value <= 0:
+        return 1.0
+    ten = 10.0 ** math.floor(math.log10(value))
+    steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+    return next(round(step * ten, 12) for step in steps if step * ten >= value * (1 - 1e-9))
+
+
+def to_file(panels: list[Panel], title: str, subtitle: str, path: Path) -> None:
+    """The same curves as an Altair chart: svg, png (twice the size, for print), html without a network, Vega-Lite json."""
+    import altair as alt
+
+    charts: list[alt.LayerChart] = []
+    for panel in panels:
+        names = [line.name for line in panel.lines]
+        colours = [COLOURS[line.reference] for line in panel.lines]
+        dashes = [[4, 4] if line.reference else [1, 0] for line in panel.lines]
+        values = [
+            {"x": x, "y": y, "loss": line.name}
+            for line in panel.lines
+            for x, y in zip(panel.x, line.y, strict=True)
+            if panel.bottom <= y <= panel.top
+        ]
+        legend = alt.Legend(title=None, orient="bottom", symbolType="stroke")
+        colour = alt.Color("loss:N", scale=alt.Scale(domain=names, range=colours), legend=legend)
+        dash = alt.StrokeDash("loss:N", scale=alt.Scale(domain=names, range=dashes), legend=legend)
+        y_scale = alt.Scale(domain=[panel.bottom, panel.top], nice=False)
+        chart = (
+            alt.Chart(alt.Data(values=values), title=panel.title)
+            .mark_line(strokeWidth=2.5)
+            .encode(
+                x=alt.X("x:Q", title=panel.x_name, scale=alt.Scale(domain=[panel.x[0], panel.x[-1]], nice=False)),
+                y=alt.Y("y:Q", title=None, scale=y_scale),
+                color=colour,
+                strokeDash=dash,
+                tooltip=["loss:N", alt.Tooltip("x:Q", format=".3f"), alt.Tooltip("y:Q", format=".4f")],
+            )
+            .properties(width=300, height=220)
+        )
+        charts.append(alt.layer(chart))
+    heading = alt.TitleParams(text=title, subtitle=subtitle, anchor="start", fontSize=15, offset=14)
+    whole = (
+        alt.hconcat(*charts, spacing=36).properties(title=heading).configure_axis(labelFontSize=11, titleFontSize=12)
+    )
+    whole = whole.configure_view(stroke=None).configure_title(fontSize=12, fontWeight="normal")
+    if path.suffix == ".html":
+        whole.save(str(path), inline=True)
+    elif path.suffix == ".png":
+        whole.save(str(path), scale_factor=2)
+    else:
+        whole.save(str(path))
