@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from whyloss.advise.finding import InputError
 
-# What `pip install 'whyloss[advise]'` brings, under the names that Python imports.
+# What the extra brings, under the names that Python imports.
 EXTRAS = frozenset(
-    {
+    (
         "altair",
         "cleanlab",
         "cyclopts",
@@ -22,8 +22,9 @@ EXTRAS = frozenset(
         "scipy",
         "sklearn",
         "vl_convert",
-    }
+    )
 )
+INSTALL = "pip install 'whyloss[advise]'"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,9 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRAS:
             raise  # ours, and therefore a fault that wants its traceback
-        return _refuse(
-            f"This needs the package {error.name}, which is not installed. Install it with: pip install 'whyloss[advise]'"
-        )
+        return _refuse(f"The package {error.name} is missing. All that the commands need comes with: {INSTALL}")
     except KeyboardInterrupt:
         again = " Finished trials are kept: the same command goes on from there." if tokens[:1] == ["advise"] else ""
         print(f"\nwhyloss: Interrupted.{again}", file=sys.stderr)

@@ -18,7 +18,7 @@ Family = Literal["proper", "robust", "imbalance", "margin", "region"]
 
 app = App(
     name="whyloss",
-    help="Which loss should a classifier be trained on? Measured on your own data, and honest when it makes no difference.",
+    help="Which loss should a classifier be trained on? Measured on your data, and honest when it makes no difference.",
     help_epilogue="""Examples:
 ```text
 whyloss advise                                try it, on data of scikit-learn
@@ -82,8 +82,8 @@ def advise(
             comes with scikit-learn: breast_cancer, digits, iris, wine. [default: breast_cancer]
         label: The column that holds the classes: its name, or its number counted from 0 (-1 is the last). Needed for
             files of your own, except an npz file with an array y.
-        metric: What "better" means: accuracy, balanced_accuracy, f1, log_loss, brier, roc_auc, average_precision, mae or
-            quadratic_kappa. [default: chosen from the classes and their counts; the report says why]
+        metric: What "better" means: accuracy, balanced_accuracy, f1, log_loss, brier, roc_auc, average_precision, mae
+            or quadratic_kappa. [default: chosen from the classes and their counts; the report says why]
         group: The column that says which rows belong together (a patient, a session, a site); they are kept on one side
             of every split. [default: none; duplicated rows are always kept together]
         ordered: The classes from lowest to highest, with commas between them, if they have an order. [default: none]
@@ -142,8 +142,8 @@ def list_losses(*, family: Family | None = None, json: bool = False) -> None:
     """List every loss: names, formula, source, and what is true of it.
 
     Proper: in expectation, nothing beats the true probabilities. Bounded: one row can cost only so much. Symmetric:
-    summed over all possible labels it is constant, so that uniform label noise does not move its optimum. Convex: in the
-    logits. "Depends" is on the parameters.
+    summed over all possible labels it is constant, so that uniform label noise does not move its optimum. Convex: in
+    the logits. "Depends" is on the parameters.
 
     Args:
         family: One family only. [default: all]
@@ -208,7 +208,7 @@ def _classes(ordered: str) -> list[str]:
     classes = [name.strip() for name in ordered.split(",")]
     if len(classes) < 2 or "" in classes:
         raise InputError(
-            f"--ordered is {ordered!r}, but at least two classes are needed, from lowest to highest, with commas between "
-            "them: --ordered low,middle,high."
+            f"--ordered is {ordered!r}, but at least two classes are needed, from lowest to highest, with commas "
+            "between them: --ordered low,middle,high."
         )
     return classes

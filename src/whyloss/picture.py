@@ -5,6 +5,7 @@ Knows panels of lines over a common x; nothing of losses."""
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -53,9 +54,8 @@ def _drawn(panel: Panel) -> Text:
     """Title, canvas with its y axis, x axis."""
     bits = [[0] * COLUMNS for _ in range(ROWS)]
     styles = [[""] * COLUMNS for _ in range(ROWS)]
-    for line in sorted(
-        panel.lines, key=lambda line: not line.reference
-    ):  # the reference first, so that others cover it
+    # The reference comes first, so that the others cover it.
+    for line in sorted(panel.lines, key=lambda line: not line.reference):
         before: float | None = None
         for dot_x in range(2 * COLUMNS):
             at = _row(panel, line, dot_x / (2 * COLUMNS - 1))
@@ -116,30 +116,28 @@ def nice_top(value: float) -> float:
     return next(round(step * ten, 12) for step in steps if step * ten >= value * (1 - 1e-9))
 
 
-def to_file(panels: list[Panel], title: str, subtitle: str, path: Path) -> None:
-    """The same curves as an Altair chart: svg, png (twice the size, for print), html without a network, Vega-Lite json."""
+def to_file(panels: list[Panel], title: str, subtitle: list[str], path: Path) -> None:
+    """The same curves as an Altair chart: svg, png (twice the size), html (needs no network), or Vega-Lite json."""
     import altair as alt
 
-    charts: list[alt.LayerChart] = []
+    charts: list[alt.Chart] = []
     for panel in panels:
         names = [line.name for line in panel.lines]
         colours = [COLOURS[line.reference] for line in panel.lines]
         dashes = [[4, 4] if line.reference else [1, 0] for line in panel.lines]
         values = [
-            {"x": x, "y": y, "loss": line.name}
-            for line in panel.lines
-            for x, y in zip(panel.x, line.y, strict=True)
-            if panel.bottom <= y <= panel.top
+            {"x": x, "y": y, "loss": line.name} for line in panel.lines for x, y in zip(panel.x, line.y, strict=True)
         ]
-        legend = alt.Legend(title=None, orient="bottom", symbolType="stroke")
+        legend = alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolSize=400)
         colour = alt.Color("loss:N", scale=alt.Scale(domain=names, range=colours), legend=legend)
         dash = alt.StrokeDash("loss:N", scale=alt.Scale(domain=names, range=dashes), legend=legend)
+        x_scale = alt.Scale(domain=[panel.x[0], panel.x[-1]], nice=False)
         y_scale = alt.Scale(domain=[panel.bottom, panel.top], nice=False)
-        chart = (
+        charts.append(
             alt.Chart(alt.Data(values=values), title=panel.title)
-            .mark_line(strokeWidth=2.5)
+            .mark_line(strokeWidth=2.5, clip=True)
             .encode(
-                x=alt.X("x:Q", title=panel.x_name, scale=alt.Scale(domain=[panel.x[0], panel.x[-1]], nice=False)),
+                x=alt.X("x:Q", title=panel.x_name, scale=x_scale, axis=alt.Axis(tickCount=5)),
                 y=alt.Y("y:Q", title=None, scale=y_scale),
                 color=colour,
                 strokeDash=dash,
@@ -147,15 +145,9 @@ def to_file(panels: list[Panel], title: str, subtitle: str, path: Path) -> None:
             )
             .properties(width=300, height=220)
         )
-        charts.append(alt.layer(chart))
     heading = alt.TitleParams(text=title, subtitle=subtitle, anchor="start", fontSize=15, offset=14)
-    whole = (
-        alt.hconcat(*charts, spacing=36).properties(title=heading).configure_axis(labelFontSize=11, titleFontSize=12)
-    )
-    whole = whole.configure_view(stroke=None).configure_title(fontSize=12, fontWeight="normal")
-    if path.suffix == ".html":
-        whole.save(str(path), inline=True)
-    elif path.suffix == ".png":
-        whole.save(str(path), scale_factor=2)
-    else:
-        whole.save(str(path))
+    whole = alt.hconcat(*charts, spacing=36).properties(title=heading).configure_view(stroke=None)
+    whole = whole.configure_axis(gridColor="#ececec", titleFontWeight="normal").configure_title(fontWeight="normal")
+    options: dict[str, Any] = {".html": {"inline": True}, ".png": {"scale_factor": 2}}
+    kind = path.suffix.lower()
+    whole.save(str(path), **{"format": kind[1:]} | options.get(kind, {}))

@@ -70,6 +70,8 @@ def build(name: str, parameters: Sequence[str] = ()) -> Shown:
         shown = Shown(cls(**(values | fixed)), values)
         curves.panels(shown.loss, "")  # what only shows at the first call shows here
     except (TypeError, RuntimeError, IndexError) as error:
+        if not parameters:
+            raise
         raise ValueError(f"{cls.__name__} cannot be drawn with {', '.join(parameters)}: {error}.") from None
     return shown
 
@@ -202,9 +204,8 @@ def print_loss(console: Console, shown: Shown) -> None:
             table.add_row("", f"[cyan]{p.name}[/]", Text("required" if p.required else str(p.default)), Text(p.meaning))
         console.print(table)
     common = ", ".join(name for name in _base(cls).fields() if name not in {p.name for p in own})
-    console.print(
-        Padding(Text(f"and as every {'region' if _base(cls) is RegionLoss else 'row'} loss: {common}"), (1, 0, 0, 2))
-    )
+    kind = "region" if _base(cls) is RegionLoss else "row"
+    console.print(Padding(Text(f"and as every {kind} loss: {common}"), (1, 0, 0, 2)))
     console.print(Text("\nExample", style="bold"))
     console.print(Text(indent(example(cls), "  ")), soft_wrap=True)
     console.print(Text(f"\n{shown.title}", style="bold"))
@@ -215,11 +216,10 @@ def print_loss(console: Console, shown: Shown) -> None:
 def check_file(path: Path | None) -> None:
     """Raises ValueError where no picture can be written in this form."""
     if path is not None and path.suffix.lower() not in picture.FORMATS:
-        raise ValueError(
-            f"A picture cannot be written as {path.name!r}. The name should end in {', '.join(picture.FORMATS)}."
-        )
+        endings = ", ".join(picture.FORMATS)
+        raise ValueError(f"A picture cannot be written as {path.name!r}: the name should end in one of {endings}.")
 
 
 def write(shown: Shown, path: Path) -> None:
-    subtitle = f"{type(shown.loss).equation}.  {curves.caption(shown.loss)}"
+    subtitle = [type(shown.loss).equation, curves.caption(shown.loss)]
     picture.to_file(curves.panels(shown.loss, type(shown.loss).__name__), shown.title, subtitle, path)

@@ -62,7 +62,9 @@ def _make(name: str, parameters: Mapping[str, Any]) -> RowLoss:
 REFERENCE = Candidate("ce", "the reference that every other loss has to beat")
 
 ALWAYS = (
-    Candidate("ls", "often raced against cross-entropy: keeps probabilities from the extremes", {"label_smoothing": 0.1}),
+    Candidate(
+        "ls", "often raced against cross-entropy: keeps probabilities from the extremes", {"label_smoothing": 0.1}
+    ),
     Candidate("brier", "proper like cross-entropy, and bounded: one row can cost only so much"),
 )
 NOISE = (
@@ -75,10 +77,15 @@ FEW_CLASSES = 4  # the mean absolute error's first gradient shrinks as 2 / C
 ABSOLUTE = Candidate("mae", "labels may be wrong and the classes are few: symmetric, the most forgiving")
 TRUSTED_NOISE = Candidate("forward", "the noise's transition matrix can be trusted: undoes it", uses=("transition",))
 IMBALANCE = (
-    Candidate("la", "classes of unequal size: shifts the logits by the prior while training", {"tau": 1.0}, ("counts",)),
+    Candidate(
+        "la", "classes of unequal size: shifts the logits by the prior while training", {"tau": 1.0}, ("counts",)
+    ),
     Candidate("cb", "classes of unequal size: the usual weights by inverse frequency", {"beta": None}, ("counts",)),
     Candidate(
-        "ldam", "classes of unequal size: a larger margin for rarer ones", {"max_margin": 0.5, "scale": 4.0}, ("counts",)
+        "ldam",
+        "classes of unequal size: a larger margin for rarer ones",
+        {"max_margin": 0.5, "scale": 4.0},
+        ("counts",),
     ),
     Candidate("focal", "classes of unequal size: the folk remedy, expected to do nothing", {"gamma": 2.0}),
 )
@@ -104,12 +111,16 @@ def choose(findings: Sequence[Finding], counts: NDArray[np.int64], budget: str) 
     if counts.max() >= UNEVEN * counts.min():
         chosen += IMBALANCE
     else:
-        chosen.append(Candidate("focal", "often raced against cross-entropy: turns down rows that are right", {"gamma": 2.0}))
+        chosen.append(
+            Candidate("focal", "often raced against cross-entropy: turns down rows that are right", {"gamma": 2.0})
+        )
     return chosen if budget != "quick" else _few(chosen, suspected)
 
 
 def _few(chosen: list[Candidate], noisy: bool) -> list[Candidate]:
-    order = ["ce", "gce", "sce", "nce+agce", "la", "brier", "ls"] if noisy else ["ce", "ls", "brier", "la", "gce", "focal"]
+    order = (
+        ["ce", "gce", "sce", "nce+agce", "la", "brier", "ls"] if noisy else ["ce", "ls", "brier", "la", "gce", "focal"]
+    )
     return sorted((c for c in chosen if c.short in order), key=lambda c: order.index(c.short))[:5]
 
 

@@ -15,7 +15,7 @@ from whyloss.advise.finding import InputError
 
 
 class Ledger:
-    """A folder of trials. A name is the hash of a trial's key, so a changed setting is another trial, not a wrong one."""
+    """A folder of trials. A name is the hash of a trial's key, so a changed setting makes another trial."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -26,8 +26,8 @@ class Ledger:
             probe.unlink()
         except OSError as error:
             raise InputError(
-                f"Cannot write to {str(folder.parent)!r}: {error.strerror}. The report and the finished trials go there. "
-                "Pass another folder with --out."
+                f"Cannot write to {str(folder.parent)!r}: {error.strerror}. The report and the finished trials go "
+                "there. Pass another folder with --out."
             ) from None
 
     def path(self, key: dict[str, Any]) -> Path:

@@ -44,5 +44,3 @@ def _rule(rule: Fitted, task: Task) -> list[str]:
     if task.metric.needs == "decisions":
         return ["decision = logits.argmax(-1)"]
     return ["probability = logits.softmax(-1)"]
-
-

@@ -1,11 +1,10 @@
 """The small network that a trial trains: every learning rate of the grid side by side, as one batched product.
 
-All members start from the same weights and see the same batches, whatever the loss; only the learning rate differs. Their
-predictions are taken at several points of the training, so that early stopping is one more thing to tune."""
+All members start from the same weights and see the same batches, whatever the loss; only the learning rate differs.
+Their predictions are taken at several points of the training, so that early stopping is one more thing to tune."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +51,7 @@ def train(
 
 
 def _batches(rows: int, size: int, steps: int, seed: int) -> list[Tensor]:
-    """Passes over the shuffled rows, cut into batches; the last short one of a pass is dropped unless it is the only one."""
+    """Passes over the shuffled rows, cut into batches; the short one at the end of a pass is dropped."""
     generator = torch.Generator().manual_seed(seed)
     size = min(size, rows)
     found: list[Tensor] = []
@@ -65,8 +64,8 @@ def _batches(rows: int, size: int, steps: int, seed: int) -> list[Tensor]:
 class _Members:
     """A network with one hidden layer per learning rate, trained by Adam (Kingma & Ba 2015), gradients by hand.
 
-    By hand because the two products of a layer are all there is, and autograd's bookkeeping would cost more than they do;
-    only the loss, from logits to its gradient, goes through autograd."""
+    By hand because the two products of a layer are all there is, and autograd's bookkeeping would cost more than they
+    do; only the loss, from logits to its gradient, goes through autograd."""
 
     def __init__(self, inputs: int, hidden: int, classes: int, rates: tuple[float, ...], seed: int):
         generator = torch.Generator().manual_seed(seed)
@@ -117,8 +116,3 @@ class _Members:
         scale = self.rate / (1 - beta1**self.steps)
         root = (self.second / (1 - beta2**self.steps)).sqrt_().add_(eps)
         self.flat.sub_(self.first / root * scale)
-
-
-def as_loss(loss: Any) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss as the probe calls it."""
-    return lambda logits, target: loss(logits, target)

@@ -1,9 +1,9 @@
 """The race: every candidate on the same folds, initial weights, batches, learning rates and steps.
 
-A race is a list of trials, each a pure function of (loss, repeat, fold); joblib runs them, here or on a cluster, and the
-ledger keeps each one as soon as it is done."""
+A race is a list of trials, each a pure function of (loss, repeat, fold); joblib runs them, here or on a cluster, and
+the ledger keeps each one as soon as it is done."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -117,9 +117,7 @@ class Race:
         self.folds, self.classes, self.budget, self.seed = folds, classes, budget, seed
         self.transition = None if transition is None else tuple(tuple(map(float, row)) for row in transition)
         self.ledger, self.jobs, self.backend, self.progress = ledger, jobs, backend, progress
-        self.data = [
-            [fingerprint(f.x_train, f.y_train, f.x_test, f.test) for f in repeat] for repeat in folds
-        ]
+        self.data = [[fingerprint(f.x_train, f.y_train, f.x_test, f.test) for f in repeat] for repeat in folds]
 
     def run(self, candidates: Sequence[Candidate], repeats: Sequence[int]) -> dict[tuple[int, int], Floats]:
         """(candidate's number, repeat) -> predictions, each repeat's rows in file order."""
@@ -163,7 +161,7 @@ class Race:
                     found[place] = result
                     self.progress()
             except _lost_workers():
-                # A worker died (out of memory, a lost machine). What is done is kept; the rest is tried again, at last here.
+                # A worker died (out of memory, a lost machine). What is done is kept; the rest is tried again.
                 if attempt == 1:
                     self.jobs, self.backend = 1, None
         return found
@@ -174,7 +172,9 @@ class Race:
             yield from (_placed(*item) for item in work)
             return
         with _backend(self.backend):
-            parallel = joblib.Parallel(n_jobs=self.jobs, return_as="generator_unordered", batch_size=1)
+            # One trial at a time, so that each is in the ledger as soon as it is done.
+            options: dict[str, Any] = {"return_as": "generator_unordered", "batch_size": 1}
+            parallel = joblib.Parallel(n_jobs=self.jobs, **options)
             yield from parallel(joblib.delayed(_placed)(*item) for item in work)  # pyright: ignore
 
 
@@ -189,7 +189,7 @@ def _lost_workers() -> tuple[type[BaseException], ...]:
 
 
 @contextmanager
-def _backend(name: str | None) -> Iterator[None]:
+def _backend(name: str | None) -> Generator[None]:
     """joblib's backend by name: "loky" (processes, the default), "threading", "dask", "dask://ADDRESS", "ray"."""
     if name is None:
         yield
@@ -212,4 +212,6 @@ def _backend(name: str | None) -> Iterator[None]:
     except ValueError as error:
         if "Invalid backend" not in str(error):
             raise
-        raise InputError(f"Unknown --backend {name!r}; loky, threading, dask, dask://ADDRESS and ray are known.") from None
+        raise InputError(
+            f"Unknown --backend {name!r}; loky, threading, dask, dask://ADDRESS and ray are known."
+        ) from None

@@ -100,7 +100,10 @@ def advise(
         }  # fmt: skip
         steps.start("report")
         steps.finish()
-    result |= {"seconds": round(perf_counter() - began, 1), "stages": {k: round(v, 2) for k, v in steps.seconds.items()}}
+    result |= {
+        "seconds": round(perf_counter() - began, 1),
+        "stages": {k: round(v, 2) for k, v in steps.seconds.items()},
+    }
     report.write(result, folder)
     return result
 
@@ -124,9 +127,7 @@ def _diagnose(table: Table, metric: str, budget: Budget, seed: int) -> list[Find
     features = encoder(table).fit_transform(table.features)
     cut = split(table, 5, seed)
     first, second = first_opinions(features, table.label, cut, seed)
-    return diagnose(
-        features, table.label, table.classes, first, metric, table.ordered, duplicates(table), second, seed
-    )
+    return diagnose(features, table.label, table.classes, first, metric, table.ordered, duplicates(table), second, seed)
 
 
 def _folds(table: Table, budget: Budget, seed: int) -> list[list[Fold]]:
@@ -178,9 +179,7 @@ def _decide(entries: Sequence[_Entry], task: Task, rows: int) -> _Found:
     names = [entry.candidate.loss for entry in finalists]
     verdict = evidence.decide(scores, names, 0, task.metric.margin, task.test_share, rows, len(behind))
     reference = finalists[0].standing.utilities
-    lines = [
-        _line(entry, task, verdict.ranks[i], verdict.comparisons[i], "final") for i, entry in enumerate(finalists)
-    ]
+    lines = [_line(entry, task, verdict.ranks[i], verdict.comparisons[i], "final") for i, entry in enumerate(finalists)]
     behind.sort(key=lambda entry: -float(entry.standing.utilities.mean()))
     for i, entry in enumerate(behind):
         difference = (entry.standing.utilities - reference[:1]).ravel()
@@ -269,7 +268,9 @@ def _warnings(entries: Sequence[_Entry], budget: Budget, raced: Table, whole: Ta
     if whole.ordered:
         found.append("Losses for ordered classes (CORAL, CORN, SORD) do not race yet; the median rule does.")
     if len(budget.rates) and budget.repeats == 1:
-        found.append("One repeat of the folds only (--budget quick): enough to look around, rarely enough to prove anything.")
+        found.append(
+            "One repeat of the folds only (--budget quick): enough to look around, rarely enough to prove anything."
+        )
     return found
 
 
@@ -293,5 +294,3 @@ def _jobs(asked: int | None, budget: str) -> int:
         return 1
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, cores)
-
-

@@ -54,7 +54,10 @@ class Standing:
 
 def standing(predictions: Mapping[int, Floats], task: Task) -> Standing:
     """The standing of a candidate from its predictions, per repeat (settings, N, C)."""
-    scored = {r: score_settings(p, task.label, task.fold_of[r], task.metric, "tuned", task.ordered) for r, p in predictions.items()}
+    scored = {
+        r: score_settings(p, task.label, task.fold_of[r], task.metric, "tuned", task.ordered)
+        for r, p in predictions.items()
+    }
     chosen = Counter(score.setting for scores in scored.values() for score in scores).most_common()
     most = max(n for _, n in chosen)
     setting = min(s for s, n in chosen if n == most)
@@ -76,7 +79,9 @@ def standing(predictions: Mapping[int, Floats], task: Task) -> Standing:
     )
 
 
-def cheaper_measures(predictions: Mapping[int, Floats], task: Task, epochs: Mapping[int, float]) -> list[dict[str, Any]]:
+def cheaper_measures(
+    predictions: Mapping[int, Floats], task: Task, epochs: Mapping[int, float]
+) -> list[dict[str, Any]]:
     """What mends cross-entropy without another loss: each decision rule, and stopping early, over plain argmax at the
     end of the training. `epochs` translates steps."""
     last, metric = task.last(), task.metric
@@ -101,8 +106,14 @@ def cheaper_measures(predictions: Mapping[int, Floats], task: Task, epochs: Mapp
     steps = Counter(task.settings[s.setting][1] for repeat in stopped for s in repeat)
     epoch = round(epochs[steps.most_common(1)[0][0]], 1)
     lines.append(
-        _line("early stopping", f"stop training where other rows say so, here after about {epoch:g} passes",
-              {"epochs": epoch}, _flat(stopped), plain, task)
+        _line(
+            "early stopping",
+            f"stop training where other rows say so, here after about {epoch:g} passes",
+            {"epochs": epoch},
+            _flat(stopped),
+            plain,
+            task,
+        )
     )
     return lines
 
@@ -112,7 +123,12 @@ def _flat(scores: Sequence[Sequence[FoldScore]]) -> NDArray[np.float64]:
 
 
 def _line(
-    rule: str, text: str, parameters: dict[str, Any], scores: NDArray[np.float64], plain: NDArray[np.float64], task: Task
+    rule: str,
+    text: str,
+    parameters: dict[str, Any],
+    scores: NDArray[np.float64],
+    plain: NDArray[np.float64],
+    task: Task,
 ) -> dict[str, Any]:
     gain = evidence.compare(scores - plain, task.test_share, task.metric.margin)
     return {

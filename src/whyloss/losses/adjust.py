@@ -1,6 +1,7 @@
 """Changes to the logits before a loss sees them: shift, margin and scale, for any loss, per class.
 
-z_j -> scale * (z_j + shift_j - margin_j [j is the label]). With the sigmoid link the classes are (negative, positive)."""
+z_j -> scale * (z_j + shift_j - margin_j [j is the label]). With the sigmoid link the classes are (negative,
+positive)."""
 
 import torch
 from torch import Tensor
@@ -30,8 +31,8 @@ class Adjustment(Declared):
 class LogitAdjustment(Adjustment):
     """Adds tau * log(prior) to the logits while training, so that the model itself learns to rank the classes evenly.
 
-    Trained this way, the plain argmax of the (unadjusted) logits aims at balanced accuracy. `tau=1` is balanced softmax;
-    0 changes nothing. A class with no examples gets half an example.
+    Trained this way, the plain argmax of the (unadjusted) logits aims at balanced accuracy. `tau=1` is balanced
+    softmax; 0 changes nothing. A class with no examples gets half an example.
 
     Args:
         counts: [C] examples of each class (or prior probabilities).
@@ -77,7 +78,9 @@ def effective_number_weights(counts: Tensor, beta: float = 0.999) -> Tensor:
         raise ValueError(f"effective_number_weights: 0 <= beta < 1 is needed, got {beta}.")
     counts = torch.as_tensor(counts, dtype=torch.float64)
     # -expm1(n log beta) is 1 - beta^n without losing the digits that matter for beta near 1.
-    effective = counts.clamp(max=1) if beta == 0 else -torch.expm1(counts * torch.tensor(beta).double().log()) / (1 - beta)
+    effective = (
+        counts.clamp(max=1) if beta == 0 else -torch.expm1(counts * torch.tensor(beta).double().log()) / (1 - beta)
+    )
     weights = torch.where(counts > 0, 1 / effective.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
     return (weights * len(counts) / weights.sum()).float()
 

@@ -15,8 +15,11 @@ def scale(loss: Loss, factor: float) -> Loss:
     if isinstance(loss, RowSum):
         return loss.times(factor)
     if isinstance(loss, LossSum):
-        return LossSum(tuple(loss.terms), tuple(c * factor for c in loss.factors))
-    return row_sum((loss,), (factor,)) if isinstance(loss, RowLoss) else LossSum((loss,), (factor,))
+        terms, factors = _terms(loss)
+        return LossSum(terms, tuple(c * factor for c in factors))
+    if isinstance(loss, RowLoss) and not loss.normalized:  # a normalised loss is more than its formula
+        return row_sum((loss,), (factor,))
+    return LossSum((loss,), (factor,))
 
 
 def add(a: Loss, b: Loss) -> Loss:
@@ -40,12 +43,16 @@ def _agree(a: RowLoss, b: RowLoss) -> bool:
         return False
     for name in OPTIONS:
         x, y = getattr(a, name), getattr(b, name)
-        if isinstance(x, Tensor) and isinstance(y, Tensor):
-            if x.shape != y.shape or not torch.equal(x, y):
-                return False
-        elif x is not y and x != y:
+        if not _same(x, y):
             return False
-    return all(x is None or y is None or x is y for x, y in ((a.argument(n), b.argument(n)) for n in ("power", "table")))
+    arguments = ((a.argument(n), b.argument(n)) for n in ("power", "table"))
+    return all(x is None or y is None or _same(x, y) for x, y in arguments)
+
+
+def _same(x: Any, y: Any) -> bool:
+    if isinstance(x, Tensor) and isinstance(y, Tensor):
+        return x.shape == y.shape and torch.equal(x, y)
+    return x is y or x == y
 
 
 def row_sum(terms: tuple[RowLoss, ...], factors: tuple[float, ...]) -> "RowSum":
@@ -58,7 +65,6 @@ class RowSum(RowLoss):
 
     def of(self, terms: tuple[RowLoss, ...], factors: tuple[float, ...]) -> "RowSum":
         self.terms, self.factors = nn.ModuleList(terms), factors
-        self.links = terms[0].links
         return self
 
     def times(self, factor: float) -> "RowSum":
@@ -85,8 +91,11 @@ class RowSum(RowLoss):
         return next((v for term in self._losses() if (v := term.argument(name)) is not None), None)
 
     def offset(self, target: Tensor) -> Tensor | None:
-        offsets = [(c, o) for c, t in zip(self.factors, self._losses(), strict=True) if (o := t.offset(target)) is not None]
-        return sum((c * o for c, o in offsets), torch.zeros(())) if offsets else None
+        total = None
+        for factor, loss in zip(self.factors, self._losses(), strict=True):
+            if (offset := loss.offset(target)) is not None:
+                total = factor * offset if total is None else total + factor * offset
+        return total
 
     def extra_repr(self) -> str:
         return f"factors={self.factors}"
@@ -102,7 +111,11 @@ class LossSum(Loss):
         self.terms, self.factors = nn.ModuleList(terms), factors
 
     def forward(
-        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, normalizer: float | Tensor | None = None
+        self,
+        logits: Tensor,
+        target: Tensor,
+        sample_weight: Tensor | None = None,
+        normalizer: float | Tensor | None = None,
     ) -> Tensor:
         values = [term(logits, target, sample_weight, normalizer) for term in self.terms]
         return torch.stack([c * v for c, v in zip(self.factors, values, strict=True)]).sum(0)

@@ -17,13 +17,13 @@ FAMILIES = {
 
 def catalogue() -> dict[str, type[RowLoss] | type[RegionLoss]]:
     """Class name -> class, family by family, in the order of definition."""
-    found: dict[str, type[RowLoss] | type[RegionLoss]] = {}
-    for module in FAMILIES.values():
-        for name, cls in vars(module).items():
-            own = isinstance(cls, type) and issubclass(cls, Loss) and cls.__module__ == module.__name__
-            if own and cls is not RegionLoss:
-                found[name] = cls
-    return found
+    return {
+        name: cls
+        for module in FAMILIES.values()
+        for name, cls in vars(module).items()
+        if isinstance(cls, type) and issubclass(cls, RowLoss | RegionLoss) and cls.__module__ == module.__name__
+        if cls is not RegionLoss
+    }
 
 
 def family(cls: type[Loss]) -> str:

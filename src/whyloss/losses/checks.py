@@ -35,9 +35,11 @@ def logits(name: str, z: Tensor, link: str) -> None:
     if link == "softmax":
         if z.ndim == 0:
             raise ValueError(f"{name}: logits need a class axis, [N, C, ...] or [C], got a single number.")
-        if z.shape[min(1, z.ndim - 1)] == 1:
+        classes = z.shape[min(1, z.ndim - 1)]
+        if classes < 2:
+            had = "one class" if classes else "no classes"
             raise ValueError(
-                f"{name}: logits {tuple(z.shape)} have one class, and a softmax over one class is constant. "
+                f"{name}: logits {tuple(z.shape)} have {had}, and a softmax over one class is constant. "
                 'For a yes-or-no target pass link="sigmoid".'
             )
 
@@ -50,13 +52,16 @@ def target(name: str, z: Tensor, t: Tensor, link: str) -> bool:
         raise TypeError(f"{name}: target must be integer, bool or floating point, got {t.dtype}.")
     if link == "sigmoid":
         if t.shape != z.shape:
-            raise ValueError(f"{name}: with the sigmoid link logits {tuple(z.shape)} and target {tuple(t.shape)} must agree.")
+            shapes = f"logits {tuple(z.shape)} and target {tuple(t.shape)}"
+            raise ValueError(f"{name}: with the sigmoid link {shapes} must agree.")
         return t.is_floating_point()
     expected = z.shape[:1] + z.shape[2:] if z.ndim > 1 else z.shape[:0]
     if t.is_floating_point():
         if t.shape != z.shape:
             cause = "Class indices? Convert them with target.long()." if t.shape == expected else "The class axis is 1."
-            raise ValueError(f"{name}: soft target {tuple(t.shape)} but logits {tuple(z.shape)}: they must agree. {cause}")
+            raise ValueError(
+                f"{name}: soft target {tuple(t.shape)} but logits {tuple(z.shape)}: they must agree. {cause}"
+            )
         return True
     if t.shape != expected:
         cause = ""
@@ -85,15 +90,17 @@ def labels(loss: "RowLoss | RegionLoss", label: Tensor, ignored: Tensor, classes
         )
 
 
-def distribution(loss: "RowLoss", q: Tensor, ignored: Tensor) -> None:
+def distribution(loss: "RowLoss", q: Tensor, ignored: Tensor, given: torch.dtype) -> None:
+    """`given` is the dtype that the target came in: bfloat16 cannot write down numbers that sum to 1 exactly."""
     if q.numel() == 0 or not looks(loss, q):
         return
-    wrong = ((q < 0).any(1) | ((q.sum(1) - 1).abs() > 1e-3) | q.isnan().any(1)) & ~ignored
+    slack = 1e-3 + torch.finfo(given).eps
+    wrong = ((q < 0).any(1) | ~((q.sum(1) - 1).abs() <= slack)) & ~ignored
     if bool(wrong.any()):
         row = int(wrong.nonzero()[0, 0])
-        shown = [round(v, 4) for v in q[row, :6].tolist()]
+        shown = str([round(v, 4) for v in q[row, :6].tolist()]) + ("..." if q.shape[1] > 6 else "")
         raise ValueError(
-            f"{type(loss).__name__}: soft targets must be >= 0 and sum to 1; row {row} is {shown}{'...' if q.shape[1] > 6 else ''} "
+            f"{type(loss).__name__}: soft targets must be >= 0 and sum to 1; row {row} is {shown} "
             f"with sum {float(q[row].sum()):.4g}. Several labels at once? Use link='sigmoid'."
         )
 
@@ -101,5 +108,6 @@ def distribution(loss: "RowLoss", q: Tensor, ignored: Tensor) -> None:
 def class_weight(loss: "RowLoss | RegionLoss", weight: Tensor, classes: int) -> None:
     if weight.shape[-1:] != (classes,) or (loss.link == "softmax" and weight.ndim != 1):
         kind = "one number for each class" if loss.link == "softmax" else "(negative, positive)"
-        raise ValueError(f"{type(loss).__name__}: weight {tuple(weight.shape)} but {classes} classes: {kind} is needed.")
-
+        raise ValueError(
+            f"{type(loss).__name__}: weight {tuple(weight.shape)} but {classes} classes: {kind} is needed."
+        )

@@ -1,21 +1,21 @@
 """Losses for classes of unequal size: weights, focusing, and shifting the logits by the prior.
 
-Before any of these, tune the decision threshold of a model trained with cross-entropy; that mends most of what imbalance
-breaks, and keeps the probabilities calibrated."""
+Before any of these, tune the decision threshold of a model trained with cross-entropy; that mends most of what
+imbalance breaks, and keeps the probabilities calibrated."""
 
-import torch
 from torch import Tensor
 
 from whyloss.losses.adjust import Adjustment, LogitAdjustment, balanced_weights, effective_number_weights
 from whyloss.losses.loss import Link, RowLoss
 from whyloss.losses.proper import CrossEntropyLoss
+from whyloss.stats.table import power
 
 
 class FocalLoss(RowLoss):
     """Cross-entropy, turned down on rows that the model already gets right.
 
-    Probabilities come out too low where the model is right, on purpose. Per-class weights are `weight`; there is no alpha
-    (`SigmoidFocalLoss` has the detection form).
+    Probabilities come out too low where the model is right, on purpose. Per-class weights are `weight`; there is no
+    alpha (`SigmoidFocalLoss` has the detection form).
 
     Args:
         gamma: >= 0; 0 is cross-entropy, 2 the paper's choice. Any value is safe, those below 1 too.
@@ -38,9 +38,8 @@ class FocalLoss(RowLoss):
         super().check()
         self.require(self.gamma >= 0, "gamma >= 0", self.gamma)
 
-    def formula(self, log_p: Tensor, log_not_p: Tensor) -> Tensor:
-        # A power through the logarithm has a finite slope at 1 - p = 0 for every gamma.
-        return -torch.exp(self.gamma * log_not_p) * log_p
+    def formula(self, log_p: Tensor, not_p: Tensor, log_not_p: Tensor) -> Tensor:
+        return -power(not_p, log_not_p, self.gamma) * log_p
 
 
 class SigmoidFocalLoss(RowLoss):
@@ -74,9 +73,9 @@ class SigmoidFocalLoss(RowLoss):
         self.require(self.gamma >= 0, "gamma >= 0", self.gamma)
         self.require(0 <= self.alpha <= 1, "0 <= alpha <= 1", self.alpha)
 
-    def formula(self, log_p: Tensor, log_not_p: Tensor, label: Tensor) -> Tensor:
+    def formula(self, log_p: Tensor, not_p: Tensor, log_not_p: Tensor, label: Tensor) -> Tensor:
         balance = (1 - self.alpha) + (2 * self.alpha - 1) * label
-        return -balance * torch.exp(self.gamma * log_not_p) * log_p
+        return -balance * power(not_p, log_not_p, self.gamma) * log_p
 
 
 class ClassBalancedLoss(CrossEntropyLoss):
@@ -107,12 +106,13 @@ class ClassBalancedLoss(CrossEntropyLoss):
     def check(self) -> None:
         super().check()
         self.require(self.weight is None, "no weight besides the one from the counts", self.weight)
-        weigh = balanced_weights if self.beta is None else lambda n: effective_number_weights(n, self.beta or 0.0)
-        self.weight = weigh(self.counts)
+        beta = self.beta
+        self.weight = balanced_weights(self.counts) if beta is None else effective_number_weights(self.counts, beta)
 
 
 class LogitAdjustedLoss(CrossEntropyLoss):
-    """Cross-entropy of logits shifted by tau * log prior: the model learns to rank classes as if they were equally frequent.
+    """Cross-entropy of logits shifted by tau * log prior: the model learns to rank classes as if they were equally
+    frequent.
 
     With tau = 1 this is balanced softmax. At test time use the logits as they are.
 
@@ -141,7 +141,7 @@ class LogitAdjustedLoss(CrossEntropyLoss):
 
 
 class BalancedSoftmaxLoss(LogitAdjustedLoss):
-    """Cross-entropy of a softmax that is weighted by the class counts: logit adjustment with tau = 1, under its other name.
+    """Cross-entropy of a softmax that is weighted by the class counts: logit adjustment with tau = 1 by another name.
 
     Args:
         counts: [C] examples of each class.

@@ -36,12 +36,20 @@ class Loss(Declared):
     convex: ClassVar[Fact] = None
 
     def forward(
-        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, normalizer: float | Tensor | None = None
+        self,
+        logits: Tensor,
+        target: Tensor,
+        sample_weight: Tensor | None = None,
+        normalizer: float | Tensor | None = None,
     ) -> Tensor:
         raise NotImplementedError
 
     def __call__(
-        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, normalizer: float | Tensor | None = None
+        self,
+        logits: Tensor,
+        target: Tensor,
+        sample_weight: Tensor | None = None,
+        normalizer: float | Tensor | None = None,
     ) -> Tensor:
         """The loss of `logits` for `target`; see the class for shapes and options."""
         return super().__call__(logits, target, sample_weight=sample_weight, normalizer=normalizer)
@@ -88,8 +96,8 @@ class RowLoss(Loss):
     Shapes: logits [N, C, *spatial] (or [C]) with targets [N, *spatial] of any integer type, or soft targets shaped like
     the logits. With the sigmoid link logits and targets have the same shape, targets 0/1 or in between.
 
-    Differs from torch in three places, on purpose: the mean of nothing counted is 0, not NaN; a one-hot target equals the
-    index target with class weights too; a row of soft targets that all equal `ignore_index` is ignored.
+    Differs from torch in three places, on purpose: the mean of nothing counted is 0, not NaN; a one-hot target equals
+    the index target with class weights too; a row of soft targets that all equal `ignore_index` is ignored.
 
     >>> import torch, whyloss
     >>> class Cauchy(whyloss.RowLoss):
@@ -114,19 +122,23 @@ class RowLoss(Loss):
 
     links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
     normalized: ClassVar[bool] = False  # divide by the sum of the losses of all possible labels
-    statistics: ClassVar[tuple[str, ...]] = ()
+    statistics: ClassVar[tuple[str, ...]] = ()  # that `formula` reads
+    average: ClassVar[Callable[..., Tensor]]
+    averaged: ClassVar[tuple[str, ...] | None] = None  # that `average` reads, if there is one
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.statistics = _statistics_of(cls, "formula")
-        _statistics_of(cls, "average")
+        average = _statistics_of(cls, "average")
+        cls.averaged = average if _has_average(cls) else None
 
     def formula(self, *args: Any, **kwargs: Any) -> Tensor:
         """The loss per row from the statistics named as parameters. They have one shape, as has the result."""
         raise NotImplementedError(f"{type(self).__name__} has no formula.")
 
-    # A method average(self, ...) may give, from statistics, the mean of the loss over all classes as label. Label smoothing
-    # then costs no more than the loss itself. It belongs to the formula of its own class, and is not used with another.
+    # A method average(self, ...) may give, from statistics, the mean of the loss over all classes as label. Label
+    # smoothing then costs no more than the loss itself. It belongs to the formula of its own class, and is used with
+    # no other.
 
     def offset(self, target: Tensor) -> Tensor | None:
         """What to add to the expected loss under a soft target [N, C], where convention has it differ by a constant."""
@@ -146,7 +158,11 @@ class RowLoss(Loss):
         self.require(0 <= self.label_smoothing < 1, "0 <= label_smoothing < 1", self.label_smoothing)
 
     def forward(
-        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, normalizer: float | Tensor | None = None
+        self,
+        logits: Tensor,
+        target: Tensor,
+        sample_weight: Tensor | None = None,
+        normalizer: float | Tensor | None = None,
     ) -> Tensor:
         return door.enter(self, logits, target, sample_weight).reduced(self.reduction, normalizer)
 
@@ -159,8 +175,7 @@ class RowLoss(Loss):
     def formulas(self) -> "tuple[Formula, Formula | None]":
         """The formula, and its average over all labels where there is a short form."""
         own = Formula(self.statistics, self.formula)
-        average = _average_of(type(self))
-        return own, Formula(_statistics_of(type(self), "average"), getattr(self, "average")) if average else None
+        return own, None if self.averaged is None else Formula(self.averaged, self.average)
 
     def argument(self, name: str) -> Any:
         """The value of a statistic's argument: "power" or "table"."""
@@ -199,16 +214,18 @@ def _statistics_of(cls: type, method: str) -> tuple[str, ...]:
     for name in names:
         if name not in known:
             raise TypeError(
-                f"{cls.__name__}.{method} asks for {name!r}, which is no statistic. Parameters of a loss are fields of its "
-                f"class, read as self.{name}; statistics are: {', '.join(known)}."
+                f"{cls.__name__}.{method} asks for {name!r}, which is no statistic. Parameters of a loss are fields of "
+                f"its class, read as self.{name}; statistics are: {', '.join(known)}."
             )
     for argument in arguments(names):
         if argument not in getattr(cls, "__dataclass_fields__", {}) and not hasattr(cls, argument):
-            raise TypeError(f"{cls.__name__}.{method} reads a statistic of self.{argument}, which the class does not have.")
+            raise TypeError(
+                f"{cls.__name__}.{method} reads a statistic of self.{argument}, which the class does not have."
+            )
     return names
 
 
-def _average_of(cls: type) -> bool:
+def _has_average(cls: type) -> bool:
     """Whether the class's `average` speaks of its `formula`: defined in the same class, or in one derived from it."""
     for parent in cls.__mro__:
         if "average" in vars(parent):

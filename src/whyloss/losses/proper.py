@@ -1,23 +1,25 @@
-"""Likelihood and other proper losses: in expectation, nothing beats the true probabilities. And their regularised kin."""
+"""Likelihood and other proper losses: in expectation, nothing beats the true probabilities. And their regularised
+kin."""
 
-import torch
 from torch import Tensor
 
 from whyloss.losses.loss import Link, RowLoss
+from whyloss.stats.table import power
 
 
 class CrossEntropyLoss(RowLoss):
     """The negative log-likelihood of the label: the reference that every other loss has to beat.
 
-    Training pushes each row in proportion to 1 - p_y, so rows that are right already stop counting and rows that are wrong
-    count fully, mislabelled ones included. Soft targets give the usual soft cross-entropy, label smoothing torch's.
+    Training pushes each row in proportion to 1 - p_y, so rows that are right already stop counting and rows that are
+    wrong count fully, mislabelled ones included. Soft targets give the usual soft cross-entropy, label smoothing
+    torch's.
 
     Formula: -log p_y. Source: Good 1952, "Rational decisions".
 
     >>> import torch, whyloss
     >>> logits, target = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), torch.tensor([0, 2])
     >>> whyloss.CrossEntropyLoss()(logits, target)
-    tensor(0.8956)
+    tensor(0.8955)
     >>> whyloss.CrossEntropyLoss(label_smoothing=0.1)(logits, target)
     tensor(0.9456)
     """
@@ -40,8 +42,8 @@ class CrossEntropyLoss(RowLoss):
 class BinaryCrossEntropyLoss(CrossEntropyLoss):
     """Cross-entropy of independent yes-or-no questions, one per logit: binary and multi-label targets.
 
-    The same formula as `CrossEntropyLoss` under the sigmoid link. `weight=(1, w)` is torch's `pos_weight=w`, except that
-    `mean` divides by the weights.
+    The same formula as `CrossEntropyLoss` under the sigmoid link. `weight=(1, w)` is torch's `pos_weight=w`, except
+    that `mean` divides by the weights.
 
     Formula: softplus(z) - y z.
 
@@ -58,8 +60,8 @@ class BinaryCrossEntropyLoss(CrossEntropyLoss):
 class LabelSmoothingCrossEntropyLoss(CrossEntropyLoss):
     """Cross-entropy towards a target that keeps a share of doubt: shrinks the logits and the overconfidence.
 
-    `CrossEntropyLoss(label_smoothing=...)` under its usual name. At the optimum p_y is 1 - eps + eps / C, so probabilities
-    of a well fitted model are too low by design.
+    `CrossEntropyLoss(label_smoothing=...)` under its usual name. At the optimum p_y is 1 - eps + eps / C, so
+    probabilities of a well fitted model are too low by design.
 
     Args:
         label_smoothing: eps in [0, 1); 0 is cross-entropy.
@@ -183,7 +185,8 @@ class Poly1FocalLoss(RowLoss):
         epsilon: >= -1; 0 is focal loss.
         gamma: >= 0, the focusing exponent.
 
-    Formula: -(1 - p_y)^gamma log p_y + epsilon (1 - p_y)^(gamma + 1). Source: Leng et al. 2022, arXiv:2204.12511, table 1.
+    Formula: -(1 - p_y)^gamma log p_y + epsilon (1 - p_y)^(gamma + 1).
+    Source: Leng et al. 2022, arXiv:2204.12511, table 1.
 
     >>> import torch, whyloss
     >>> whyloss.Poly1FocalLoss()(torch.zeros(1, 2), torch.tensor([0]))
@@ -205,7 +208,7 @@ class Poly1FocalLoss(RowLoss):
         self.require(self.gamma >= 0, "gamma >= 0", self.gamma)
 
     def formula(self, log_p: Tensor, log_not_p: Tensor, not_p: Tensor) -> Tensor:
-        return torch.exp(self.gamma * log_not_p) * (self.epsilon * not_p - log_p)
+        return power(not_p, log_not_p, self.gamma) * (self.epsilon * not_p - log_p)
 
 
 class ZLoss(RowLoss):

@@ -2,8 +2,8 @@
 
     intersection I = sum p t,   prediction P = sum p,   target T = sum t
 
-The sums are taken per image, over the batch, or over all ranks (`over`); a loss is one small function of them. Labels are
-gathered and scattered, so no one-hot tensor is built."""
+The sums are taken per image, over the batch, or over all ranks (`over`); a loss is one small function of them. Labels
+are gathered and scattered, so no one-hot tensor is built."""
 
 from typing import ClassVar, Literal
 
@@ -62,14 +62,19 @@ class RegionLoss(Loss):
         self.require(self.smooth >= 0, "smooth >= 0", self.smooth)
 
     def forward(
-        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, normalizer: float | Tensor | None = None
+        self,
+        logits: Tensor,
+        target: Tensor,
+        sample_weight: Tensor | None = None,
+        normalizer: float | Tensor | None = None,
     ) -> Tensor:
         losses, counts = self._regions(logits, target, sample_weight)
+        losses = losses * counts
         if self.reduction != "mean" and normalizer is not None:
             raise ValueError(f"normalizer replaces the denominator of 'mean'; the reduction is {self.reduction!r}.")
         if self.reduction == "none":
             return losses
-        total = (losses * counts).sum()
+        total = losses.sum()
         if self.reduction == "sum":
             return total
         if normalizer is not None:
@@ -92,10 +97,12 @@ class RegionLoss(Loss):
         dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
         with torch.autocast(logits.device.type, enabled=False):
             z = logits.to(dtype).flatten(2) if logits.ndim > 2 else logits.to(dtype).unsqueeze(2)
-            t = target.reshape(z.shape if target.shape == logits.shape else (z.shape[0], z.shape[2]))
+            t = (target if soft else target.long()).reshape(
+                z.shape if target.shape == logits.shape else (z.shape[0], z.shape[2])
+            )
             ignored = self._ignored(t, soft)
             pixel = self._pixel_weight(sample_weight, ignored, logits, dtype)
-            z = torch.where(ignored if ignored.ndim == 3 else ignored.unsqueeze(1), 0.0, z)
+            z = torch.where((pixel if pixel.ndim == 3 else pixel.unsqueeze(1)) == 0, 0.0, z)
             p = torch.softmax(z, 1) if self.link == "softmax" else torch.sigmoid(z)
             sums = self._sums(p, t, ignored, pixel, soft)
         if self.over != "image":
@@ -115,7 +122,9 @@ class RegionLoss(Loss):
         if self.weight is not None:
             weight = self.weight.to(dtype)
             if weight.shape != (logits.shape[1],):
-                raise ValueError(f"{name}: weight {tuple(weight.shape)} but {logits.shape[1]} classes: one number each is needed.")
+                raise ValueError(
+                    f"{name}: weight {tuple(weight.shape)} but {logits.shape[1]} classes: one number each is needed."
+                )
             counts = counts * (weight if self.background else weight[1:])
         return torch.where(pixels > 0, losses, 0.0), counts
 
@@ -135,8 +144,8 @@ class RegionLoss(Loss):
             weight = weight.expand(logits.shape[:1] + logits.shape[2:]).reshape(logits.shape[0], -1)
         except RuntimeError:
             raise ValueError(
-                f"{type(self).__name__}: sample_weight {tuple(weight.shape)} does not fit logits {tuple(logits.shape)}; one "
-                "weight per pixel [N, *spatial] or per image [N] is needed."
+                f"{type(self).__name__}: sample_weight {tuple(weight.shape)} does not fit logits {tuple(logits.shape)}; "
+                "one weight per pixel [N, *spatial] or per image [N] is needed."
             ) from None
         return keep * (weight if keep.ndim == 2 else weight.unsqueeze(1))
 
@@ -150,8 +159,8 @@ class RegionLoss(Loss):
             if checks.looks(self, mask) and bool(((t < 0) | (t > 1)).logical_and(~_like(ignored, t)).any()):
                 raise ValueError(f"{type(self).__name__}: masks must lie between 0 and 1.")
             return torch.stack([(p * mask).sum(2), prediction, mask.sum(2), pixels])
-        checks.labels(self, t.long(), ignored, p.shape[1])
-        label = torch.where(ignored, 0, t.long())
+        checks.labels(self, t, ignored, p.shape[1])
+        label = torch.where(ignored, 0, t)
         hit = p.gather(1, label.unsqueeze(1)).squeeze(1) * pixel
         zero = torch.zeros_like(prediction)
         return torch.stack([zero.scatter_add(1, label, hit), prediction, zero.scatter_add(1, label, pixel), pixels])
@@ -168,16 +177,16 @@ def _over_ranks(sums: Tensor) -> Tensor:
 
     if not (dist.is_available() and dist.is_initialized()):
         return sums
-    # Under data parallelism gradients are averaged over the ranks, and the derivative of an all-reduce sums over them: the
-    # two cancel, so that N ranks give the gradient that one process gives.
+    # Data parallelism averages gradients over the ranks, and the derivative of an all-reduce sums over them: the two
+    # cancel, so that N ranks give the gradient that one process gives.
     return all_reduce(sums)  # pyright: ignore
 
 
 class DiceLoss(RegionLoss):
     """One minus twice the overlap over the sum of the sizes: aims at the Dice (F1) score of each class's region.
 
-    Small regions weigh as much as large ones. Its probabilities are poor; a threshold tuned on cross-entropy often reaches
-    the same Dice score.
+    Small regions weigh as much as large ones. Its probabilities are poor; a threshold tuned on cross-entropy often
+    reaches the same Dice score.
 
     Formula: 1 - (2 I + s) / (P + T + s). Source: Milletari et al. 2016, arXiv:1606.04797, section 3 (with P and T not
     squared, as is usual).

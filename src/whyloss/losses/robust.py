@@ -1,4 +1,5 @@
-"""Losses that forgive wrong labels. What they share: the gradient of a row fades when the model is sure the label is wrong.
+"""Losses that forgive wrong labels. What they share: the gradient of a row fades when the model is sure that its label
+is wrong.
 
 That is also their weakness: rows that are wrong early on are given up, so they need a good start or few classes."""
 
@@ -12,7 +13,8 @@ from whyloss.losses.loss import RowLoss
 
 
 class MeanAbsoluteErrorLoss(RowLoss):
-    """Absolute distance between probabilities and the one-hot label: symmetric, so uniform label noise does not move its optimum.
+    """Absolute distance between probabilities and the one-hot label: symmetric, so uniform label noise does not move
+    its optimum.
 
     Its first gradient shrinks as 2 / C, so with many classes it hardly starts.
 
@@ -345,11 +347,11 @@ class BackwardCorrectionLoss(RowLoss):
         _check_transition(self)
         rank = int(torch.linalg.matrix_rank(self.transition))
         self.require(rank == len(self.transition), "an invertible transition matrix", f"one of rank {rank}")
-        self.inverse = torch.linalg.inv(self.transition.double())
+        self.register_buffer("inverse", torch.linalg.inv(self.transition.double()))
 
     @property
     def table(self) -> Tensor:
-        return self.inverse.to(self.transition)
+        return self.get_buffer("inverse")
 
     def formula(self, affine_log_p: Tensor) -> Tensor:
         return -affine_log_p

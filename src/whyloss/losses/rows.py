@@ -29,7 +29,9 @@ class Entered:
 
     def reduced(self, reduction: str, normalizer: float | Tensor | None) -> Tensor:
         if reduction != "mean" and normalizer is not None:
-            raise ValueError(f"normalizer replaces the denominator of reduction='mean'; the reduction is {reduction!r}.")
+            raise ValueError(
+                f"normalizer replaces the denominator of reduction='mean'; the reduction is {reduction!r}."
+            )
         if reduction == "none":
             return self._run(engine.each).reshape(self.shape)
         if reduction == "sum":
@@ -63,7 +65,7 @@ def _quotient(total: Tensor, counted: Tensor, empty: str) -> Tensor:
     """total / counted; where nothing counted, 0 that still has a graph (or NaN, if asked for)."""
     nothing = counted == 0
     value = total / torch.where(nothing, 1.0, counted)
-    return torch.where(nothing, torch.nan, value) if empty == "nan" else value
+    return torch.where(nothing, torch.nan if empty == "nan" else 0.0, value)
 
 
 def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> Entered:
@@ -80,10 +82,8 @@ def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor
     else:
         label, mix, keep = _target(loss, target, soft, z.shape[1], dtype)
     per_sample = _sample_weight(name, sample_weight, shape, dtype)
-    if per_sample is not None:
-        counted = per_sample != 0
-        keep = counted if keep is None else keep & counted
-    rows, counts_for = _weighted(loss, z, label, mix, per_sample, keep, dtype)
+    class_weight = _class_weight(loss, logits, dtype)
+    rows, counts_for = _weighted(loss, z, label, mix, per_sample, class_weight, keep)
     return Entered(loss, z, rows, counts_for, shape)
 
 
@@ -102,7 +102,7 @@ def _target(
     if soft:
         mix = _as_rows(target, "softmax").to(dtype)
         ignored = (mix == loss.ignore_index).all(1)
-        checks.distribution(loss, mix, ignored)
+        checks.distribution(loss, mix, ignored, target.dtype)
         return None, torch.where(ignored.unsqueeze(1), 0.0, mix), ~ignored
     label = target.reshape(-1).long()
     ignored = label == loss.ignore_index
@@ -113,15 +113,15 @@ def _target(
 def _binary_target(
     loss: "RowLoss", target: Tensor, soft: bool, dtype: torch.dtype
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    flat = target.reshape(-1)
+    flat = target.reshape(-1) if soft else target.reshape(-1).long()
     ignored = flat == loss.ignore_index
     keep = ~ignored if checks.worth_masking(ignored) else None
     if not soft:
-        checks.labels(loss, flat.long(), ignored, 2)
-        return torch.where(ignored, 0, flat.long()), None, keep
+        checks.labels(loss, flat, ignored, 2)
+        return torch.where(ignored, 0, flat), None, keep
     positive = torch.where(ignored, 0.0, flat.to(dtype))
     mix = torch.stack([1 - positive, positive], 1)
-    checks.distribution(loss, mix, ignored)
+    checks.distribution(loss, mix, ignored, target.dtype)
     return None, mix, keep
 
 
@@ -147,14 +147,17 @@ def _weighted(
     label: Tensor | None,
     mix: Tensor | None,
     per_sample: Tensor | None,
+    class_weight: Tensor | None,
     keep: Tensor | None,
-    dtype: torch.dtype,
 ) -> tuple[Rows, Tensor | None]:
     """Class weights, smoothing and the formula, put together; and what each row counts for in the mean."""
     own, average = loss.formulas()
-    class_weight = _class_weight(loss, z, dtype)
-    eps = loss.label_smoothing
-    short = average is not None and mix is None and (class_weight is None or loss.smoothing_weight == "sample")
+    adjust, table, eps = loss.adjust, loss.argument("table"), loss.label_smoothing
+    dtype = torch.float64 if z.dtype == torch.float64 else torch.float32
+    shift = None if adjust is None or adjust.shift is None else adjust.shift.to(dtype)
+    margin = None if adjust is None or adjust.margin is None else adjust.margin.to(dtype)
+    # The short form knows one distribution for all labels; a margin makes another of it for each.
+    short = mix is None and margin is None and (class_weight is None or loss.smoothing_weight == "sample")
     counts_for = per_sample
     if class_weight is not None:
         if mix is not None:
@@ -163,62 +166,63 @@ def _weighted(
             assert label is not None
             of_label = _pick(class_weight, label)
         counts_for = of_label if per_sample is None else of_label * per_sample
-    row_weight, names, formula = per_sample, own.names, own.function
-    offset = None
-    if eps and short:
-        assert average is not None
+    names, formula, offset = own.names, own.function, None
+    if eps and short and average is not None:
         names, formula = _smoothed(loss, own, average, eps)
     elif eps or mix is not None:
         q = mix if mix is not None else _one_hot(label, 2 if loss.link == "sigmoid" else z.shape[1], dtype)
-        smooth = _spread(q, z, loss) if eps else q
+        smooth = _spread(q, z if shift is None else z + shift, loss) if eps else q
         mix = _with_class_weight(loss, q, smooth, class_weight)
         offset = loss.offset(smooth)
         if offset is not None and class_weight is not None:
             offset = offset * mix.sum(1)
         label = None
-    if class_weight is not None and mix is None:
-        row_weight = counts_for
-    table, adjust = loss.argument("table"), loss.adjust
+    row_weight = counts_for if mix is None else per_sample
+    if row_weight is not None:
+        keep = _and(keep, row_weight != 0)
+    if mix is not None and class_weight is not None:
+        keep = _and(keep, (mix != 0).any(1))
     rows = Rows(
         names=names,
-        formula=formula if offset is None else _plus(formula, offset, mix),
+        formula=formula,
         label=label,
         mix=mix,
         weight=row_weight,
         keep=keep,
-        shift=None if adjust is None or adjust.shift is None else adjust.shift.to(dtype),
+        shift=shift,
         scale=None if adjust is None or adjust.scale == 1 else adjust.scale,
-        margin=None if adjust is None or adjust.margin is None else adjust.margin.to(dtype),
+        margin=margin,
         table=None if table is None else table.to(dtype),
         power=loss.argument("power"),
         normalized=loss.normalized,
-        parameters=tuple(loss.parameters()),
+        offset=offset,
+        learnable=any(p.requires_grad for p in loss.parameters()),
     )
     return rows, counts_for
 
 
-def _plus(formula: Any, offset: Tensor, mix: Tensor | None) -> Any:
-    """The formula with the row's constant in it, shared out so that the mixture of labels adds it once."""
-    assert mix is not None
-    share = (offset / mix.sum(1)).unsqueeze(1)
-    return lambda **statistics: formula(**statistics) + share
+def _and(keep: Tensor | None, counted: Tensor) -> Tensor:
+    return counted if keep is None else keep & counted
 
 
-def _class_weight(loss: "RowLoss", z: Tensor, dtype: torch.dtype) -> Tensor | None:
-    """[C], or [N, 2] with the sigmoid link."""
+def _class_weight(loss: "RowLoss", logits: Tensor, dtype: torch.dtype) -> Tensor | None:
+    """[C], or with the sigmoid link [2], or [N, 2] for N logits."""
     if loss.weight is None:
         return None
     weight = loss.weight.to(dtype)
     if loss.link == "softmax":
-        checks.class_weight(loss, weight, z.shape[1])
+        checks.class_weight(loss, weight, logits.shape[min(1, logits.ndim - 1)])
         return weight
     checks.class_weight(loss, weight, 2)
     if weight.ndim == 1:
         return weight
-    labels = weight.numel() // 2
-    if z.shape[0] % labels:
-        raise ValueError(f"{type(loss).__name__}: weight {tuple(weight.shape)} is for {labels} labels, which do not divide {z.shape[0]} logits.")
-    return weight.reshape(1, labels, 2).expand(z.shape[0] // labels, labels, 2).reshape(-1, 2)
+    try:
+        return weight.expand(*logits.shape, 2).reshape(-1, 2)
+    except RuntimeError:
+        raise ValueError(
+            f"{type(loss).__name__}: weight {tuple(weight.shape)} does not fit logits {tuple(logits.shape)}; but for "
+            "its last axis, (negative, positive), it must broadcast to them."
+        ) from None
 
 
 def _pick(class_weight: Tensor, label: Tensor) -> Tensor:

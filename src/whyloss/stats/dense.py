@@ -19,7 +19,10 @@ BLOCK = 2**20
 
 
 def total(z: Tensor, rows: Rows) -> Tensor:
-    """The sum of the weighted row losses. The gradient is formed with it and only scaled in the backward pass."""
+    """The sum of the weighted row losses. The gradient is formed with it and only scaled in the backward pass.
+
+    16-bit gradients are formed in the backward pass instead, when their scale is known: rounded once, and a loss scaler
+    comes before float16 underflows, not after."""
     return _Dense.apply(z, rows, True)  # pyright: ignore[reportReturnType]
 
 
@@ -31,22 +34,24 @@ def each(z: Tensor, rows: Rows) -> Tensor:
 class _Dense(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, rows: Rows, total: bool) -> Tensor:
-        form = total and ctx.needs_input_grad[0]
-        losses, gradient = _sweep(z, rows, gradient=form)
+        form = total and ctx.needs_input_grad[0] and z.dtype == computing(z).dtype
+        losses, ctx.gradient = _sweep(z, rows, gradient=form)
         ctx.rows, ctx.total = rows, total
-        ctx.save_for_backward(z, gradient)
+        ctx.save_for_backward(z)
         # Float64 carries the sum over the rows: a million float32 losses add up without drift.
         return losses.sum(dtype=torch.float64).to(losses.dtype) if total else losses
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, None, None]:
-        (u,) = upstream
-        z, gradient = ctx.saved_tensors
+        (u,) = upstream  # one number for the total, [N] for each
+        (z,) = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
             return _differentiable_gradient(z, ctx.rows, u, ctx.total), None, None
-        if gradient is not None:
-            return (gradient if bool(u == 1) else gradient * u), None, None
-        return _sweep(z, ctx.rows, gradient=True, upstream=u)[1], None, None
+        # Whoever asks first gets the gradient itself, scaled in place; a second backward pass computes it again.
+        gradient, ctx.gradient = ctx.gradient, None
+        if gradient is None:
+            return _sweep(z, ctx.rows, gradient=True, upstream=u.expand(len(z)))[1], None, None
+        return gradient.mul_(u), None, None
 
 
 def _differentiable_gradient(z: Tensor, rows: Rows, upstream: Tensor, total: bool) -> Tensor:
@@ -140,7 +145,10 @@ class _Block:
     @cached_property
     def masked(self) -> bool:
         """Whether any class of the block is masked out: rare, so that the usual block skips the masks."""
-        return bool(torch.isneginf(self.source.amin()))
+        least = self.source.amin(1)  # per row, so that a NaN in an ignored row hides nothing
+        if self.rows.shift is not None:
+            least = least + self.rows.shift.amin()
+        return bool(torch.isneginf(least).any())
 
     @property
     def u(self) -> Tensor:
@@ -156,7 +164,7 @@ class _Block:
     def live(self) -> Tensor:
         if not self.masked:
             return self.buffer.new_ones(1, 1)
-        return (~torch.isneginf(self.source)).to(self.buffer.dtype)
+        return (~torch.isneginf(self._scaled_into(torch.empty_like(self.buffer)))).to(self.buffer.dtype)
 
     @property
     def member(self) -> Tensor:
@@ -167,7 +175,8 @@ class _Block:
 
     @property
     def table(self) -> Tensor:
-        assert self.rows.table is not None and self.rows.label is not None
+        assert self.rows.table is not None
+        assert self.rows.label is not None
         return self.rows.table[self.rows.label]
 
     def losses(self, upstream: Tensor | None, gradient: bool) -> Tensor:
@@ -179,8 +188,9 @@ class _Block:
         value = infinite(loss.detach(), self.impossible)
         if gradient and loss.requires_grad:
             leaves = {name: s for name, s in base.items() if s.requires_grad}
-            slopes = torch.autograd.grad(loss, list(leaves.values()), self._row_weight(loss, upstream), allow_unused=True)
-            self.coefficients = {name: c for name, c in zip(leaves, slopes, strict=True) if c is not None}
+            weight = self._row_weight(loss, upstream)
+            slopes = torch.autograd.grad(loss, list(leaves.values()), weight, allow_unused=True)
+            self.coefficients = {n: c for n, c in zip(leaves, slopes, strict=True) if c is not None}  # pyright: ignore[reportUnnecessaryComparison]
         if rows.weight is not None:
             value = value * rows.weight
         return value if rows.keep is None else torch.where(rows.keep, value, 0.0)

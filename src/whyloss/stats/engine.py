@@ -57,8 +57,8 @@ def _obstacle(z: Tensor, rows: Rows) -> str:
         return f"the logits are on {z.device.type}; the dense engine of this version is for the CPU"
     if rows.mix is not None or rows.normalized:
         return "the loss of every class as label is needed (soft target, or smoothing of a loss without a short form)"
-    extra = (rows.weight, rows.shift, rows.scale, rows.margin, rows.table, *rows.parameters)
-    if any(isinstance(x, Tensor) and x.requires_grad for x in extra):
+    extra = (rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table)
+    if rows.learnable or any(isinstance(x, Tensor) and x.requires_grad for x in extra):
         return "something besides the logits needs a gradient"
     return ""
 

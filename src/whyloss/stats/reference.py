@@ -35,7 +35,12 @@ def row_losses(z: Tensor, rows: Rows) -> Tensor:
         z = z + rows.shift
     if rows.scale is not None:
         z = z * rows.scale
-    loss = _of_label(z, rows) if rows.mix is None and not rows.normalized else _of_mixture(z, rows)
+    return _weighted(_of_label(z, rows) if rows.mix is None and not rows.normalized else _of_mixture(z, rows), rows)
+
+
+def _weighted(loss: Tensor, rows: Rows) -> Tensor:
+    if rows.offset is not None:
+        loss = loss + rows.offset
     if rows.weight is not None:
         loss = loss * rows.weight
     return loss if rows.keep is None else torch.where(rows.keep, loss, 0.0)
@@ -56,7 +61,7 @@ def _label_statistics(z: Tensor, label: Tensor, rows: Rows) -> tuple[dict[str, T
     masked = torch.isneginf(others)
     top = others.amax(1)
     empty = torch.isneginf(top)
-    origin = torch.where(empty, 0.0, top)
+    origin = torch.where(empty, 0.0, top).detach()  # every statistic is the same for any origin
     u = torch.where(masked, 0.0, others - origin.unsqueeze(1))
     live = (~masked).to(z.dtype)
     e = torch.exp(u) * live
@@ -91,7 +96,7 @@ def _of_mixture(z: Tensor, rows: Rows) -> Tensor:
     loss = rows.run(base)
     if rows.normalized:
         loss = torch.where(possible, loss, 0.0)
-        loss = loss / loss.sum(1, keepdim=True)
+        loss = torch.where(possible, loss / loss.sum(1, keepdim=True), 1.0)
     loss = torch.where(wanted, infinite(loss, impossible), 0.0)
     return (loss if rows.mix is None else loss * rows.mix).sum(1)
 
@@ -105,7 +110,7 @@ def _every_label(z: Tensor, rows: Rows) -> tuple[dict[str, Tensor], Tensor]:
     largest = torch.arange(z.shape[1], device=z.device) == best.unsqueeze(1)
     exact, _ = _label_statistics(z, best, rows)
     masked = torch.isneginf(z)
-    origin = top.unsqueeze(1)
+    origin = top.detach().unsqueeze(1)
     live = (~masked).to(z.dtype)
     u = torch.where(masked, 0.0, z - origin)
     e = torch.exp(u) * live
@@ -132,7 +137,7 @@ def _every_label(z: Tensor, rows: Rows) -> tuple[dict[str, Tensor], Tensor]:
     own = torch.where(impossible, -HUGE, own)
     base["log_odds"] = (own - origin) - rest.log_S
     base["logit"] = own
-    base["rival"] = origin.expand_as(z)
+    base["rival"] = top.unsqueeze(1).expand_as(z)
     base["label"] = torch.arange(z.shape[1], device=z.device, dtype=z.dtype).expand_as(z)
     if rows.table is not None:
         base["own"] = rows.table.diagonal().expand_as(z)
@@ -171,6 +176,8 @@ def binary_losses(z: Tensor, rows: Rows) -> Tensor:
     `label` holds 0 or 1; `mix` is [N, 2]."""
     if rows.keep is not None:
         z = torch.where(rows.keep, z, 0.0)
+    infinities = torch.isinf(z)
+    z = z.nan_to_num(torch.nan, HUGE, -HUGE)
     pair = (torch.zeros_like(z), z)
     if rows.shift is not None:
         pair = (pair[0] + rows.shift[..., 0], pair[1] + rows.shift[..., 1])
@@ -181,10 +188,11 @@ def binary_losses(z: Tensor, rows: Rows) -> Tensor:
         assert rows.label is not None
         one = rows.label == 1
         own, other = torch.where(one, pair[1], pair[0]), torch.where(one, pair[0], pair[1])
-        loss = _of_binary(own, other, rows.label, rows)
+        loss = _of_binary(own, other, rows.label, infinities, rows)
     else:
         zero, one = torch.zeros_like(z, dtype=torch.int64), torch.ones_like(z, dtype=torch.int64)
-        each = torch.stack([_of_binary(*pair, zero, rows), _of_binary(pair[1], pair[0], one, rows)], 1)
+        each = [_of_binary(*pair, zero, infinities, rows), _of_binary(pair[1], pair[0], one, infinities, rows)]
+        each = torch.stack(each, 1)
         if rows.normalized:
             each = each / each.sum(1, keepdim=True)
         if rows.mix is not None:
@@ -192,12 +200,10 @@ def binary_losses(z: Tensor, rows: Rows) -> Tensor:
         else:
             assert rows.label is not None
             loss = torch.where(rows.label == 1, each[:, 1], each[:, 0])
-    if rows.weight is not None:
-        loss = loss * rows.weight
-    return loss if rows.keep is None else torch.where(rows.keep, loss, 0.0)
+    return _weighted(loss, rows)
 
 
-def _of_binary(own: Tensor, other: Tensor, label: Tensor, rows: Rows) -> Tensor:
+def _of_binary(own: Tensor, other: Tensor, label: Tensor, infinities: Tensor, rows: Rows) -> Tensor:
     if (margins := rows.margins()) is not None:
         own = own - margins[label]
     zero, one = torch.zeros_like(own), torch.ones_like(own)
@@ -222,4 +228,5 @@ def _of_binary(own: Tensor, other: Tensor, label: Tensor, rows: Rows) -> Tensor:
             "rest_affine": zero,
             "rest_table": opposite,
         }
-    return infinite(rows.run(base), torch.isneginf(own - other))
+    loss = rows.run(base)
+    return loss if rows.normalized else infinite(loss, infinities & (own < other))

@@ -18,7 +18,8 @@ class Rows:
     weight: [N], multiplies the row losses. keep: [N], False for rows that must count for nothing, whatever they hold.
     shift: [C], scale: number or [C], margin: [C] with z -> scale * (z + shift - margin at the label).
     table: [C, C] and power: arguments of the statistics that take one.
-    parameters: what else the formula reads that may need a gradient.
+    offset: [N], added to the row losses before they are weighted.
+    learnable: the formula reads something besides the statistics that needs a gradient.
     normalized: divide the loss of the label by the sum of the losses of all possible labels."""
 
     names: tuple[str, ...]
@@ -33,13 +34,14 @@ class Rows:
     table: Tensor | None = None
     power: float | None = None
     normalized: bool = False
-    parameters: tuple[Tensor, ...] = ()
+    offset: Tensor | None = None
+    learnable: bool = False
 
     def block(self, start: int, stop: int) -> "Rows":
         """The rows from start to stop."""
         cut = {
             name: part[start:stop]
-            for name in ("label", "mix", "weight", "keep")
+            for name in ("label", "mix", "weight", "keep", "offset")
             if (part := getattr(self, name)) is not None
         }
         return replace(self, **cut)
@@ -61,4 +63,5 @@ def infinite(loss: Tensor, impossible: Tensor) -> Tensor:
     """The loss, where an impossible label (logit minus infinity) makes an unbounded loss infinite, as it should be.
 
     The formula itself saw a huge finite log-odds, so that its slopes stay numbers."""
-    return torch.where(impossible & (loss > HUGE**0.5), torch.inf, loss)
+    boundless = impossible & (loss.detach().abs() > HUGE**0.5)
+    return loss + torch.where(boundless, loss.detach() * torch.inf, 0.0)

@@ -183,6 +183,11 @@ def _log_or_none(value: Tensor) -> Tensor:
     return torch.where(positive, torch.log(torch.where(positive, value, 1.0)), -HUGE)
 
 
+def power(x: Tensor, log_x: Tensor, exponent: float) -> Tensor:
+    """x^exponent, as accurate as x is, and with finite slopes where x is 0, whatever the exponent."""
+    return _with_slope_of(x**exponent, exponent * log_x)
+
+
 def _with_slope_of(value: Tensor, logarithm: Tensor) -> Tensor:
     """`value`, differentiated as exp(logarithm).
 
@@ -269,9 +274,7 @@ class _Derived:
         return torch.logaddexp(_log_or_none(own) + log_p, _log_or_none(rest_expected) + log_not_p)
 
     @staticmethod
-    def affine_log_p(
-        own: Tensor, log_p: Tensor, log_not_p: Tensor, rest_affine: Tensor, rest_table: Tensor
-    ) -> Tensor:
+    def affine_log_p(own: Tensor, log_p: Tensor, log_not_p: Tensor, rest_affine: Tensor, rest_table: Tensor) -> Tensor:
         "sum of A[y, j] log p_j"
         return own * log_p + rest_table * log_not_p + rest_affine
 
