@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from whyloss.advise import evidence
 from whyloss.advise.metrics import METRICS, Metric, utility
-from whyloss.advise.rules import Fitted, FoldScore, fit_best, rules_for, score_settings
+from whyloss.advise.rules import Fitted, FoldScore, Rule, rules_for, score_settings
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -74,9 +74,15 @@ def standing(predictions: Mapping[int, Floats], task: Task) -> Standing:
         rate=rate,
         step=step,
         at_edge=rate in (rates[0], rates[-1]),
-        rule=fit_best(pooled, task.label, task.metric, task.ordered),
+        rule=_usual_rule(scored, task).fit(pooled, task.label, task.metric),
         log_loss=float(np.mean(losses)),
     )
+
+
+def _usual_rule(scored: Mapping[int, Sequence[FoldScore]], task: Task) -> Rule:
+    """The kind of rule that most folds chose; of equally frequent ones the simplest."""
+    often = Counter(score.rule.name for scores in scored.values() for score in scores)
+    return max(rules_for(task.metric, len(task.classes), task.ordered), key=lambda rule: often[rule.name])
 
 
 def cheaper_measures(

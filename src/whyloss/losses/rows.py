@@ -171,7 +171,7 @@ def _weighted(
         names, formula = _smoothed(loss, own, average, eps)
     elif eps or mix is not None:
         q = mix if mix is not None else _one_hot(label, 2 if loss.link == "sigmoid" else z.shape[1], dtype)
-        smooth = _spread(q, z if shift is None else z + shift, loss) if eps else q
+        smooth = _spread(q, z, shift, loss) if eps else q
         mix = _with_class_weight(loss, q, smooth, class_weight)
         offset = loss.offset(smooth)
         if offset is not None and class_weight is not None:
@@ -235,10 +235,13 @@ def _one_hot(label: Tensor | None, classes: int, dtype: torch.dtype) -> Tensor:
     return (torch.arange(classes, device=label.device) == label.unsqueeze(1)).to(dtype)
 
 
-def _spread(q: Tensor, z: Tensor, loss: "RowLoss") -> Tensor:
+def _spread(q: Tensor, z: Tensor, shift: Tensor | None, loss: "RowLoss") -> Tensor:
     """The target with a share eps moved evenly to the classes that are not masked."""
     eps = loss.label_smoothing
-    live = torch.ones_like(q) if loss.link == "sigmoid" else (~torch.isneginf(z)).to(q.dtype)
+    if loss.link == "sigmoid":
+        live = torch.ones_like(q)
+    else:
+        live = (~torch.isneginf(z if shift is None else z + shift)).to(q.dtype)
     if loss.smoothing_over == "all":
         return (1 - eps) * q + eps * live / live.sum(1, keepdim=True).clamp_min(1)
     others = ((1 - q) * live).sum(1, keepdim=True)

@@ -34,8 +34,8 @@ def each(z: Tensor, rows: Rows) -> Tensor:
 class _Dense(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, rows: Rows, total: bool) -> Tensor:
-        form = total and ctx.needs_input_grad[0] and z.dtype == computing(z).dtype
-        losses, ctx.gradient = _sweep(z, rows, gradient=form)
+        ctx.scaled_later = total and z.dtype == computing(z).dtype
+        losses, ctx.gradient = _sweep(z, rows, gradient=ctx.scaled_later and ctx.needs_input_grad[0])
         ctx.rows, ctx.total = rows, total
         ctx.save_for_backward(z)
         # Float64 carries the sum over the rows: a million float32 losses add up without drift.
@@ -47,10 +47,13 @@ class _Dense(torch.autograd.Function):
         (z,) = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
             return _differentiable_gradient(z, ctx.rows, u, ctx.total), None, None
+        if not ctx.scaled_later:
+            return _sweep(z, ctx.rows, gradient=True, upstream=u.expand(len(z)))[1], None, None
         # Whoever asks first gets the gradient itself, scaled in place; a second backward pass computes it again.
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
-            return _sweep(z, ctx.rows, gradient=True, upstream=u.expand(len(z)))[1], None, None
+            gradient = _sweep(z, ctx.rows, gradient=True)[1]
+        assert gradient is not None
         return gradient.mul_(u), None, None
 
 

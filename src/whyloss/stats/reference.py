@@ -106,11 +106,11 @@ def _every_label(z: Tensor, rows: Rows) -> tuple[dict[str, Tensor], Tensor]:
 
     Leaving one class out of a sum is a subtraction, exact unless that class is the largest; the largest gets its own
     sums, as a label does."""
-    top, best = z.amax(1), z.argmax(1)
+    top, best = z.detach().amax(1), z.argmax(1)
     largest = torch.arange(z.shape[1], device=z.device) == best.unsqueeze(1)
     exact, _ = _label_statistics(z, best, rows)
     masked = torch.isneginf(z)
-    origin = top.detach().unsqueeze(1)
+    origin = top.unsqueeze(1)
     live = (~masked).to(z.dtype)
     u = torch.where(masked, 0.0, z - origin)
     e = torch.exp(u) * live
@@ -137,7 +137,9 @@ def _every_label(z: Tensor, rows: Rows) -> tuple[dict[str, Tensor], Tensor]:
     own = torch.where(impossible, -HUGE, own)
     base["log_odds"] = (own - origin) - rest.log_S
     base["logit"] = own
-    base["rival"] = top.unsqueeze(1).expand_as(z)
+    tied = z == origin  # for every class but the largest, the largest is the rival; if there are several, they share
+    number = torch.where(largest, 1.0, leave_one_out(tied.to(z.dtype)))
+    base["rival"] = leave_one_out(torch.where(tied, z, 0.0)) / number
     base["label"] = torch.arange(z.shape[1], device=z.device, dtype=z.dtype).expand_as(z)
     if rows.table is not None:
         base["own"] = rows.table.diagonal().expand_as(z)

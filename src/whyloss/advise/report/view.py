@@ -211,8 +211,9 @@ def _with_rule(rule: str) -> str:
 
 
 def _do(report: Report, rule: str) -> str:
-    """', and set the threshold to 0.07': the verdict's rule with the parameters that the rules table knows."""
+    """', and set the threshold to 0.07': the verdict's rule, where the rules table shows that it gains enough to matter."""
     for tried in report.get("rules") or []:
         if tried["rule"] == rule != "argmax":
-            return f", and {rule_action(tried)}"
+            matters = (tried.get("gain") or 0) >= report["metric"]["margin"]
+            return f", and {rule_action(tried)}" if matters else ""
     return "" if rule == "argmax" else f" with its tuned {rule}"

@@ -1,0 +1,43 @@
+# Every target sets up what it needs in .venv, once. Needs Python 3.11 or newer, and make.
+
+READY := .venv/.ready
+BIN := .venv/bin
+# One thread for each process: two threads of one process on two busy cores wait for each other.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: advise test test-slow check stubs bench
+.DELETE_ON_ERROR:
+
+advise: $(READY)  ## a first look: the main job, on data that comes with scikit-learn
+	$(BIN)/whyloss advise
+
+test: $(READY)  ## the tests, in a minute or two
+	$(ONE_THREAD) $(BIN)/pytest -n auto --maxprocesses 2
+
+test-slow: $(READY)  ## simulations that take many minutes
+	$(ONE_THREAD) $(BIN)/pytest -n auto --maxprocesses 2 -m slow
+
+check: $(READY)  ## all that has to hold before a change goes in
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(MAKE) test
+
+stubs: $(READY)  ## signatures of whyloss.functional for type checkers, from the classes
+	$(BIN)/python -m whyloss.stubs
+
+bench: $(READY)  ## the dense CPU engine beside plain torch
+	$(ONE_THREAD) $(BIN)/python benchmarks/dense_cpu.py
+
+$(READY): pyproject.toml constraints.txt
+	@for python in python3 python3.14 python3.13 python3.12 python3.11 none; do \
+	  if [ $$python = none ]; then \
+	    echo "whyloss needs Python 3.11 or newer, and there is none on the path. Install it, then run make again." >&2; exit 1; \
+	  fi; \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then break; fi; \
+	done; \
+	echo "Setting up .venv with $$($$python --version); this takes some minutes, once."; \
+	$$python -m venv .venv || { \
+	  echo "No virtual environment could be made. On Debian and Ubuntu, install the package python3-venv." >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
