@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import whyloss.losses
 from torch import Tensor
+
+import whyloss.losses
 from whyloss.losses.loss import Loss, RowLoss
 from whyloss.losses.region import RegionLoss
 from whyloss.stats.table import needed

@@ -6,6 +6,7 @@ import pytest
 import torch
 from instances import REGIONS, ROWS, SIGMOID, SOFTMAX, Case, defaults, rows, soft, value_and_gradient
 from torch.autograd import gradcheck, gradgradcheck
+
 from whyloss.stats import dense
 
 ON_ENGINE = [pytest.param(c, e, id=f"{c}-{e}") for c in SOFTMAX for e in c.engines]

@@ -2,6 +2,7 @@
 
 import torch
 from instances import ALL, ROWS, defaults, losses, rows, soft
+
 from whyloss.losses.catalogue import catalogue
 
 

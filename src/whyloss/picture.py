@@ -107,7 +107,7 @@ def nice_top(value: float) -> float:
     """The next round number from `value` on.
 
     >>> nice_top(3.9), nice_top(0.61), nice_top(120.0)
-    (4.0, 0.8, 150.0)
+    (4.0, 0.8, 120.0)
     """
     if value <= 0:
         return 1.0

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from whyloss.advise.report import write
+from whyloss.advise.run import advise
 
 pytestmark = pytest.mark.browser
 sample = runpy.run_path(str(Path(__file__).with_name("sample_report.py")))["sample"]
@@ -69,13 +70,8 @@ def requests(browser: Any) -> list[str]:
     return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
 
 
-@pytest.mark.parametrize("name", ["mammography", "digits", "tiny"])
-@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (400, "dark"), (700, "paper")])
-def test_opens_without_a_network(browser: Any, name: str, width: int, scheme: str, tmp_path: Path) -> None:
-    report = sample(name)
-    page = write(report, tmp_path)["html"]
-    look(browser, page, width, scheme)
-
+def check(browser: Any, page: Path, report: dict[str, Any], width: int) -> None:
+    """No complaint, no request, the verdict to read, every chart drawn, nothing wider than the window."""
     assert browser.get_log("browser") == []
     assert [url for url in requests(browser) if not url.startswith("data:")] == [page.as_uri()]
 
@@ -89,6 +85,25 @@ def test_opens_without_a_network(browser: Any, name: str, width: int, scheme: st
         assert wide > 200
         assert high > 50
         assert right <= width
+
+
+@pytest.mark.parametrize("name", ["mammography", "digits", "tiny"])
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (400, "dark"), (700, "paper")])
+def test_opens_without_a_network(browser: Any, name: str, width: int, scheme: str, tmp_path: Path) -> None:
+    report = sample(name)
+    page = write(report, tmp_path)["html"]
+    look(browser, page, width, scheme)
+
+    check(browser, page, report, width)
+
+
+def test_the_page_of_a_real_run_at_both_widths(browser: Any, tmp_path: Path) -> None:
+    report = advise("wine", out=tmp_path, budget="quick", command="whyloss advise wine --budget quick")
+    for width in (1200, 400):
+        look(browser, tmp_path / "report.html", width)
+        check(browser, tmp_path / "report.html", report, width)
+    shown = browser.find_element("id", "verdict").get_attribute("data-answer")
+    assert shown == json.loads((tmp_path / "report.json").read_text())["verdict"]["answer"]
 
 
 def test_colours_follow_the_readers_scheme(browser: Any, tmp_path: Path) -> None:

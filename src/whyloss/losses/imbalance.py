@@ -8,7 +8,7 @@ from torch import Tensor
 from whyloss.losses.adjust import Adjustment, LogitAdjustment, balanced_weights, effective_number_weights
 from whyloss.losses.loss import Link, RowLoss
 from whyloss.losses.proper import CrossEntropyLoss
-from whyloss.stats.table import power
+from whyloss.stats.exact import power
 
 
 class FocalLoss(RowLoss):

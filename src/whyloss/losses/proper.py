@@ -4,7 +4,7 @@ kin."""
 from torch import Tensor
 
 from whyloss.losses.loss import Link, RowLoss
-from whyloss.stats.table import power
+from whyloss.stats.exact import power
 
 
 class CrossEntropyLoss(RowLoss):

@@ -144,8 +144,8 @@ class RegionLoss(Loss):
             weight = weight.expand(logits.shape[:1] + logits.shape[2:]).reshape(logits.shape[0], -1)
         except RuntimeError:
             raise ValueError(
-                f"{type(self).__name__}: sample_weight {tuple(weight.shape)} does not fit logits {tuple(logits.shape)}; "
-                "one weight per pixel [N, *spatial] or per image [N] is needed."
+                f"{type(self).__name__}: sample_weight {tuple(weight.shape)} does not fit logits "
+                f"{tuple(logits.shape)}; one weight per pixel [N, *spatial] or per image [N] is needed."
             ) from None
         return keep * (weight if keep.ndim == 2 else weight.unsqueeze(1))
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from whyloss.losses.imbalance import FocalLoss
 from whyloss.losses.loss import RowLoss
+from whyloss.stats.exact import expm1, share
 
 
 class MeanAbsoluteErrorLoss(RowLoss):
@@ -63,7 +64,7 @@ class GeneralizedCrossEntropyLoss(RowLoss):
         self.require(0 < self.q <= 1, "0 < q <= 1", self.q)
 
     def formula(self, log_p: Tensor) -> Tensor:
-        return -torch.expm1(self.q * log_p) / self.q
+        return -expm1(self.q * log_p) / self.q
 
 
 class ReverseCrossEntropyLoss(RowLoss):
@@ -154,8 +155,8 @@ class NormalizedCrossEntropyLoss(RowLoss):
     symmetric = True
     convex = False
 
-    def formula(self, log_p: Tensor, sum_log_p: Tensor) -> Tensor:
-        return log_p / sum_log_p
+    def formula(self, log_p: Tensor, log_not_p: Tensor, rest_log_p: Tensor, rest_count: Tensor) -> Tensor:
+        return share(-log_p, -rest_count * log_not_p - rest_log_p)
 
     def average(self, count: Tensor) -> Tensor:
         return 1 / count
@@ -218,7 +219,7 @@ class AsymmetricGeneralizedCrossEntropyLoss(RowLoss):
 
     def formula(self, not_p: Tensor) -> Tensor:
         top = self.a + 1
-        return -(top**self.q) * torch.expm1(self.q * torch.log1p(-not_p / top)) / self.q
+        return -(top**self.q) * expm1(self.q * torch.log1p(-not_p / top)) / self.q
 
 
 class AsymmetricUnhingedLoss(RowLoss):
@@ -251,7 +252,7 @@ class AsymmetricUnhingedLoss(RowLoss):
 
     def formula(self, not_p: Tensor) -> Tensor:
         low = self.a - 1
-        return low**self.q * torch.expm1(self.q * torch.log1p(not_p / low)) / self.q
+        return low**self.q * expm1(self.q * torch.log1p(not_p / low)) / self.q
 
 
 class AsymmetricExponentialLoss(RowLoss):

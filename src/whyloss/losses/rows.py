@@ -36,36 +36,37 @@ class Entered:
             return self._run(engine.each).reshape(self.shape)
         if reduction == "sum":
             return self._run(engine.total)
-        total = self._run(engine.total)
         if normalizer is not None:
-            return total / normalizer
-        return _quotient(total, self._counted(), self.loss.empty)
+            dtype = self._dtype()
+            return self._run(engine.total, 1 / torch.as_tensor(normalizer, dtype=dtype, device=self.z.device))
+        counted = self._counted()
+        nothing = counted == 0
+        # Where nothing counted the value is 0 that still has a graph, or NaN, if asked for.
+        empty = torch.nan if self.loss.empty == "nan" else 0.0
+        return self._run(engine.total, torch.where(nothing, empty, 1 / torch.where(nothing, 1.0, counted)))
 
     def parts(self) -> tuple[Tensor, Tensor]:
         return self._run(engine.total), self._counted()
 
-    def _run(self, run: Any) -> Tensor:
+    def _run(self, run: Any, share: Tensor | None = None) -> Tensor:
         with torch.autocast(self.z.device.type, enabled=False):
             if self.loss.link == "sigmoid":
                 losses = engine.binary(self.z, self.rows)
-                return losses.sum() if run is engine.total else losses
-            return run(self.z, self.rows, self.loss.engine)
+                total = losses.sum() if run is engine.total else losses
+                return total if share is None else total * share
+            return run(self.z, self.rows, self.loss.engine, *(() if share is None else (share,)))
+
+    def _dtype(self) -> torch.dtype:
+        return torch.float64 if self.z.dtype == torch.float64 else torch.float32
 
     def _counted(self) -> Tensor:
-        dtype = torch.float64 if self.z.dtype == torch.float64 else torch.float32
+        dtype = self._dtype()
         if self.weight is not None:
             weight = self.weight if self.rows.keep is None else torch.where(self.rows.keep, self.weight, 0.0)
             return weight.sum().to(dtype)
         if self.rows.keep is not None:
             return self.rows.keep.sum().to(dtype)
         return torch.tensor(self.z.shape[0], dtype=dtype, device=self.z.device)
-
-
-def _quotient(total: Tensor, counted: Tensor, empty: str) -> Tensor:
-    """total / counted; where nothing counted, 0 that still has a graph (or NaN, if asked for)."""
-    nothing = counted == 0
-    value = total / torch.where(nothing, 1.0, counted)
-    return torch.where(nothing, torch.nan if empty == "nan" else 0.0, value)
 
 
 def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> Entered:

@@ -18,43 +18,47 @@ from whyloss.stats.table import CONSTANT, HUGE, REST, Rest, needed
 BLOCK = 2**20
 
 
-def total(z: Tensor, rows: Rows) -> Tensor:
-    """The sum of the weighted row losses. The gradient is formed with it and only scaled in the backward pass.
+def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:
+    """The sum of the weighted row losses, times `share` (one over what a mean divides by). The gradient is formed with
+    it; if the result is what is differentiated, the backward pass only hands it on, else it scales it.
 
     16-bit gradients are formed in the backward pass instead, when their scale is known: rounded once, and a loss scaler
     comes before float16 underflows, not after."""
-    return _Dense.apply(z, rows, True)  # pyright: ignore[reportReturnType]
+    return _Dense.apply(z, rows, True, share)  # pyright: ignore[reportReturnType]
 
 
 def each(z: Tensor, rows: Rows) -> Tensor:
     """[N] weighted row losses. The backward pass reads the logits again, with the upstream gradients in hand."""
-    return _Dense.apply(z, rows, False)  # pyright: ignore[reportReturnType]
+    return _Dense.apply(z, rows, False, None)  # pyright: ignore[reportReturnType]
 
 
 class _Dense(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, rows: Rows, total: bool) -> Tensor:
+    def forward(ctx: Any, z: Tensor, rows: Rows, total: bool, share: Tensor | None) -> Tensor:
         ctx.scaled_later = total and z.dtype == computing(z).dtype
-        losses, ctx.gradient = _sweep(z, rows, gradient=ctx.scaled_later and ctx.needs_input_grad[0])
-        ctx.rows, ctx.total = rows, total
+        losses, ctx.gradient = _sweep(z, rows, gradient=ctx.scaled_later and ctx.needs_input_grad[0], upstream=share)
+        ctx.rows, ctx.total, ctx.share = rows, total, share
         ctx.save_for_backward(z)
+        if not total:
+            return losses
         # Float64 carries the sum over the rows: a million float32 losses add up without drift.
-        return losses.sum(dtype=torch.float64).to(losses.dtype) if total else losses
+        value = losses.sum(dtype=torch.float64)
+        return (value if share is None else value * share).to(losses.dtype)
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, None, None]:
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, None, None, None]:
         (u,) = upstream  # one number for the total, [N] for each
         (z,) = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
-            return _differentiable_gradient(z, ctx.rows, u, ctx.total), None, None
-        if not ctx.scaled_later:
-            return _sweep(z, ctx.rows, gradient=True, upstream=u.expand(len(z)))[1], None, None
-        # Whoever asks first gets the gradient itself, scaled in place; a second backward pass computes it again.
+            scaled = u if ctx.share is None else u * ctx.share
+            return _differentiable_gradient(z, ctx.rows, scaled, ctx.total), None, None, None
+        # Whoever asks first gets the gradient itself; a second backward pass computes it again.
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
-            gradient = _sweep(z, ctx.rows, gradient=True)[1]
-        assert gradient is not None
-        return gradient.mul_(u), None, None
+            gradient = _sweep(z, ctx.rows, gradient=True, upstream=u if ctx.share is None else u * ctx.share)[1]
+        elif bool(u != 1):
+            gradient.mul_(u)
+        return gradient, None, None, None
 
 
 def _differentiable_gradient(z: Tensor, rows: Rows, upstream: Tensor, total: bool) -> Tensor:
@@ -69,8 +73,10 @@ def computing(z: Tensor) -> Tensor:
 
 
 def _sweep(z: Tensor, rows: Rows, gradient: bool, upstream: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-    """Losses of all rows and, if asked for, the gradient of their sum (or of the sum weighted by `upstream`)."""
+    """Losses of all rows and, if asked for, the gradient of their sum weighted by `upstream`, a number or [N]."""
     count, classes = z.shape
+    if upstream is not None:
+        upstream = upstream.expand(count)
     dtype = torch.float64 if z.dtype == torch.float64 else torch.float32
     losses = torch.empty(count, dtype=dtype, device=z.device)
     grad = torch.empty(z.shape, dtype=z.dtype, device=z.device) if gradient else None
@@ -111,9 +117,7 @@ class _Block:
         S = self.e.sum(1)
         some = S > 0
         safe = torch.where(some, S, 1.0)
-        self.rest = Rest(
-            origin, S, torch.where(some, safe.log(), -HUGE), safe.reciprocal(), lambda x: x.sum(1), self._count
-        )
+        self.rest = Rest(origin, S, torch.where(some, safe.log(), -HUGE), safe.reciprocal(), lambda x: x.sum(1))
         self.impossible = torch.isneginf(own)
         own = torch.where(self.impossible, -HUGE, own)
         self.base: dict[str, Tensor] = {"log_odds": (own - origin) - self.rest.log_S}
@@ -173,7 +177,8 @@ class _Block:
     def member(self) -> Tensor:
         return self.live.expand_as(self.buffer).clone().scatter_(1, self.y, 0.0)
 
-    def _count(self) -> Tensor:
+    @property
+    def count(self) -> Tensor:
         return self.member.sum(1) if self.masked else torch.full_like(self.rest.top, self.buffer.shape[1] - 1)
 
     @property

@@ -12,12 +12,13 @@ from whyloss.stats.rows import Rows
 Engine = Literal["auto", "reference", "dense"]
 
 
-def total(z: Tensor, rows: Rows, engine: Engine = "auto") -> Tensor:
-    """The sum of the weighted row losses of logits [N, C], a scalar in the computing dtype."""
+def total(z: Tensor, rows: Rows, engine: Engine = "auto", share: Tensor | None = None) -> Tensor:
+    """The sum of the weighted row losses of logits [N, C], times `share`, a scalar in the computing dtype."""
     name, _ = choose(z, rows, engine)
-    if name == "dense":
-        return dense.total(z, rows)
-    return reference.row_losses(computing(z), rows).sum()
+    if name == "dense" and not (share is not None and share.requires_grad):
+        return dense.total(z, rows, share)
+    value = dense.total(z, rows) if name == "dense" else reference.row_losses(computing(z), rows).sum()
+    return value if share is None else value * share
 
 
 def each(z: Tensor, rows: Rows, engine: Engine = "auto") -> Tensor:

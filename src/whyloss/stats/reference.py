@@ -4,11 +4,12 @@ Any device and dtype, double backward, forward mode, torch.func, torch.compile. 
 engines, which are held to it in float64. No branch depends on a value, so that it can be traced."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from whyloss.stats.exact import share
 from whyloss.stats.rows import Rows, infinite
 from whyloss.stats.table import HUGE, REST, Rest, needed
 
@@ -19,6 +20,7 @@ class _Terms:
     u: Tensor
     z: Tensor
     live: Tensor
+    count: Tensor
     table: Tensor
     power: float
 
@@ -65,9 +67,9 @@ def _label_statistics(z: Tensor, label: Tensor, rows: Rows) -> tuple[dict[str, T
     u = torch.where(masked, 0.0, others - origin.unsqueeze(1))
     live = (~masked).to(z.dtype)
     e = torch.exp(u) * live
-    terms = _Terms(e, u, torch.where(masked, 0.0, z), live, _table_rows(rows, label, z), rows.power or 0.0)
+    terms = _Terms(e, u, torch.where(masked, 0.0, z), live, live.sum(1), _table_rows(rows, label, z), rows.power or 0.0)
     S = e.sum(1)
-    rest = _rest(origin, S, lambda x: x.sum(1), live)
+    rest = _rest(origin, S, lambda x: x.sum(1))
     impossible = torch.isneginf(own)
     own = torch.where(impossible, -HUGE, own)
     base = {name: REST[name].value(terms, rest) for name in needed(frozenset(rows.names)) if name in REST}
@@ -95,10 +97,16 @@ def _of_mixture(z: Tensor, rows: Rows) -> Tensor:
     base["logit"] = torch.where(safe, base["logit"], 0.0)
     loss = rows.run(base)
     if rows.normalized:
-        loss = torch.where(possible, loss, 0.0)
-        loss = torch.where(possible, loss / loss.sum(1, keepdim=True), 1.0)
+        loss = torch.where(possible, _share_of_each(torch.where(possible, loss, 0.0)), 1.0)
     loss = torch.where(wanted, infinite(loss, impossible), 0.0)
     return (loss if rows.mix is None else loss * rows.mix).sum(1)
+
+
+def _share_of_each(loss: Tensor) -> Tensor:
+    """[N, C] losses as shares of their sum; the largest gets its own sum of the others, as in `_every_label`."""
+    largest = torch.arange(loss.shape[1], device=loss.device) == loss.argmax(1, keepdim=True)
+    rest = torch.where(largest, 0.0, loss).sum(1, keepdim=True)
+    return share(loss, torch.where(largest, rest, loss.sum(1, keepdim=True) - loss))
 
 
 def _every_label(z: Tensor, rows: Rows) -> tuple[dict[str, Tensor], Tensor]:
@@ -121,8 +129,9 @@ def _every_label(z: Tensor, rows: Rows) -> tuple[dict[str, Tensor], Tensor]:
     def leave_one_out(x: Tensor) -> Tensor:
         return x.sum(1, keepdim=True) - x
 
-    rest = _rest(origin, S, leave_one_out, live)
-    flat = _Terms(e, u, torch.where(masked, 0.0, z), live, torch.zeros((), dtype=z.dtype, device=z.device), power)
+    rest = _rest(origin, S, leave_one_out)
+    none = torch.zeros((), dtype=z.dtype, device=z.device)
+    flat = _Terms(e, u, torch.where(masked, 0.0, z), live, leave_one_out(live), none, power)
     base: dict[str, Tensor] = {}
     for name in names:
         if name in REST:
@@ -158,14 +167,14 @@ def _table_every_label(name: str, rows: Rows, flat: _Terms, rest: Rest) -> Tenso
         return x @ table.T - x * own
 
     ones = torch.ones((), dtype=flat.e.dtype, device=flat.e.device)
-    plain = _Terms(flat.e, flat.u, flat.z, flat.live, ones, flat.power)
-    return REST[name].value(plain, Rest(rest.top, rest.S, rest.log_S, rest.inv, total, rest.counted))
+    plain = replace(flat, table=ones)
+    return REST[name].value(plain, replace(rest, total=total))
 
 
-def _rest(origin: Tensor, S: Tensor, total: Callable[[Tensor], Tensor], live: Tensor) -> Rest:
+def _rest(origin: Tensor, S: Tensor, total: Callable[[Tensor], Tensor]) -> Rest:
     some = S > 0
     safe = torch.where(some, S, 1.0)
-    return Rest(origin, S, torch.where(some, torch.log(safe), -HUGE), 1 / safe, total, lambda: total(live))
+    return Rest(origin, S, torch.where(some, torch.log(safe), -HUGE), 1 / safe, total)
 
 
 def _table_rows(rows: Rows, label: Tensor, z: Tensor) -> Tensor:
@@ -196,7 +205,7 @@ def binary_losses(z: Tensor, rows: Rows) -> Tensor:
         each = [_of_binary(*pair, zero, infinities, rows), _of_binary(pair[1], pair[0], one, infinities, rows)]
         each = torch.stack(each, 1)
         if rows.normalized:
-            each = each / each.sum(1, keepdim=True)
+            each = share(each, each.flip(1))
         if rows.mix is not None:
             loss = torch.where(rows.mix != 0, each * rows.mix, 0.0).sum(1)
         else:

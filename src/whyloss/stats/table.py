@@ -15,12 +15,13 @@ To add a statistic, add a row to one of the two."""
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
+
+from whyloss.stats.exact import times_exp
 
 # Stands in for an infinite logit: large enough that every probability underflows, small enough that no formula makes
 # inf - inf or 0 * inf of it.
@@ -56,6 +57,11 @@ class Terms(Protocol):
         ...
 
     @property
+    def count(self) -> Tensor:
+        """How many classes are in the rest, one number per row (or per row and possible label)."""
+        ...
+
+    @property
     def table(self) -> Tensor:
         """The label's row of the loss's table."""
         ...
@@ -71,18 +77,13 @@ class Rest:
     """The sums over the rest that every statistic may use, one number per row (or per row and possible label).
 
     top: the point that exponentials are relative to. S: sum of exp(z - top). log_S: its logarithm. inv: 1 / S.
-    total: sums a [..., C] tensor of terms over the rest. count: how many classes are in it, made when asked for."""
+    total: sums a [..., C] tensor of terms over the rest."""
 
     top: Tensor
     S: Tensor
     log_S: Tensor
     inv: Tensor
     total: Callable[[Tensor], Tensor]
-    counted: Callable[[], Tensor]
-
-    @property
-    def count(self) -> Tensor:
-        return self.counted()
 
 
 @dataclass(frozen=True)
@@ -131,13 +132,13 @@ REST: Mapping[str, Statistic] = {
     ),
     "rest_log_p": Statistic(
         "sum of log r_j over the classes that are not masked",
-        value=lambda t, r: r.total(t.u) - r.count * r.log_S,
-        linear=lambda c, v, r, t: -c * r.count,
+        value=lambda t, r: r.total(t.u) - t.count * r.log_S,
+        linear=lambda c, v, r, t: -c * t.count,
         curve=lambda c, t, r: t.live * _column(c),
     ),
     "rest_count": Statistic(
         "number of other classes that are not masked",
-        value=lambda t, r: r.count,
+        value=lambda t, r: t.count,
     ),
     "rest_z_sq": Statistic(
         "sum of z_j^2 over the other classes",
@@ -174,25 +175,13 @@ OWN: Mapping[str, str] = {
     "own": "A[y, y]",
     "label": "y, the label's index, as a number",
 }
-ARGUMENTS: Mapping[str, str] = {"own": "table"}
+ARGUMENTS = {"own": "table"} | {name: s.argument for name, s in REST.items() if s.argument}
 
 
 def _log_or_none(value: Tensor) -> Tensor:
     """log(value), and a constant near minus infinity where value is 0, so that 0 has no slope instead of a NaN."""
     positive = value > 0
     return torch.where(positive, torch.log(torch.where(positive, value, 1.0)), -HUGE)
-
-
-def power(x: Tensor, log_x: Tensor, exponent: float) -> Tensor:
-    """x^exponent, as accurate as x is, and with finite slopes where x is 0, whatever the exponent."""
-    return _with_slope_of(x**exponent, exponent * log_x)
-
-
-def _with_slope_of(value: Tensor, logarithm: Tensor) -> Tensor:
-    """`value`, differentiated as exp(logarithm).
-
-    Autograd's slope of y = sigmoid(m) is y (1 - y), which is 0 where y rounds to 1 although 1 - y is known well."""
-    return value.detach() * torch.exp(logarithm - logarithm.detach())
 
 
 class _Derived:
@@ -211,17 +200,18 @@ class _Derived:
     @staticmethod
     def p(log_odds: Tensor, log_p: Tensor) -> Tensor:
         "p_y"
-        return _with_slope_of(torch.sigmoid(log_odds), log_p)
+        return times_exp(torch.sigmoid(log_odds), log_p)
 
     @staticmethod
     def not_p(log_odds: Tensor, log_not_p: Tensor) -> Tensor:
         "1 - p_y, exact near 0"
-        return _with_slope_of(torch.sigmoid(-log_odds), log_not_p)
+        return times_exp(torch.sigmoid(-log_odds), log_not_p)
 
     @staticmethod
-    def lse(rest_lse: Tensor, log_not_p: Tensor) -> Tensor:
+    def lse(log_odds: Tensor, logit: Tensor, rest_lse: Tensor, log_p: Tensor, log_not_p: Tensor) -> Tensor:
         "log-sum-exp of all logits"
-        return rest_lse - log_not_p
+        # Whichever is the larger part is corrected by a little, so that the smaller part keeps its slope.
+        return torch.where(log_odds > 0, logit - log_p, rest_lse - log_not_p)
 
     @staticmethod
     def count(rest_count: Tensor) -> Tensor:
@@ -292,7 +282,6 @@ def captions() -> dict[str, str]:
     return {**OWN, **derived, **{name: s.caption for name, s in REST.items()}}
 
 
-@cache
 def needed(names: frozenset[str]) -> tuple[str, ...]:
     """The statistics that an engine must compute so that those in `names` can be derived; sorted, log_odds included."""
     found: set[str] = {"log_odds"}
@@ -308,17 +297,16 @@ def needed(names: frozenset[str]) -> tuple[str, ...]:
 
 def arguments(names: Iterable[str]) -> set[str]:
     """The attributes ("power", "table") that a loss must have to use these statistics."""
-    found = {ARGUMENTS[n] for n in needed(frozenset(names)) if n in ARGUMENTS}
-    return found | {a for n in needed(frozenset(names)) if n in REST and (a := REST[n].argument)}
+    return {ARGUMENTS[n] for n in needed(frozenset(names)) if n in ARGUMENTS}
 
 
 def derive(names: Iterable[str], base: Mapping[str, Any]) -> dict[str, Tensor]:
     """The named statistics from those that an engine computed (`base`, with `power` where one is used)."""
     known = dict(base)
+    return {name: _derived(name, known) for name in names}
 
-    def get(name: str) -> Any:
-        if name not in known:
-            known[name] = DERIVED[name](*[get(n) for n in _READS[name]])
-        return known[name]
 
-    return {name: get(name) for name in names}
+def _derived(name: str, known: dict[str, Any]) -> Any:
+    if name not in known:
+        known[name] = DERIVED[name](*[_derived(n, known) for n in _READS[name]])
+    return known[name]

@@ -1,0 +1,233 @@
+"""Region losses: hand-counted overlaps, the policy for absent classes, what a region is, and many ranks as one."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from instances import REGIONS, Case, value_and_gradient
+from torch import Tensor
+
+import whyloss
+
+SURE = 50.0  # logits so far apart that probabilities are 0 and 1
+
+
+def masks(prediction: list[list[int]], classes: int) -> Tensor:
+    """Logits that are sure of these classes."""
+    return SURE * torch.nn.functional.one_hot(torch.tensor(prediction), classes).movedim(-1, 1).double()
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        # Class 0: TP 2, FP 1, FN 0. Class 1: TP 1, FP 1, FN 1. Class 2: TP 0, FP 0, FN 1.
+        (whyloss.DiceLoss(reduction="none"), [1 - 4 / 5, 1 - 2 / 4, 1]),
+        (whyloss.JaccardLoss(reduction="none"), [1 - 2 / 3, 1 - 1 / 3, 1]),
+        (whyloss.TverskyLoss(alpha=0.25, beta=2.0, reduction="none"), [1 - 2 / 2.25, 1 - 1 / 3.25, 1]),
+        (whyloss.DiceLoss(reduction="none", smooth=1.0), [1 - 5 / 6, 1 - 3 / 5, 1 - 1 / 2]),
+        (whyloss.DiceLoss(reduction="none", background=False), [1 - 2 / 4, 1]),
+    ],
+)
+def test_hand_counted(loss: whyloss.Loss, expected: list[float]):
+    z, y = masks([[0, 0, 0, 1, 1]], 3), torch.tensor([[0, 0, 1, 1, 2]])
+    torch.testing.assert_close(loss(z, y)[0], torch.tensor(expected).double())
+
+
+def test_false_positives_and_false_negatives_are_not_swapped():
+    """One class under the sigmoid link, 3 FP and 1 FN: alpha is for false positives."""
+    z = torch.tensor([[[SURE, SURE, SURE, SURE, -SURE, -SURE]]]).double()
+    y = torch.tensor([[[1, 0, 0, 0, 1, 0]]])
+    for alpha, beta in ((1.0, 0.0), (0.0, 1.0), (0.3, 0.7)):
+        loss = whyloss.TverskyLoss(alpha=alpha, beta=beta, link="sigmoid")
+        assert loss(z, y).item() == pytest.approx(1 - 1 / (1 + 3 * alpha + beta))
+
+
+@pytest.mark.parametrize("over", ["image", "batch"])
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+def test_tversky_is_dice_and_jaccard(over: str, link: str):
+    z = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    y = torch.randint(0, 3, (2, 4, 5)) if link == "softmax" else torch.randint(0, 2, z.shape)
+    options: dict[str, Any] = {"over": over, "link": link}
+    half, one = whyloss.TverskyLoss(alpha=0.5, beta=0.5, **options), whyloss.TverskyLoss(alpha=1.0, beta=1.0, **options)
+    for ours, theirs in ((half, whyloss.DiceLoss(**options)), (one, whyloss.JaccardLoss(**options))):
+        torch.testing.assert_close(value_and_gradient(ours, z, y), value_and_gradient(theirs, z, y))
+
+
+@pytest.mark.parametrize("case", REGIONS, ids=str)
+def test_false_positives_on_an_empty_mask_are_never_free(case: Case):
+    z, y = torch.full((1, 1, 4, 4), 2.0), torch.zeros(1, 1, 4, 4)
+    value, gradient = value_and_gradient(case.build(link="sigmoid"), z, y)
+    assert value.item() == pytest.approx(torch.sigmoid(torch.tensor(2.0)).item())
+    assert (gradient > 0).all()  # pushes the logits down
+    z, y = torch.zeros(1, 3, 8), torch.zeros(1, 8).long()
+    value, gradient = value_and_gradient(case.build(reduction="none"), z, y)
+    assert value[0, 1:].tolist() == pytest.approx([1 / 3, 1 / 3])
+    assert (gradient[0, 1:] > 0).all()
+
+
+@pytest.mark.parametrize("case", REGIONS, ids=str)
+def test_absent_classes_by_policy(case: Case):
+    z, y = torch.randn(1, 3, 8), torch.tensor([[0, 0, 0, 1, 1, 0, 1, 0]])
+    each = {p: case.build(absent=p, reduction="none")(z, y)[0] for p in ("penalise", "skip", "zero")}
+    mean = {p: case.build(absent=p)(z, y) for p in each}
+    assert each["penalise"][2] == pytest.approx(torch.softmax(z, 1)[0, 2].mean())
+    assert each["skip"][2] == each["zero"][2] == 0
+    torch.testing.assert_close(mean["penalise"], each["penalise"].mean())
+    torch.testing.assert_close(mean["zero"], each["zero"].mean())
+    torch.testing.assert_close(mean["skip"], each["skip"][:2].mean())
+    nothing = torch.full((1, 8), -100)
+    for policy in each:
+        value, gradient = value_and_gradient(case.build(absent=policy), z, nothing)
+        assert value == 0
+        assert not gradient.any()
+
+
+@pytest.mark.parametrize("case", REGIONS, ids=str)
+def test_ignored_pixels_count_for_nothing_whatever_they_hold(case: Case):
+    z, y = torch.randn(2, 3, 6), torch.randint(0, 3, (2, 6))
+    for over in ("image", "batch"):
+        loss = case.build(over=over)
+        value, gradient = value_and_gradient(loss, z[:, :, :4], y[:, :4])
+        dirty, labels = z.clone(), y.clone()
+        dirty[:, :, 4], dirty[:, 1, 5], labels[:, 4:] = torch.nan, torch.inf, -100
+        weight = torch.tensor([[1.0, 1, 1, 1, 0, 0]] * 2)
+        for found in (
+            value_and_gradient(loss, dirty, labels),
+            value_and_gradient(loss, dirty, y, sample_weight=weight),
+        ):
+            torch.testing.assert_close(found[0], value)
+            torch.testing.assert_close(found[1][:, :, :4], gradient)
+            assert not found[1][:, :, 4:].any()
+    sigmoid = case.build(link="sigmoid")
+    labels = torch.randint(0, 2, (2, 3, 6))
+    labels[:, 1, 2] = -100
+    z[:, 1, 2] = torch.nan
+    value, gradient = value_and_gradient(sigmoid, z, labels)
+    assert torch.isfinite(value)
+    assert not gradient[:, 1, 2].any()
+
+
+@pytest.mark.parametrize("case", REGIONS, ids=str)
+def test_shapes_reductions_and_weights(case: Case):
+    weight = torch.tensor([1.0, 3, 0.5])
+    for shape in ((), (5,), (4, 5), (2, 3, 4)):
+        z, y = torch.randn(2, 3, *shape), torch.randint(0, 3, (2, *shape))
+        flat = torch.cat([z.reshape(2, 3, -1), z.reshape(2, 3, -1)], 2), torch.cat([y.reshape(2, -1)] * 2, 1)
+        torch.testing.assert_close(case.build()(z, y), case.build()(*flat))
+        none = case.build(reduction="none", weight=weight)(z, y)
+        assert none.shape == (2, 3)
+        assert case.build(reduction="none", over="batch")(z, y).shape == (3,)
+        torch.testing.assert_close(case.build(reduction="sum", weight=weight)(z, y), none.sum())
+        torch.testing.assert_close(case.build(weight=weight)(z, y), none.sum() / (2 * weight.sum()))
+        total, count = case.build(weight=weight).parts(z, y)
+        torch.testing.assert_close(total / count, case.build(weight=weight)(z, y))
+        torch.testing.assert_close(case.build(weight=weight)(z, y, normalizer=2.0), total / 2)
+    image = torch.randn(2, 3, 4, 4)
+    y = torch.randint(0, 3, (2, 4, 4))
+    last = image.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(case.build()(last, y.to(torch.uint8)), case.build()(image, y))
+    per_image = case.build()(image, y, sample_weight=torch.tensor([1.0, 2]))
+    torch.testing.assert_close(per_image, case.build()(image, y))  # a whole image's weight cancels in its ratios
+    one = case.build()
+    torch.testing.assert_close(one(image, y), (one(image[:1], y[:1]) + one(image[1:], y[1:])) / 2)
+
+
+@pytest.mark.parametrize("case", REGIONS, ids=str)
+def test_soft_masks(case: Case):
+    z, y = torch.randn(2, 3, 6, dtype=torch.float64), torch.randint(0, 3, (2, 6))
+    hot = torch.nn.functional.one_hot(y, 3).movedim(-1, 1).double()
+    torch.testing.assert_close(value_and_gradient(case.build(), z, hot), value_and_gradient(case.build(), z, y))
+    mixed = 0.7 * hot + 0.1
+    value, gradient = value_and_gradient(case.build(), z, mixed)
+    assert 0 < value < 1
+    assert torch.isfinite(gradient).all()
+    hot[:, :, 3] = -100
+    labels = y.clone()
+    labels[:, 3] = -100
+    torch.testing.assert_close(case.build()(z, hot), case.build()(z, labels))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        case.build()(z, 2 * mixed + 1)
+
+
+def test_bad_input_is_refused_in_words():
+    dice = whyloss.DiceLoss()
+    with pytest.raises(ValueError, match="one class"):
+        dice(torch.zeros(1, 1, 4), torch.zeros(1, 4).long())
+    with pytest.raises(ValueError, match="Subtract 1"):
+        dice(torch.zeros(1, 2, 4), torch.tensor([[1, 2, 1, 2]]))
+    with pytest.raises(ValueError, match="weight"):
+        whyloss.DiceLoss(weight=torch.ones(3))(torch.zeros(1, 2, 4), torch.zeros(1, 4).long())
+    with pytest.raises(ValueError, match="sample_weight"):
+        dice(torch.zeros(1, 2, 4), torch.zeros(1, 4).long(), sample_weight=torch.ones(3))
+    with pytest.raises(ValueError, match="normalizer"):
+        whyloss.DiceLoss(reduction="sum")(torch.zeros(1, 2, 4), torch.zeros(1, 4).long(), normalizer=1.0)
+    with pytest.raises(ValueError, match="alpha"):
+        whyloss.TverskyLoss(alpha=-0.1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_16_bits_are_summed_in_32(dtype: torch.dtype):
+    z = torch.zeros(1, 2, 400, 400, dtype=dtype)
+    z[:, 0] = 3
+    y = torch.zeros(1, 400, 400).long()
+    y[:, :200] = 1
+    for case in REGIONS:
+        value, gradient = value_and_gradient(case.build(over="batch"), z, y)
+        expected = case.build(over="batch")(z.double(), y)
+        assert value.dtype == torch.float32
+        assert gradient.dtype == dtype
+        assert value.item() == pytest.approx(expected.item(), rel=1e-4, abs=1e-6)
+        assert torch.isfinite(gradient).all()
+
+
+# --- the world: two ranks give the value, and under data parallelism the gradient, of one process --------------------
+
+
+def world_of(reduction: str, absent: str) -> list[Any]:
+    options: dict[str, Any] = {"over": "world", "reduction": reduction, "absent": absent}
+    return [whyloss.DiceLoss(**options), whyloss.TverskyLoss(**options)]
+
+
+def images() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(3, 2, 6, generator=generator, dtype=torch.float64)
+    y = torch.randint(0, 2, (3, 6), generator=generator)
+    y[0, 2] = -100
+    return x, y
+
+
+def model() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Conv1d(2, 3, 1).double()  # three classes; the third is in no target
+
+
+def on_a_rank(rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    x, y = images()
+    mine = slice(0, 1) if rank == 0 else slice(1, 3)  # unequal shares
+    found = []
+    for absent in ("penalise", "skip"):
+        for loss in world_of("mean", absent):
+            parallel = torch.nn.parallel.DistributedDataParallel(model())
+            value = loss(parallel(x[mine]), y[mine])
+            value.backward()
+            found.append((value.detach(), [p.grad for p in parallel.parameters()]))
+    torch.save(found, f"{folder}/rank{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_ranks_are_one_process(tmp_path: Any):
+    x, y = images()
+    mp.spawn(on_a_rank, args=(str(tmp_path),), nprocs=2)
+    found = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2)]
+    alone = []
+    for absent in ("penalise", "skip"):
+        for loss in world_of("mean", absent):  # without a process group the world is this process
+            network = model()
+            value = loss(network(x), y)
+            value.backward()
+            alone.append((value.detach(), [p.grad for p in network.parameters()]))
+    for rank in found:
+        torch.testing.assert_close(rank, alone)

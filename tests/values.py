@@ -1,0 +1,194 @@
+"""Values that can be computed by hand or are printed in papers, and losses that must equal one another."""
+
+import math
+
+import pytest
+import torch
+from instances import rows, soft, value_and_gradient
+from torch import Tensor
+
+import whyloss
+from whyloss import functional as F
+
+LOG2, LOG3 = math.log(2), math.log(3)
+EVEN = torch.zeros(1, 2)  # p = 1/2, 1/2
+THIRD = torch.tensor([[LOG2, 0.0]])  # p = 2/3, 1/3
+QUARTER = torch.tensor([[LOG2, 0.0, 0.0]])  # p = 1/2, 1/4, 1/4
+
+
+@pytest.mark.parametrize(
+    ("loss", "z", "y", "expected"),
+    [
+        (whyloss.CrossEntropyLoss(), EVEN, 0, LOG2),
+        (whyloss.CrossEntropyLoss(), THIRD, 1, LOG3),
+        (whyloss.CrossEntropyLoss(label_smoothing=0.1), THIRD, 1, 0.95 * LOG3 - 0.05 * math.log(2 / 3)),
+        (whyloss.LabelSmoothingCrossEntropyLoss(label_smoothing=0.3), QUARTER, 0, 0.8 * LOG2 + 0.2 * 2 * LOG2),
+        (whyloss.BrierLoss(), THIRD, 1, 4 / 9 + 4 / 9),
+        (whyloss.BrierLoss(), QUARTER, 0, 1 / 4 + 2 / 16),
+        (whyloss.SquaredLogitLoss(k=2.0, m=3.0), torch.tensor([[1.0, 2.0]]), 0, (2 * 4 + 4) / 2),
+        (whyloss.Poly1CrossEntropyLoss(epsilon=3.0), THIRD, 1, LOG3 + 3 * 2 / 3),
+        (whyloss.Poly1FocalLoss(epsilon=2.0, gamma=1.0), THIRD, 1, 2 / 3 * LOG3 + 2 * 4 / 9),
+        (whyloss.ZLoss(alpha=0.5), THIRD, 1, LOG3 + 0.5 * LOG3**2),
+        (whyloss.ConfidencePenaltyLoss(beta=1.0), QUARTER, 1, 2 * LOG2 - 1.5 * LOG2),
+        (whyloss.FocalLoss(gamma=2.0), THIRD, 1, 4 / 9 * LOG3),
+        (whyloss.FocalLoss(gamma=0.5), THIRD, 0, (1 / 3) ** 0.5 * math.log(1.5)),
+        (whyloss.MeanAbsoluteErrorLoss(), QUARTER, 1, 1.5),
+        (whyloss.GeneralizedCrossEntropyLoss(q=0.5), QUARTER, 1, (1 - 0.5) / 0.5),
+        (whyloss.ReverseCrossEntropyLoss(a=-6.0), QUARTER, 1, 4.5),
+        (whyloss.SymmetricCrossEntropyLoss(alpha=0.5, beta=2.0, a=-3.0), QUARTER, 1, LOG2 + 2 * 3 * 0.75),
+        (whyloss.NormalizedCrossEntropyLoss(), QUARTER, 0, 1 / 5),
+        (whyloss.NormalizedFocalLoss(gamma=1.0), QUARTER, 0, 0.5 / (0.5 + 2 * 0.75 * 2)),
+        (whyloss.AsymmetricGeneralizedCrossEntropyLoss(a=1.0, q=2.0), QUARTER, 0, (4 - 2.25) / 2),
+        (whyloss.AsymmetricUnhingedLoss(a=2.0, q=2.0), QUARTER, 0, (2.25 - 1) / 2),
+        (whyloss.AsymmetricExponentialLoss(a=2.0), QUARTER, 0, math.exp(-0.25)),
+        (whyloss.MulticlassHingeLoss(), torch.tensor([[0.0, 2.0, 1.0]]), 0, 3.0),
+        (whyloss.MulticlassHingeLoss(power=2, margin=0.5), torch.tensor([[1.0, 0.75, 0.0]]), 0, 0.0625),
+        (whyloss.ClassBalancedLoss(counts=torch.tensor([3.0, 1.0]), reduction="sum"), EVEN, 0, None),
+        (whyloss.LogitAdjustedLoss(counts=torch.tensor([3.0, 1.0]), tau=2.0), EVEN, 1, math.log(10)),
+        (whyloss.BalancedSoftmaxLoss(counts=torch.tensor([3.0, 1.0])), EVEN, 0, math.log(4 / 3)),
+        (whyloss.LDAMLoss(counts=torch.tensor([16.0, 1.0]), scale=2.0), EVEN, 0, math.log1p(math.exp(0.5))),
+        (whyloss.LDAMLoss(counts=torch.tensor([16.0, 1.0]), scale=2.0), EVEN, 1, math.log1p(math.exp(1.0))),
+        (whyloss.ForwardCorrectionLoss(transition=torch.tensor([[0.9, 0.1], [0.2, 0.8]])), THIRD, 1, None),
+    ],
+    ids=lambda x: type(x).__name__ if isinstance(x, whyloss.Loss) else None,
+)
+def test_values_by_hand(loss: whyloss.Loss, z: Tensor, y: int, expected: float | None):
+    if isinstance(loss, whyloss.ClassBalancedLoss):
+        weights = [1 / 2.997001, 1.0]
+        expected = LOG2 * 2 * weights[0] / sum(weights)
+    if isinstance(loss, whyloss.ForwardCorrectionLoss):
+        expected = -math.log(2 / 3 * 0.1 + 1 / 3 * 0.8)
+    assert expected is not None
+    assert loss(z.double(), torch.tensor([y])).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "z", "y", "expected"),
+    [
+        (whyloss.BinaryCrossEntropyLoss(), LOG3, 1, math.log(4 / 3)),
+        (whyloss.BinaryCrossEntropyLoss(), LOG3, 0, math.log(4)),
+        (whyloss.BrierLoss(link="sigmoid"), LOG3, 0, 2 * 9 / 16),
+        (whyloss.SigmoidFocalLoss(), LOG3, 0, 0.75 * 9 / 16 * math.log(4)),
+        (whyloss.SigmoidFocalLoss(alpha=0.9, gamma=1.0), LOG3, 1, 0.9 * 1 / 4 * math.log(4 / 3)),
+        (whyloss.BinaryHingeLoss(), 0.25, 1, 0.75),
+        (whyloss.BinaryHingeLoss(power=2), 0.25, 0, 1.25**2),
+    ],
+)
+def test_values_of_the_sigmoid_link_by_hand(loss: whyloss.Loss, z: float, y: int, expected: float):
+    assert loss(torch.tensor([z]).double(), torch.tensor([y])).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_values_printed_in_papers():
+    """Lin et al. 2017, section 3.2: with gamma = 2 a row with p = 0.9 costs 100 times less than with cross-entropy, one
+    with p = 0.968 1000 times. Poly-1: the gradient at the start is (1 + epsilon) times as large to first order."""
+    for p, ratio in ((0.9, 100), (0.968, 1000)):
+        z = torch.tensor([[math.log(p / (1 - p)), 0.0]]).double()
+        y = torch.tensor([0])
+        assert (F.cross_entropy_loss(z, y) / F.focal_loss(z, y)).item() == pytest.approx(ratio, rel=0.03)
+
+
+# --- a loss that generalises another equals it -----------------------------------------------------------------------
+
+COUNTS = torch.tensor([50.0, 30.0, 15.0, 5.0])
+PAIRS = {
+    "focal, gamma = 0": (whyloss.FocalLoss(gamma=0.0), whyloss.CrossEntropyLoss(), 1.0),
+    "poly-1, epsilon = 0": (whyloss.Poly1CrossEntropyLoss(epsilon=0.0), whyloss.CrossEntropyLoss(), 1.0),
+    "poly-1 focal, epsilon = 0": (whyloss.Poly1FocalLoss(epsilon=0.0), whyloss.FocalLoss(), 1.0),
+    "poly-1 focal, gamma = 0": (whyloss.Poly1FocalLoss(gamma=0.0), whyloss.Poly1CrossEntropyLoss(), 1.0),
+    "z-loss, alpha = 0": (whyloss.ZLoss(alpha=0.0), whyloss.CrossEntropyLoss(), 1.0),
+    "confidence penalty, beta = 0": (whyloss.ConfidencePenaltyLoss(beta=0.0), whyloss.CrossEntropyLoss(), 1.0),
+    "GCE, q = 1": (whyloss.GeneralizedCrossEntropyLoss(q=1.0), whyloss.MeanAbsoluteErrorLoss(), 0.5),
+    "GCE, q -> 0": (whyloss.GeneralizedCrossEntropyLoss(q=1e-9), whyloss.CrossEntropyLoss(), 1.0),
+    "RCE": (whyloss.ReverseCrossEntropyLoss(a=-2.0), whyloss.MeanAbsoluteErrorLoss(), 1.0),
+    "SCE, beta = 0": (whyloss.SymmetricCrossEntropyLoss(alpha=0.7, beta=0.0), whyloss.CrossEntropyLoss(), 0.7),
+    "SCE, alpha = 0": (whyloss.SymmetricCrossEntropyLoss(alpha=0.0), whyloss.ReverseCrossEntropyLoss(), 1.0),
+    "NFL, gamma = 0": (whyloss.NormalizedFocalLoss(gamma=0.0), whyloss.NormalizedCrossEntropyLoss(), 1.0),
+    "AUL, q = 1": (whyloss.AsymmetricUnhingedLoss(q=1.0), whyloss.MeanAbsoluteErrorLoss(), 0.5),
+    "AGCE, q = 1": (whyloss.AsymmetricGeneralizedCrossEntropyLoss(q=1.0), whyloss.MeanAbsoluteErrorLoss(), 0.5),
+    "smoothing, eps = 0": (
+        whyloss.LabelSmoothingCrossEntropyLoss(label_smoothing=0.0),
+        whyloss.CrossEntropyLoss(),
+        1.0,
+    ),
+    "smoothing, two names": (
+        whyloss.LabelSmoothingCrossEntropyLoss(label_smoothing=0.2),
+        whyloss.CrossEntropyLoss(label_smoothing=0.2),
+        1.0,
+    ),
+    "logit adjustment, tau = 0": (whyloss.LogitAdjustedLoss(counts=COUNTS, tau=0.0), whyloss.CrossEntropyLoss(), 1.0),
+    "logit adjustment, tau = 1": (
+        whyloss.LogitAdjustedLoss(counts=COUNTS),
+        whyloss.BalancedSoftmaxLoss(counts=COUNTS),
+        1.0,
+    ),
+    "balanced softmax as an adjustment": (
+        whyloss.CrossEntropyLoss(adjust=whyloss.LogitAdjustment(counts=COUNTS)),
+        whyloss.BalancedSoftmaxLoss(counts=COUNTS),
+        1.0,
+    ),
+    "class balanced, beta = 0": (whyloss.ClassBalancedLoss(counts=COUNTS, beta=0.0), whyloss.CrossEntropyLoss(), 1.0),
+    "class balanced, inverse frequency": (
+        whyloss.ClassBalancedLoss(counts=COUNTS, beta=None),
+        whyloss.CrossEntropyLoss(weight=1 / COUNTS),
+        1.0,
+    ),
+    "forward, T = I": (whyloss.ForwardCorrectionLoss(transition=torch.eye(4)), whyloss.CrossEntropyLoss(), 1.0),
+    "backward, T = I": (whyloss.BackwardCorrectionLoss(transition=torch.eye(4)), whyloss.CrossEntropyLoss(), 1.0),
+}
+
+
+@pytest.mark.parametrize(("general", "special", "factor"), PAIRS.values(), ids=PAIRS)
+@pytest.mark.parametrize("target", ["index", "soft"])
+def test_a_generalisation_equals_what_it_generalises(general, special, factor: float, target: str):  # type: ignore[no-untyped-def]
+    z, y = rows(12)
+    found = value_and_gradient(general, z, y if target == "index" else soft(12))
+    expected = value_and_gradient(special, z, y if target == "index" else soft(12))
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, factor * theirs, rtol=1e-6, atol=1e-8)
+
+
+def test_forward_and_backward_correction_are_unbiased():
+    """Over noisy labels, backward correction averages to the clean loss; forward correction reads p T."""
+    T = torch.tensor([[0.8, 0.15, 0.05], [0.1, 0.7, 0.2], [0.0, 0.3, 0.7]], dtype=torch.float64)
+    z, y = rows(6, 3)
+    clean = -torch.log_softmax(z, 1)
+    backward = whyloss.BackwardCorrectionLoss(transition=T, reduction="none")
+    forward = whyloss.ForwardCorrectionLoss(transition=T, reduction="none")
+    noisy = torch.stack([backward(z, torch.full((6,), j)) for j in range(3)], 1)
+    torch.testing.assert_close((noisy * T[y]).sum(1), clean.gather(1, y[:, None]).squeeze(1))
+    torch.testing.assert_close(forward(z, y), -torch.log(torch.softmax(z, 1) @ T).gather(1, y[:, None]).squeeze(1))
+
+
+def test_the_sum_of_nce_and_rce_is_the_paper_s_active_passive_loss():
+    z, y = rows()
+    p = torch.softmax(z, 1)
+    nce = p.log().gather(1, y[:, None]).squeeze(1) / p.log().sum(1)
+    rce = 4 * (1 - p.gather(1, y[:, None]).squeeze(1))
+    pair = 10.0 * whyloss.NormalizedCrossEntropyLoss() + 0.1 * whyloss.ReverseCrossEntropyLoss()
+    torch.testing.assert_close(pair(z, y), (10 * nce + 0.1 * rce).mean())
+
+
+def test_shift_margin_and_scale_by_hand():
+    z, y = rows(5, 3)
+    shift, margin = torch.tensor([0.1, -2.0, 1.0]).double(), torch.tensor([1.0, 0.5, 2.0]).double()
+    adjust = whyloss.Adjustment(shift=shift, margin=margin, scale=3.0)
+    hit = torch.nn.functional.one_hot(y, 3)
+    adjusted = 3 * (z + shift - margin * hit)
+    for loss in (whyloss.CrossEntropyLoss, whyloss.BrierLoss, whyloss.MulticlassHingeLoss, whyloss.ZLoss):
+        ours = value_and_gradient(loss(adjust=adjust), z, y)
+        value, gradient = value_and_gradient(loss(), adjusted, y)
+        torch.testing.assert_close(ours, (value, 3 * gradient))
+    binary = whyloss.BinaryCrossEntropyLoss(adjust=whyloss.Adjustment(shift=shift[:2], margin=margin[:2], scale=3.0))
+    pairs = torch.stack([torch.zeros(5).double(), z[:, 0]], 1)
+    plain = whyloss.CrossEntropyLoss(adjust=whyloss.Adjustment(shift=shift[:2], margin=margin[:2], scale=3.0))
+    torch.testing.assert_close(binary(z[:, 0], y % 2), plain(pairs, y % 2))
+
+
+def test_class_weights_from_counts():
+    balanced = whyloss.balanced_weights(torch.tensor([30, 10]))
+    assert balanced.tolist() == pytest.approx([2 / 3, 2.0])
+    weights = whyloss.effective_number_weights(torch.tensor([10, 1000, 0]), beta=0.99)
+    effective = [(1 - 0.99**n) / 0.01 for n in (10, 1000)]
+    assert (weights[0] / weights[1]).item() == pytest.approx(effective[1] / effective[0])
+    assert weights[2] == 0
+    assert whyloss.effective_number_weights(torch.tensor([5, 50]), beta=0.0).tolist() == [1, 1]
