@@ -103,7 +103,7 @@ ALL = [case for cls in losses() for case in _cases(cls)]
 ROWS = [case for case in ALL if issubclass(case.cls, RowLoss)]
 SOFTMAX = [case for case in ROWS if "softmax" in case.links]
 SIGMOID = [case for case in ROWS if "sigmoid" in case.links]
-REGIONS = [case for case in ALL if issubclass(case.cls, RegionLoss)]
+REGIONS = [case for case in ALL if issubclass(case.cls, RegionLoss) and case.cls.__module__ != "whyloss.losses.combined"]
 
 
 def defaults(cases: list[Case]) -> list[Case]:

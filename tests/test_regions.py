@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 from instances import REGIONS, Case, value_and_gradient
+from ranks import images, model, on_a_rank, world_losses
 from torch import Tensor
 
 import whyloss
@@ -185,49 +185,15 @@ def test_16_bits_are_summed_in_32(dtype: torch.dtype):
 # --- the world: two ranks give the value, and under data parallelism the gradient, of one process --------------------
 
 
-def world_of(reduction: str, absent: str) -> list[Any]:
-    options: dict[str, Any] = {"over": "world", "reduction": reduction, "absent": absent}
-    return [whyloss.DiceLoss(**options), whyloss.TverskyLoss(**options)]
-
-
-def images() -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(3)
-    x = torch.randn(3, 2, 6, generator=generator, dtype=torch.float64)
-    y = torch.randint(0, 2, (3, 6), generator=generator)
-    y[0, 2] = -100
-    return x, y
-
-
-def model() -> torch.nn.Module:
-    torch.manual_seed(0)
-    return torch.nn.Conv1d(2, 3, 1).double()  # three classes; the third is in no target
-
-
-def on_a_rank(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    x, y = images()
-    mine = slice(0, 1) if rank == 0 else slice(1, 3)  # unequal shares
-    found = []
-    for absent in ("penalise", "skip"):
-        for loss in world_of("mean", absent):
-            parallel = torch.nn.parallel.DistributedDataParallel(model())
-            value = loss(parallel(x[mine]), y[mine])
-            value.backward()
-            found.append((value.detach(), [p.grad for p in parallel.parameters()]))
-    torch.save(found, f"{folder}/rank{rank}.pt")
-    dist.destroy_process_group()
-
-
 def test_two_ranks_are_one_process(tmp_path: Any):
     x, y = images()
     mp.spawn(on_a_rank, args=(str(tmp_path),), nprocs=2)
     found = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2)]
     alone = []
-    for absent in ("penalise", "skip"):
-        for loss in world_of("mean", absent):  # without a process group the world is this process
-            network = model()
-            value = loss(network(x), y)
-            value.backward()
-            alone.append((value.detach(), [p.grad for p in network.parameters()]))
+    for loss in world_losses():  # without a process group the world is this process
+        network = model()
+        value = loss(network(x), y)
+        value.backward()
+        alone.append((value.detach(), [p.grad for p in network.parameters()]))
     for rank in found:
         torch.testing.assert_close(rank, alone)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from whyloss.losses.adjust import LogitAdjustment as LogitAdjustment
     from whyloss.losses.adjust import balanced_weights as balanced_weights
     from whyloss.losses.adjust import effective_number_weights as effective_number_weights
+    from whyloss.losses.combined import *
     from whyloss.losses.explain import explain_engine as explain_engine
     from whyloss.losses.imbalance import *
     from whyloss.losses.loss import Loss as Loss

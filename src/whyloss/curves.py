@@ -103,8 +103,8 @@ def _both(loss: RegionLoss, masks: Tensor, target: Tensor) -> tuple[list[float],
     """The loss of each predicted mask, and its Dice loss."""
     logits = torch.where(masks, SURE, -SURE).double().unsqueeze(1)
     truth = target.expand(len(masks), 1, -1).long()
-    dice = DiceLoss(reduction="none", link="sigmoid")
-    own, other = (measure(logits, truth).flatten().tolist() for measure in (loss, dice))
+    pairs = [(logits[i : i + 1], truth[i : i + 1]) for i in range(len(masks))]
+    own, other = ([float(measure(*pair)) for pair in pairs] for measure in (loss, DiceLoss(link="sigmoid")))
     return own, other
 
 

@@ -63,7 +63,7 @@ def build(name: str, parameters: Sequence[str] = ()) -> Shown:
     cls = find(name)
     given = dict(_parsed(cls, text) for text in parameters)
     values = {n: SAMPLES[n] for n in cls.fields() if n in SAMPLES} | given
-    fixed: dict[str, Any] = {"reduction": "none"}
+    fixed: dict[str, Any] = {} if issubclass(cls, RegionLoss) else {"reduction": "none"}
     if issubclass(cls, RegionLoss):
         fixed["link"] = "sigmoid"  # one region, without its background
     try:

@@ -2,7 +2,7 @@
 
 import re
 
-from whyloss.losses import imbalance, margin, proper, region, robust
+from whyloss.losses import combined, imbalance, margin, proper, region, robust
 from whyloss.losses.loss import Loss, RowLoss
 from whyloss.losses.region import RegionLoss
 
@@ -12,6 +12,7 @@ FAMILIES = {
     "imbalance": imbalance,
     "margin": margin,
     "region": region,
+    "combined": combined,
 }
 
 

@@ -20,8 +20,8 @@ class CrossEntropyLoss(RowLoss):
     >>> logits, target = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), torch.tensor([0, 2])
     >>> whyloss.CrossEntropyLoss()(logits, target)
     tensor(0.8955)
-    >>> whyloss.CrossEntropyLoss(label_smoothing=0.1)(logits, target)
-    tensor(0.9456)
+    >>> whyloss.CrossEntropyLoss(label_smoothing=0.2)(logits, target)
+    tensor(0.9955)
     """
 
     source = "Good 1952; as torch.nn.CrossEntropyLoss"

@@ -162,8 +162,10 @@ class RegionLoss(Loss):
         checks.labels(self, t, ignored, p.shape[1])
         label = torch.where(ignored, 0, t)
         hit = p.gather(1, label.unsqueeze(1)).squeeze(1) * pixel
-        zero = torch.zeros_like(prediction)
-        return torch.stack([zero.scatter_add(1, label, hit), prediction, zero.scatter_add(1, label, pixel), pixels])
+        # Scattered sums are taken one by one, not pairwise; float64 carries them over a large image.
+        zero = torch.zeros_like(prediction, dtype=torch.float64)
+        intersection, target = (zero.scatter_add(1, label, x.double()).to(p.dtype) for x in (hit, pixel))
+        return torch.stack([intersection, prediction, target, pixels])
 
 
 def _like(ignored: Tensor, t: Tensor) -> Tensor:

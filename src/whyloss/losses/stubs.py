@@ -1,0 +1,64 @@
+"""Writes `functional.pyi`, the typed face of `functional.py`, from the classes: `python -m whyloss.losses.stubs`.
+
+For type checkers only; what runs is derived from the same fields, in functional.py."""
+
+import json
+import typing
+from dataclasses import MISSING
+from typing import Any
+
+from whyloss.losses.catalogue import catalogue, function_name
+from whyloss.losses.loss import Loss, RowLoss
+from whyloss.losses.region import RegionLoss
+
+HEAD = '''\
+"""Every loss as a function. Written by `python -m whyloss.losses.stubs`; do not edit."""
+
+from collections.abc import Callable
+from typing import Literal, TypedDict, Unpack
+
+from torch import Tensor
+
+from whyloss.losses.adjust import Adjustment
+from whyloss.losses.loss import Loss
+'''
+CALL = ("sample_weight: Tensor | None", "normalizer: float | Tensor | None")
+FORMS = {"RowOptions": RowLoss, "RegionOptions": RegionLoss}
+
+
+def stubs() -> str:
+    """The text of functional.pyi."""
+    parts = [HEAD]
+    for name, base in FORMS.items():
+        fields = [f"{field}: {_type(entry.type)}" for field, entry in base.fields().items()]
+        parts.append(
+            "\n".join([f"class {name}(TypedDict, total=False):", *(f"    {f}" for f in (*fields, *CALL))]) + "\n"
+        )
+    parts.append("def functional(cls: type[Loss]) -> Callable[..., Tensor]: ...")
+    parts += [_function(cls) for cls in catalogue().values()]
+    return "\n".join(parts) + "\n"
+
+
+def _function(cls: type[Loss]) -> str:
+    options, base = next((name, base) for name, base in FORMS.items() if issubclass(cls, base))
+    own = [
+        f"{name}: {_type(field.type)}" + ("" if field.default is MISSING else f" = {field.default!r}")
+        for name, field in cls.fields().items()
+        if name not in base.fields()
+    ]
+    own.sort(key=lambda argument: "=" in argument)
+    arguments = ["logits: Tensor", "target: Tensor", *(["*", *own] if own else []), f"**options: Unpack[{options}]"]
+    return "\n".join([f"def {function_name(cls)}(", *(f"    {a}," for a in arguments), ") -> Tensor: ..."])
+
+
+def _type(annotation: Any) -> str:
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Literal:
+        return f"Literal[{', '.join(map(json.dumps, arguments))}]"
+    if arguments:
+        return " | ".join(map(_type, arguments))
+    return "None" if annotation is type(None) else annotation.__name__
+
+
+if __name__ == "__main__":
+    print(stubs(), end="")
