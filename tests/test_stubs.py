@@ -1,5 +1,6 @@
 """The typed face: functional.pyi is what the classes say, and a type checker catches what a user mistypes."""
 
+import inspect
 import json
 import shutil
 import subprocess
@@ -9,14 +10,23 @@ from pathlib import Path
 import pytest
 
 import whyloss
-from whyloss.losses.stubs import stubs
+from whyloss import stubs
+from whyloss.losses.catalogue import catalogue, function_name
 
 PYRIGHT = shutil.which("pyright", path=str(Path(sys.executable).parent)) or shutil.which("pyright")
 
 
 def test_the_stub_file_is_current():
-    written = Path(whyloss.__file__).with_name("functional.pyi").read_text(encoding="utf-8")
-    assert written == stubs(), "run python -m whyloss.losses.stubs > src/whyloss/functional.pyi"
+    assert stubs.FILE.read_text(encoding="utf-8") == stubs.text(), "run `make stubs`"
+
+
+def test_the_stub_file_names_every_function_and_its_own_parameters():
+    for cls in catalogue().values():
+        _, found, rest = stubs.text().partition(f"def {function_name(cls)}(\n")
+        assert found
+        written = {line.strip().partition(":")[0] for line in rest.partition(") ->")[0].splitlines()}
+        signature = inspect.signature(getattr(whyloss.functional, function_name(cls)))
+        assert written - {"*,", "**options"} <= set(signature.parameters)
 
 
 GOOD = """\

@@ -1,4 +1,4 @@
-"""Every loss as a function. Written by `python -m whyloss.losses.stubs`; do not edit."""
+"""Every loss as a function. Written by `make stubs` from the classes; not to be edited."""
 
 from collections.abc import Callable
 from typing import Literal, TypedDict, Unpack
@@ -251,5 +251,24 @@ def tversky_loss(
     *,
     alpha: float = 0.3,
     beta: float = 0.7,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def dice_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    dice_weight: float = 1.0,
+    pixel_weight: float = 1.0,
+    label_smoothing: float = 0.0,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def dice_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    dice_weight: float = 1.0,
+    pixel_weight: float = 1.0,
+    label_smoothing: float = 0.0,
+    gamma: float = 2.0,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...

@@ -1,57 +1,68 @@
 """Writes functional.pyi, the signatures of whyloss.functional for type checkers (`make stubs`).
 
-Knows the declarations of the losses, and how ruff formats a stub."""
+Knows the declarations of the losses, and how ruff formats a stub. What runs is derived from the same fields, in
+functional.py."""
 
-import dataclasses
+import json
+import typing
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
 from whyloss.losses.catalogue import catalogue, function_name
-from whyloss.losses.loss import Loss
+from whyloss.losses.loss import Loss, RowLoss
+from whyloss.losses.region import RegionLoss
 
 FILE = Path(__file__).with_name("functional.pyi")
 
-HEAD = '''"""Every loss as a function. Written by `make stubs` from the classes; not to be edited."""
+HEAD = '''\
+"""Every loss as a function. Written by `make stubs` from the classes; not to be edited."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from torch import Tensor
 
 from whyloss.losses.adjust import Adjustment
 from whyloss.losses.loss import Loss
-
-def functional(cls: type[Loss]) -> Callable[..., Tensor]: ...
 '''
+CALL = ("sample_weight: Tensor | None", "normalizer: float | Tensor | None")
+FORMS = {"RowOptions": RowLoss, "RegionOptions": RegionLoss}
 
 
 def text() -> str:
-    return HEAD + "".join(_function(cls) for cls in catalogue().values())
+    """The text of functional.pyi."""
+    parts = [HEAD]
+    for name, base in FORMS.items():
+        fields = [f"{field}: {_type(entry.type)}" for field, entry in base.fields().items()]
+        parts.append(
+            "\n".join([f"class {name}(TypedDict, total=False):", *(f"    {f}" for f in (*fields, *CALL))]) + "\n"
+        )
+    parts.append("def functional(cls: type[Loss]) -> Callable[..., Tensor]: ...")
+    parts += [_function(cls) for cls in catalogue().values()]
+    return "\n".join(parts) + "\n"
 
 
 def _function(cls: type[Loss]) -> str:
-    fields = sorted(cls.fields().items(), key=lambda item: item[1].default is not dataclasses.MISSING)
-    lines = [
-        "logits: Tensor",
-        "target: Tensor",
-        "*",
-        *(f"{name}: {_type(field)}{_default(field)}" for name, field in fields),
-        "sample_weight: Tensor | None = None",
-        "normalizer: float | Tensor | None = None",
+    options, base = next((name, base) for name, base in FORMS.items() if issubclass(cls, base))
+    own = [
+        f"{name}: {_type(field.type)}" + ("" if field.default is MISSING else f" = {field.default!r}")
+        for name, field in cls.fields().items()
+        if name not in base.fields()
     ]
-    return f"def {function_name(cls)}(\n" + "".join(f"    {line},\n" for line in lines) + ") -> Tensor: ...\n"
+    own.sort(key=lambda argument: "=" in argument)
+    arguments = ["logits: Tensor", "target: Tensor", *(["*", *own] if own else []), f"**options: Unpack[{options}]"]
+    return "\n".join([f"def {function_name(cls)}(", *(f"    {a}," for a in arguments), ") -> Tensor: ..."])
 
 
-def _type(field: "dataclasses.Field[Any]") -> str:
-    written = field.type.__name__ if isinstance(field.type, type) else str(field.type)
-    for prefix in ("torch.", "typing.", "whyloss.losses.adjust."):
-        written = written.replace(prefix, "")
-    return written.replace("'", '"')
-
-
-def _default(field: "dataclasses.Field[Any]") -> str:
-    return "" if field.default is dataclasses.MISSING else f" = {field.default!r}".replace("'", '"')
+def _type(annotation: Any) -> str:
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Literal:
+        return f"Literal[{', '.join(map(json.dumps, arguments))}]"
+    if arguments:
+        return " | ".join(map(_type, arguments))
+    return "None" if annotation is type(None) else annotation.__name__
 
 
 if __name__ == "__main__":
-    FILE.write_text(text())
+    FILE.write_text(text(), encoding="utf-8")

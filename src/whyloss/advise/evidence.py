@@ -136,9 +136,10 @@ def decide(
     test_share: float,
     rows: int,
     screened: int = 0,
+    points: bool = False,
 ) -> Verdict:
     """The verdict on utilities (candidates, repeats, folds); `rows` is how many rows were raced, `screened` how many
-    candidates fell out before: they count among the many that Holm corrects for."""
+    candidates fell out before: they count among those that Holm corrects for. `points`: say figures in hundredths."""
     count = len(scores)
     flat = scores.reshape(count, -1)
     others = [m for m in range(count) if m != reference]
@@ -170,7 +171,7 @@ def decide(
         tuple(p_holm.get(m) for m in range(count)),
         tuple(ranks.tolist()),
         needed,
-        _text(answer, names[best], names[reference], gain, margin, rows, needed),
+        _text(answer, names[best], names[reference], gain, margin, rows, needed, points),
     )
 
 
@@ -190,17 +191,26 @@ def _answer(
 
 
 def _text(
-    answer: Answer, best: str, reference: str, gain: Comparison, margin: float, rows: int, needed: int | None
+    answer: Answer,
+    best: str,
+    reference: str,
+    gain: Comparison,
+    margin: float,
+    rows: int,
+    needed: int | None,
+    points: bool,
 ) -> str:
-    low, high = gain.interval
-    nested_gain = f"{gain.mean:+.3f} (95 % interval {low:+.3f} to {high:+.3f}) on folds that took no part in choosing"
+    mean, low, high = ((f"{100 * x:+.1f}" if points else f"{x:+.3f}") for x in (gain.mean, *gain.interval))
+    unit, least = (" points", f"{100 * margin:g} points") if points else ("", f"{margin:g}")
+    least = "1 point" if least == "1 points" else least
+    nested_gain = f"{mean}{unit} (95 % interval {low} to {high}) on folds that took no part in choosing"
     more = f" About {needed:,} rows would tell; there are {rows:,}." if needed else ""
     if answer == "advised":
         return f"{best} is better than {reference}: choosing it gained {nested_gain}."
     if answer == "worth trying":
         return f"{best} is probably better than {reference}, which is not proven: choosing gained {nested_gain}.{more}"
     if answer == "no difference":
-        return f"Stay with {reference}: no loss is likely to be better by more than {margin:g}."
+        return f"Stay with {reference}: no loss is likely to be better by more than {least}."
     edge = "" if needed else " The differences lie at the edge of what matters: either choice costs little."
     return (
         f"Stay with {reference} for now: {rows:,} rows are too few to tell whether another loss is better.{more}{edge}"

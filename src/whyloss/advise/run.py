@@ -96,7 +96,7 @@ def advise(
             "versions": _versions(),
             "budget": budget,
             "seed": seed,
-            "warnings": _warnings(entries, plan, table, whole),
+            "warnings": _warnings(entries, plan, table, whole, findings),
         }  # fmt: skip
         steps.start("report")
         steps.finish()
@@ -177,7 +177,8 @@ def _decide(entries: Sequence[_Entry], task: Task, rows: int) -> _Found:
     behind = [entry for entry in entries if not entry.final]
     scores = np.stack([entry.standing.utilities for entry in finalists])
     names = [entry.candidate.loss for entry in finalists]
-    verdict = evidence.decide(scores, names, 0, task.metric.margin, task.test_share, rows, len(behind))
+    points = task.metric.name not in report.PLAIN
+    verdict = evidence.decide(scores, names, 0, task.metric.margin, task.test_share, rows, len(behind), points)
     reference = finalists[0].standing.utilities
     lines = [_line(entry, task, verdict.ranks[i], verdict.comparisons[i], "final") for i, entry in enumerate(finalists)]
     behind.sort(key=lambda entry: -float(entry.standing.utilities.mean()))
@@ -252,8 +253,17 @@ def _data(table: Table, raced: int) -> dict[str, Any]:
     }
 
 
-def _warnings(entries: Sequence[_Entry], budget: Budget, raced: Table, whole: Table) -> list[str]:
+def _warnings(
+    entries: Sequence[_Entry], budget: Budget, raced: Table, whole: Table, findings: Sequence[Finding]
+) -> list[str]:
     found: list[str] = []
+    wrong = next((f.value or 0 for f in findings if f.id == "label_noise" and f.details.get("trusted")), 0)
+    if wrong:
+        found.append(
+            f"Every figure is against the given labels, of which about {100 * wrong:.0f} % look wrong: against the "
+            "true ones it would be higher. The ranking holds while each class is named rightly more often than as any "
+            "other."
+        )
     edge = [e.candidate.short for e in entries if e.standing.at_edge]
     if edge:
         found.append(

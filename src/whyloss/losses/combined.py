@@ -16,8 +16,8 @@ from whyloss.losses.region import DiceLoss
 class DiceCrossEntropyLoss(DiceLoss):
     """Dice plus cross-entropy: the overlap that is wanted, and a gradient for every pixel from the start.
 
-    The usual choice for segmentation. `reduction` is "mean" or "sum", of each term over what it counts (regions, pixels);
-    the options of both terms are those of `DiceLoss`, and mean the same for cross-entropy.
+    The usual choice for segmentation. `reduction` is "mean" or "sum", of each term over what it counts (regions,
+    pixels); the options are those of `DiceLoss`, and mean the same for cross-entropy.
 
     Args:
         dice_weight: >= 0, multiplies the Dice term.
@@ -41,6 +41,10 @@ class DiceCrossEntropyLoss(DiceLoss):
     equation = "dice_weight Dice + pixel_weight (-log p_y)"
     bounded = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.pixels = self.pixel_loss()  # a part of this module: moved and compiled with it
+
     def check(self) -> None:
         super().check()
         self.require(self.dice_weight >= 0, "dice_weight >= 0", self.dice_weight)
@@ -55,7 +59,7 @@ class DiceCrossEntropyLoss(DiceLoss):
         weight = self.weight
         if weight is not None and self.link == "sigmoid":
             # A mask's weight is the same for its positives and its negatives.
-            weight = weight.unsqueeze(-1).expand(-1, 2)
+            weight = weight.unsqueeze(-1).repeat(1, 2)
         return {
             "weight": weight,
             "ignore_index": self.ignore_index,
@@ -77,7 +81,7 @@ class DiceCrossEntropyLoss(DiceLoss):
         if self.link == "sigmoid":  # the pixel term reads [..., C], where a weight per mask broadcasts
             logits, target = logits.movedim(1, -1), target.movedim(1, -1)
             sample_weight = _per_mask(sample_weight, logits)
-        return self.dice_weight * dice + self.pixel_weight * self.pixel_loss()(logits, target, sample_weight)
+        return self.dice_weight * dice + self.pixel_weight * self.pixels(logits, target, sample_weight)
 
     def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         raise ValueError(

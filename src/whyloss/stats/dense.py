@@ -157,9 +157,14 @@ class _Block:
             least = least + self.rows.shift.amin()
         return bool(torch.isneginf(least).any())
 
-    @property
+    @cached_property
     def u(self) -> Tensor:
-        u = self._scaled_into(torch.empty_like(self.buffer)).sub_(self.rest.top.unsqueeze(1)).scatter_(1, self.y, 0.0)
+        u, top = torch.empty_like(self.buffer), self.rest.top.unsqueeze(1)
+        if self.rows.shift is None and self.rows.scale is None:
+            torch.sub(self.source, top, out=u)  # one pass for two
+        else:
+            self._scaled_into(u).sub_(top)
+        u.scatter_(1, self.y, 0.0)
         return u.masked_fill_(torch.isneginf(u), 0.0) if self.masked else u
 
     @property
@@ -229,7 +234,7 @@ class _Block:
                     curves.append(statistic.curve(c, self, rest))
         grad = self.e.mul_((linear * rest.inv).unsqueeze(1))
         for curve in curves:
-            grad.add_(curve)
+            grad.add_(curve)  # two operations: torch's addcmul does not vectorise a broadcast row factor
         grad.scatter_(1, self.y, torch.where(self.impossible, 0.0, own).unsqueeze(1))
         if self.rows.scale is not None:
             grad.mul_(self.rows.scale)

@@ -6,5 +6,6 @@ from .files import write
 from .paper import latex_table, markdown_table
 from .steps import Steps
 from .terminal import show
+from .wording import PLAIN
 
-__all__ = ["Steps", "latex_table", "markdown_table", "show", "write"]
+__all__ = ["PLAIN", "Steps", "latex_table", "markdown_table", "show", "write"]

@@ -211,7 +211,7 @@ def _with_rule(rule: str) -> str:
 
 
 def _do(report: Report, rule: str) -> str:
-    """', and set the threshold to 0.07': the verdict's rule, where the rules table shows that it gains enough to matter."""
+    """', and set the threshold to 0.07': the verdict's rule, where the rules table shows that its gain matters."""
     for tried in report.get("rules") or []:
         if tried["rule"] == rule != "argmax":
             matters = (tried.get("gain") or 0) >= report["metric"]["margin"]
