@@ -157,7 +157,7 @@ class _Block:
             least = least + self.rows.shift.amin()
         return bool(torch.isneginf(least).any())
 
-    @cached_property
+    @property
     def u(self) -> Tensor:
         u, top = torch.empty_like(self.buffer), self.rest.top.unsqueeze(1)
         if self.rows.shift is None and self.rows.scale is None:
