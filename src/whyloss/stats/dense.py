@@ -14,8 +14,11 @@ from whyloss.stats import reference
 from whyloss.stats.rows import Rows, infinite
 from whyloss.stats.table import CONSTANT, HUGE, REST, Rest, needed
 
-# Elements in a block. Measured flat from 2^18 to 2^21; large enough that running the formula costs little beside it.
-BLOCK = 2**20
+# Elements in a block: large enough that running the formula once a block costs little beside it. That measured better
+# than fitting the second-level cache: the passes over a block stream well, the formula's overhead does not shrink.
+BLOCK = 2**22
+# Least sum of the other classes' exponentials, relative to the largest logit, that keeps its relative accuracy.
+FAINT = 1e-26
 
 
 def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:
@@ -105,27 +108,51 @@ class _Block:
         self.rows, self.buffer, self.source = rows, buffer, z
         self.y = rows.label.unsqueeze(1)
         self.power = rows.power or 0.0
-        self._scaled_into(buffer)
-        own = buffer.gather(1, self.y).squeeze(1)
-        if (margins := rows.margins()) is not None:
-            own = own - margins[rows.label]
-        buffer.scatter_(1, self.y, -torch.inf)
-        top = buffer.amax(1)
-        empty = torch.isneginf(top)  # every other class is masked
-        origin = torch.where(empty, 0.0, top)
-        self.e = buffer.sub_(origin.unsqueeze(1)).exp_()
-        S = self.e.sum(1)
-        some = S > 0
-        safe = torch.where(some, S, 1.0)
-        self.rest = Rest(origin, S, torch.where(some, safe.log(), -HUGE), safe.reciprocal(), lambda x: x.sum(1))
-        self.impossible = torch.isneginf(own)
-        own = torch.where(self.impossible, -HUGE, own)
-        self.base: dict[str, Tensor] = {"log_odds": (own - origin) - self.rest.log_S}
+        self.e = buffer
+        self.base: dict[str, Tensor] = {}
+        self.coefficients: dict[str, Tensor] = {}
+        self.impossible: Tensor | None = None  # rows whose label is masked; None: there is none
+        if not self._with_label_in():
+            self._with_label_out()
         for name in needed(frozenset(rows.names)):
             if name in REST:
                 self.base[name] = REST[name].value(self, self.rest)
-        self._own_statistics(own, torch.where(empty, -HUGE, top))
-        self.coefficients: dict[str, Tensor] = {}
+
+    def _with_label_in(self) -> bool:
+        """The usual block: exponentials relative to the largest logit, the label's included and then set to 0. Spares a
+        pass over the buffer. False where that is not exact: the others all but underflow, or a logit is infinite."""
+        unchanged = self.rows.shift is None and self.rows.scale is None and self.source.dtype == self.buffer.dtype
+        if not unchanged or "rival" in needed(frozenset(self.rows.names)):
+            return False
+        top, own = self.source.amax(1), self.source.gather(1, self.y).squeeze(1)
+        torch.sub(self.source, top.unsqueeze(1), out=self.e).exp_().scatter_(1, self.y, 0.0)
+        S = self.e.sum(1)
+        if not bool(((S > FAINT) & (own > -torch.inf)).all()):
+            return False
+        self._found(own, top, Rest(top, S, S.log(), S.reciprocal(), _row_sum))
+        return True
+
+    def _with_label_out(self) -> None:
+        """Any block: the label is taken out first, so that the largest of the others is what all is relative to."""
+        own = self._scaled_into(self.e).gather(1, self.y).squeeze(1)
+        top = self.e.scatter_(1, self.y, -torch.inf).amax(1)
+        empty = torch.isneginf(top)  # every other class is masked
+        origin = torch.where(empty, 0.0, top)
+        S = self.e.sub_(origin.unsqueeze(1)).exp_().sum(1)
+        some = S > 0
+        safe = torch.where(some, S, 1.0)
+        self.impossible = torch.isneginf(own)
+        own = torch.where(self.impossible, -HUGE, own)
+        rest = Rest(origin, S, torch.where(some, safe.log(), -HUGE), safe.reciprocal(), _row_sum)
+        self._found(own, torch.where(empty, -HUGE, top), rest)
+
+    def _found(self, own: Tensor, rival: Tensor, rest: Rest) -> None:
+        if (margins := self.rows.margins()) is not None:
+            assert self.rows.label is not None
+            own = own - margins[self.rows.label]
+        self.rest = rest
+        self.base["log_odds"] = (own - rest.top) - rest.log_S
+        self._own_statistics(own, rival)
 
     def _own_statistics(self, own: Tensor, rival: Tensor) -> None:
         rows, names = self.rows, needed(frozenset(self.rows.names))
@@ -198,7 +225,7 @@ class _Block:
         with torch.set_grad_enabled(gradient):
             base = {n: s.detach().requires_grad_(gradient and n not in CONSTANT) for n, s in self.base.items()}
             loss = rows.run(base)
-        value = infinite(loss.detach(), self.impossible)
+        value = loss.detach() if self.impossible is None else infinite(loss.detach(), self.impossible)
         if gradient and loss.requires_grad:
             leaves = {name: s for name, s in base.items() if s.requires_grad}
             weight = self._row_weight(loss, upstream)
@@ -235,10 +262,16 @@ class _Block:
         grad = self.e.mul_((linear * rest.inv).unsqueeze(1))
         for curve in curves:
             grad.add_(curve)  # two operations: torch's addcmul does not vectorise a broadcast row factor
-        grad.scatter_(1, self.y, torch.where(self.impossible, 0.0, own).unsqueeze(1))
+        if self.impossible is not None:
+            own = torch.where(self.impossible, 0.0, own)
+        grad.scatter_(1, self.y, own.unsqueeze(1))
         if self.rows.scale is not None:
             grad.mul_(self.rows.scale)
         if self.rows.keep is not None:
             ignored = ~self.rows.keep
             if bool(ignored.any()):
                 grad[ignored] = 0.0
+
+
+def _row_sum(x: Tensor) -> Tensor:
+    return x.sum(1)
