@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from whyloss.losses.adjust import Adjustment as Adjustment
     from whyloss.losses.adjust import LogitAdjustment as LogitAdjustment
     from whyloss.losses.adjust import balanced_weights as balanced_weights
+    from whyloss.losses.adjust import deferred_weights as deferred_weights
     from whyloss.losses.adjust import effective_number_weights as effective_number_weights
     from whyloss.losses.combined import *
     from whyloss.losses.explain import explain_engine as explain_engine
@@ -39,6 +40,7 @@ _HOME = {
     "Adjustment": "adjust",
     "LogitAdjustment": "adjust",
     "balanced_weights": "adjust",
+    "deferred_weights": "adjust",
     "effective_number_weights": "adjust",
     "explain_engine": "explain",
 }

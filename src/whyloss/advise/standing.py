@@ -17,6 +17,7 @@ from whyloss.advise.rules import Fitted, FoldScore, Rule, rules_for, score_setti
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+USUAL_RATE = 1e-3  # what Adam is run at when nobody tunes it
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def cheaper_measures(
     predictions: Mapping[int, Floats], task: Task, epochs: Mapping[int, float]
 ) -> list[dict[str, Any]]:
     """What mends cross-entropy without another loss: each decision rule, and stopping early, over plain argmax at the
-    end of the training. `epochs` translates steps."""
+    end of the training and at its own best learning rate; and what leaving that rate untuned costs. `epochs` translates
+    steps."""
     last, metric = task.last(), task.metric
 
     def scores(choice: str, settings: Sequence[int]) -> list[list[FoldScore]]:
@@ -108,6 +110,11 @@ def cheaper_measures(
         pooled = next(iter(predictions.values()))[settings.most_common(1)[0][0]]
         fitted = rule.fit(pooled, task.label, metric)
         lines.append(_line(rule.name, fitted.text(task.classes), dict(fitted.parameters), _flat(found), plain, task))
+    if usual := [i for i in last if task.settings[i][0] == USUAL_RATE]:
+        best = Counter(task.settings[last[s.setting]][0] for repeat in scores("plain", last) for s in repeat)
+        text = f"Adam's usual {USUAL_RATE:g} instead of the best of the grid, here {best.most_common(1)[0][0]:g}"
+        untuned = _flat(scores("plain", usual))
+        lines.append(_line("usual learning rate", text, {"learning_rate": USUAL_RATE}, untuned, plain, task))
     stopped = scores("plain", every)
     steps = Counter(task.settings[s.setting][1] for repeat in stopped for s in repeat)
     epoch = round(epochs[steps.most_common(1)[0][0]], 1)

@@ -85,6 +85,21 @@ def effective_number_weights(counts: Tensor, beta: float = 0.999) -> Tensor:
     return (weights * len(counts) / weights.sum()).float()
 
 
+def deferred_weights(counts: Tensor, epoch: int, start: int, beta: float = 0.9999) -> Tensor:
+    """[C] class weights of deferred re-weighting: all 1 before epoch `start`, effective-number weights from then on.
+
+    Weights from the first epoch on spoil the features that the frequent classes teach; set them late, when the learning
+    rate has come down. Made for `LDAMLoss`, good with any loss: `loss.weight = deferred_weights(...)` each epoch.
+
+    Source: Cao et al. 2019, arXiv:1906.07413, algorithm 1 (DRW).
+
+    >>> counts = torch.tensor([1000.0, 10.0])
+    >>> deferred_weights(counts, epoch=0, start=160), deferred_weights(counts, epoch=160, start=160)
+    (tensor([1., 1.]), tensor([0.0208, 1.9792]))
+    """
+    return effective_number_weights(counts, beta) if epoch >= start else torch.ones(len(counts))
+
+
 def balanced_weights(counts: Tensor) -> Tensor:
     """[C] class weights inversely proportional to the counts, N / (C n_c); 0 for a class that was never seen.
 

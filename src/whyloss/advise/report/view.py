@@ -151,6 +151,8 @@ def rule_action(rule: Mapping[str, Any]) -> str:
             return f"divide the logits by {_parameter(rule, 'temperature') or 'a temperature'}"
         case "median":
             return "decide by the median grade"
+        case "usual learning rate":
+            return "leave the learning rate untuned"
         case "early stopping":
             epoch = _parameter(rule, "epoch", "epochs")
             return "stop training early" + ("" if epoch is None else f", at epoch {epoch}")
