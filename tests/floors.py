@@ -1,7 +1,6 @@
 """The building stands: imports go down only, nothing heavy is loaded unasked, files stay small."""
 
 import ast
-import codecs
 import subprocess
 import sys
 from pathlib import Path
@@ -99,14 +98,3 @@ def test_the_command_lines_help_loads_neither_torch_nor_scikit_learn():
 def test_no_file_is_long(folder: str):
     lengths = {str(f): len(f.read_text(encoding="utf-8").splitlines()) for f in (ROOT / folder).rglob("*.py")}
     assert not {name: n for name, n in lengths.items() if n > 400}
-
-
-def test_no_file_speaks_of_the_place_it_was_written_in():
-    # Written so that this file does not hold the words either.
-    hidden = ("/jbex/", "pynhqr", "naguebcvp", "../funerq", "/gzc/oevrs", "pb-nhguberq")
-    words = [codecs.decode(word, "rot13") for word in hidden]
-    for folder in ("src", "tests", "benchmarks"):
-        for file in (ROOT / folder).rglob("*"):
-            if file.is_file() and file.suffix in {".py", ".pyi", ".md", ".css", ".j2", ".toml"}:
-                text = file.read_text(encoding="utf-8").lower()
-                assert not [w for w in words if w in text], file

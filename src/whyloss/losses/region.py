@@ -12,6 +12,7 @@ from torch import Tensor
 
 from whyloss.losses import checks
 from whyloss.losses.loss import Link, Loss, Reduction
+from whyloss.stats.rows import computing_dtype
 
 
 class RegionLoss(Loss):
@@ -94,7 +95,7 @@ class RegionLoss(Loss):
         if logits.ndim < 2:
             raise ValueError(f"{name}: logits [N, C, *spatial] are needed, got {tuple(logits.shape)}.")
         soft = checks.target(name, logits, target, self.link)
-        dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+        dtype = computing_dtype(logits)
         with torch.autocast(logits.device.type, enabled=False):
             z = logits.to(dtype).flatten(2) if logits.ndim > 2 else logits.to(dtype).unsqueeze(2)
             t = (target if soft else target.long()).reshape(

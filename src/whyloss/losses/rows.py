@@ -11,7 +11,7 @@ from torch import Tensor
 
 from whyloss.losses import checks
 from whyloss.stats import engine
-from whyloss.stats.rows import Rows
+from whyloss.stats.rows import Rows, computing_dtype
 
 if TYPE_CHECKING:
     from whyloss.losses.loss import RowLoss
@@ -37,8 +37,8 @@ class Entered:
         if reduction == "sum":
             return self._run(engine.total)
         if normalizer is not None:
-            dtype = self._dtype()
-            return self._run(engine.total, 1 / torch.as_tensor(normalizer, dtype=dtype, device=self.z.device))
+            divisor = torch.as_tensor(normalizer, dtype=computing_dtype(self.z), device=self.z.device)
+            return self._run(engine.total, 1 / divisor)
         counted = self._counted()
         nothing = counted == 0
         # Where nothing counted the value is 0 that still has a graph, or NaN, if asked for.
@@ -56,11 +56,8 @@ class Entered:
                 return total if share is None else total * share
             return run(self.z, self.rows, self.loss.engine, *(() if share is None else (share,)))
 
-    def _dtype(self) -> torch.dtype:
-        return torch.float64 if self.z.dtype == torch.float64 else torch.float32
-
     def _counted(self) -> Tensor:
-        dtype = self._dtype()
+        dtype = computing_dtype(self.z)
         if self.weight is not None:
             weight = self.weight if self.rows.keep is None else torch.where(self.rows.keep, self.weight, 0.0)
             return weight.sum().to(dtype)
@@ -77,7 +74,7 @@ def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor
     shape = logits.shape if loss.link == "sigmoid" else torch.Size((*logits.shape[:1], *logits.shape[2:]))
     if logits.ndim == 1 and loss.link == "softmax":
         shape = torch.Size(())
-    z, dtype = _as_rows(logits, loss.link), torch.float64 if logits.dtype == torch.float64 else torch.float32
+    z, dtype = _as_rows(logits, loss.link), computing_dtype(logits)
     if loss.link == "sigmoid":
         label, mix, keep = _binary_target(loss, target, soft, dtype)
     else:
@@ -153,20 +150,12 @@ def _weighted(
 ) -> tuple[Rows, Tensor | None]:
     """Class weights, smoothing and the formula, put together; and what each row counts for in the mean."""
     own, average = loss.formulas()
-    adjust, table, eps = loss.adjust, loss.argument("table"), loss.label_smoothing
-    dtype = torch.float64 if z.dtype == torch.float64 else torch.float32
+    adjust, table, eps, dtype = loss.adjust, loss.argument("table"), loss.label_smoothing, computing_dtype(z)
     shift = None if adjust is None or adjust.shift is None else adjust.shift.to(dtype)
     margin = None if adjust is None or adjust.margin is None else adjust.margin.to(dtype)
+    counts_for = _counts_for(label, mix, per_sample, class_weight)
     # The short form knows one distribution for all labels; a margin makes another of it for each.
     short = mix is None and margin is None and (class_weight is None or loss.smoothing_weight == "sample")
-    counts_for = per_sample
-    if class_weight is not None:
-        if mix is not None:
-            of_label = (mix * class_weight).sum(1)
-        else:
-            assert label is not None
-            of_label = _pick(class_weight, label)
-        counts_for = of_label if per_sample is None else of_label * per_sample
     names, formula, offset = own.names, own.function, None
     if eps and short and average is not None:
         names, formula = _smoothed(loss, own, average, eps)
@@ -200,6 +189,20 @@ def _weighted(
         learnable=any(p.requires_grad for p in loss.parameters()),
     )
     return rows, counts_for
+
+
+def _counts_for(
+    label: Tensor | None, mix: Tensor | None, per_sample: Tensor | None, class_weight: Tensor | None
+) -> Tensor | None:
+    """[N] what each row counts for in the mean: the weight of its label, or of its mixture of labels."""
+    if class_weight is None:
+        return per_sample
+    if mix is not None:
+        of_label = (mix * class_weight).sum(1)
+    else:
+        assert label is not None
+        of_label = _pick(class_weight, label)
+    return of_label if per_sample is None else of_label * per_sample
 
 
 def _and(keep: Tensor | None, counted: Tensor) -> Tensor:

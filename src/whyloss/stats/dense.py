@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from whyloss.stats import reference
-from whyloss.stats.rows import Rows, infinite
+from whyloss.stats.rows import Rows, computing_dtype, infinite
 from whyloss.stats.table import CONSTANT, HUGE, REST, Rest, needed
 
 # Elements in a block: large enough that running the formula once a block costs little beside it. That measured better
@@ -71,8 +71,8 @@ def _differentiable_gradient(z: Tensor, rows: Rows, upstream: Tensor, total: boo
 
 
 def computing(z: Tensor) -> Tensor:
-    """The logits in the dtype that losses are computed in: float32, or float64 where they are that already."""
-    return z if z.dtype in (torch.float32, torch.float64) else z.float()
+    """The logits in the dtype that losses are computed in."""
+    return z.to(computing_dtype(z))
 
 
 def _sweep(z: Tensor, rows: Rows, gradient: bool, upstream: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
@@ -80,7 +80,7 @@ def _sweep(z: Tensor, rows: Rows, gradient: bool, upstream: Tensor | None = None
     count, classes = z.shape
     if upstream is not None:
         upstream = upstream.expand(count)
-    dtype = torch.float64 if z.dtype == torch.float64 else torch.float32
+    dtype = computing_dtype(z)
     losses = torch.empty(count, dtype=dtype, device=z.device)
     grad = torch.empty(z.shape, dtype=z.dtype, device=z.device) if gradient else None
     in_place = grad is not None and grad.dtype == dtype

@@ -9,6 +9,11 @@ from torch import Tensor
 from whyloss.stats.table import HUGE, derive
 
 
+def computing_dtype(z: Tensor) -> torch.dtype:
+    """What a loss of these logits is computed in: float32, or float64 where they are that already."""
+    return torch.float64 if z.dtype == torch.float64 else torch.float32
+
+
 @dataclass(frozen=True)
 class Rows:
     """One loss on N rows of logits; everything but the logits themselves.
