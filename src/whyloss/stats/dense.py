@@ -14,9 +14,9 @@ from whyloss.stats import reference
 from whyloss.stats.rows import Rows, computing_dtype, infinite
 from whyloss.stats.table import CONSTANT, HUGE, REST, Rest, needed
 
-# Elements in a block: large enough that running the formula once a block costs little beside it. That measured better
-# than fitting the second-level cache: the passes over a block stream well, the formula's overhead does not shrink.
-BLOCK = 2**22
+# Elements in a block: large enough that running the formula once a block costs little beside it, which measured better
+# than fitting the second-level cache; small enough that what a statistic makes for a block is not fresh memory each time.
+BLOCK = 2**21
 # Least sum of the other classes' exponentials, relative to the largest logit, that keeps its relative accuracy.
 FAINT = 1e-26
 
