@@ -15,8 +15,10 @@ from whyloss.stats.rows import Rows, computing_dtype, infinite
 from whyloss.stats.table import CONSTANT, HUGE, REST, Rest, needed
 
 # Elements in a block: large enough that running the formula once a block costs little beside it, which measured better
-# than fitting the second-level cache; small enough that what a statistic makes for a block is not fresh memory each time.
-BLOCK = 2**21
+# than fitting the second-level cache; small enough that what a statistic makes for a block is not fresh memory every
+# time. Where no statistic makes anything, a block may be larger.
+BLOCK, BARE_BLOCK = 2**21, 2**22
+BARE = frozenset({"log_odds", "logit", "rival", "label", "rest_lse", "rest_count", "rest_log_p"})
 # Least sum of the other classes' exponentials, relative to the largest logit, that keeps its relative accuracy.
 FAINT = 1e-26
 
@@ -84,7 +86,7 @@ def _sweep(z: Tensor, rows: Rows, gradient: bool, upstream: Tensor | None = None
     losses = torch.empty(count, dtype=dtype, device=z.device)
     grad = torch.empty(z.shape, dtype=z.dtype, device=z.device) if gradient else None
     in_place = grad is not None and grad.dtype == dtype
-    step = max(1, BLOCK // classes)
+    step = max(1, (BARE_BLOCK if BARE.issuperset(needed(frozenset(rows.names))) else BLOCK) // classes)
     spare = None if in_place else torch.empty(min(step, count), classes, dtype=dtype, device=z.device)
     for start in range(0, count, step):
         stop = min(start + step, count)
@@ -112,6 +114,7 @@ class _Block:
         self.base: dict[str, Tensor] = {}
         self.coefficients: dict[str, Tensor] = {}
         self.impossible: Tensor | None = None  # rows whose label is masked; None: there is none
+        self._sum_u: Tensor | None = None  # where it fell to hand
         if not self._with_label_in():
             self._with_label_out()
         for name in needed(frozenset(rows.names)):
@@ -125,8 +128,10 @@ class _Block:
         if not unchanged or "rival" in needed(frozenset(self.rows.names)):
             return False
         top, own = self.source.amax(1), self.source.gather(1, self.y).squeeze(1)
-        torch.sub(self.source, top.unsqueeze(1), out=self.e).exp_().scatter_(1, self.y, 0.0)
-        S = self.e.sum(1)
+        torch.sub(self.source, top.unsqueeze(1), out=self.e)
+        if "rest_log_p" in needed(frozenset(self.rows.names)):  # while the buffer holds what it sums
+            self._sum_u = self.e.scatter_(1, self.y, 0.0).sum(1)
+        S = self.e.exp_().scatter_(1, self.y, 0.0).sum(1)
         if not bool(((S > FAINT) & (own > -torch.inf)).all()):
             return False
         self._found(own, top, Rest(top, S, S.log(), S.reciprocal(), _row_sum))
@@ -134,6 +139,7 @@ class _Block:
 
     def _with_label_out(self) -> None:
         """Any block: the label is taken out first, so that the largest of the others is what all is relative to."""
+        self._sum_u = None
         own = self._scaled_into(self.e).gather(1, self.y).squeeze(1)
         top = self.e.scatter_(1, self.y, -torch.inf).amax(1)
         empty = torch.isneginf(top)  # every other class is masked
@@ -179,6 +185,8 @@ class _Block:
     @cached_property
     def masked(self) -> bool:
         """Whether any class of the block is masked out: rare, so that the usual block skips the masks."""
+        if self._sum_u is not None:
+            return not bool(torch.isfinite(self._sum_u).all())
         least = self.source.amin(1)  # per row, so that a NaN in an ignored row hides nothing
         if self.rows.shift is not None:
             least = least + self.rows.shift.amin()
@@ -193,6 +201,10 @@ class _Block:
             self._scaled_into(u).sub_(top)
         u.scatter_(1, self.y, 0.0)
         return u.masked_fill_(torch.isneginf(u), 0.0) if self.masked else u
+
+    @property
+    def sum_u(self) -> Tensor:
+        return self.u.sum(1) if self._sum_u is None or self.masked else self._sum_u
 
     @property
     def z(self) -> Tensor:

@@ -19,6 +19,7 @@ class _Terms:
     e: Tensor
     u: Tensor
     z: Tensor
+    sum_u: Tensor
     live: Tensor
     count: Tensor
     table: Tensor
@@ -67,7 +68,8 @@ def _label_statistics(z: Tensor, label: Tensor, rows: Rows) -> tuple[dict[str, T
     u = torch.where(masked, 0.0, others - origin.unsqueeze(1))
     live = (~masked).to(z.dtype)
     e = torch.exp(u) * live
-    terms = _Terms(e, u, torch.where(masked, 0.0, z), live, live.sum(1), _table_rows(rows, label, z), rows.power or 0.0)
+    bare = torch.where(masked, 0.0, z)
+    terms = _Terms(e, u, bare, u.sum(1), live, live.sum(1), _table_rows(rows, label, z), rows.power or 0.0)
     S = e.sum(1)
     rest = _rest(origin, S, lambda x: x.sum(1))
     impossible = torch.isneginf(own)
@@ -131,7 +133,8 @@ def _every_label(z: Tensor, rows: Rows) -> tuple[dict[str, Tensor], Tensor]:
 
     rest = _rest(origin, S, leave_one_out)
     none = torch.zeros((), dtype=z.dtype, device=z.device)
-    flat = _Terms(e, u, torch.where(masked, 0.0, z), live, leave_one_out(live), none, power)
+    bare = torch.where(masked, 0.0, z)
+    flat = _Terms(e, u, bare, leave_one_out(u), live, leave_one_out(live), none, power)
     base: dict[str, Tensor] = {}
     for name in names:
         if name in REST:

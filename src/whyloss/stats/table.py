@@ -47,6 +47,11 @@ class Terms(Protocol):
         ...
 
     @property
+    def sum_u(self) -> Tensor:
+        """The sum of u over the rest."""
+        ...
+
+    @property
     def live(self) -> Tensor:
         """1 for a class that is not masked, else 0; broadcasts. The label's own entry means nothing."""
         ...
@@ -132,7 +137,7 @@ REST: Mapping[str, Statistic] = {
     ),
     "rest_log_p": Statistic(
         "sum of log r_j over the classes that are not masked",
-        value=lambda t, r: r.total(t.u) - t.count * r.log_S,
+        value=lambda t, r: t.sum_u - t.count * r.log_S,
         linear=lambda c, v, r, t: -c * t.count,
         curve=lambda c, t, r: t.live * _column(c),
     ),
