@@ -66,6 +66,7 @@ CASES: dict[str, tuple[Callable[[Path], str], list[str], str]] = {
         "feature",
     ),
     "more classes than rows/2": (csv(with_label([f"kind {i % 20}" for i in range(30)])), [], "class"),
+    "a training script": (content("train.py", b"def train(loss):\n    ...\n"), [], "training function"),
     "continuous label": (csv(GOOD.assign(kind=RNG.normal(size=30))), [], "HL-Gauss"),
     "unknown metric": (csv(GOOD), ["--metric", "acuracy"], "accuracy"),
     "group missing": (csv(GOOD), ["--group", "patient"], "patient"),

@@ -276,7 +276,10 @@ def _warnings(
             "proportions with at least 50 rows of each class. A larger --budget races more."
         )
     if whole.ordered:
-        found.append("Losses for ordered classes (CORAL, CORN, SORD) do not race yet; the median rule does.")
+        found.append(
+            "Losses with a head of their own for ordered classes (CORAL, CORN, cumulative link) are not there yet in this "
+            "version: the order decides the metric and the median rule, and the losses raced do not know it."
+        )
     if len(budget.rates) and budget.repeats == 1:
         found.append(
             "One repeat of the folds only (--budget quick): enough to look around, rarely enough to prove anything."

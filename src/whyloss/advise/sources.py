@@ -57,6 +57,11 @@ def load(source: str | Path | pd.DataFrame | None, label: str | None, group: str
     for magic, kind in FOREIGN.items():
         if start.startswith(magic):
             raise InputError(f"{path.name} is {kind}, not a table. Expected {READABLE}.")
+    if path.suffix.lower() == ".py":
+        raise InputError(
+            f"{path.name} is a Python script. Racing losses around your own training function is not there yet in this "
+            f"version of `whyloss advise`, which trains a small network of its own. Expected {READABLE}."
+        )
     if start.startswith(b"PAR1"):
         return _parquet(path, name, label)
     if start.startswith(b"PK"):
