@@ -277,10 +277,10 @@ def _warnings(
         )
     if whole.ordered:
         found.append(
-            "Losses with a head of their own for ordered classes (CORAL, CORN, cumulative link) are not there yet in this "
-            "version: the order decides the metric and the median rule, and the losses raced do not know it."
+            "Losses with a head of their own for ordered classes (CORAL, CORN, cumulative link) are not there yet in "
+            "this version: the order decides the metric and the median rule, and the losses raced do not know it."
         )
-    if len(budget.rates) and budget.repeats == 1:
+    if budget.repeats == 1:
         found.append(
             "One repeat of the folds only (--budget quick): enough to look around, rarely enough to prove anything."
         )
