@@ -95,7 +95,7 @@ def test_one_clear_message_and_exit_code_2(name: str, tmp_path: Path, capsys: py
     assert code == 2, shown
     assert mention.lower() in shown.err.lower()
     assert "Traceback" not in shown.err + shown.out
-    assert not (out / "report.html").exists()
+    assert not out.exists()
 
 
 def test_an_output_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -5,6 +5,7 @@ Kill the race and start it again: what is here is read, what is not is run. Know
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,12 @@ class Ledger:
                 f"Cannot write to {str(folder.parent)!r}: {error.strerror}. The report and the finished trials go "
                 "there. Pass another folder with --out."
             ) from None
+
+    def remove_if_empty(self) -> None:
+        """Leave no trace of a run that never began."""
+        with suppress(OSError):  # not empty, and then it stays
+            self.folder.rmdir()
+            self.folder.parent.rmdir()
 
     def path(self, key: dict[str, Any]) -> Path:
         text = json.dumps(key, sort_keys=True, default=str)

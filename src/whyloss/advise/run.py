@@ -55,10 +55,14 @@ def advise(
     ledger = Ledger(folder / "trials")  # first of all: an hour's race must not end at a folder that cannot be written
     with report.Steps(console or Console(quiet=True)) as steps:
         steps.start("read")
-        whole = read(source, label, group, ordered, drop)
-        counts = dict(zip(whole.classes, whole.counts.tolist(), strict=True))
-        name, why = (metric, "asked for with --metric") if metric else choose_metric(counts, whole.ordered)
-        target = metric_named(name, whole.counts.tolist())
+        try:
+            whole = read(source, label, group, ordered, drop)
+            counts = dict(zip(whole.classes, whole.counts.tolist(), strict=True))
+            name, why = (metric, "asked for with --metric") if metric else choose_metric(counts, whole.ordered)
+            target = metric_named(name, whole.counts.tolist())
+        except InputError:
+            ledger.remove_if_empty()  # a misspelt name leaves no folder behind
+            raise
         plan = BUDGETS[budget]
         steps.start("diagnose")
         findings = [*whole.notes, *_diagnose(whole, target.name, plan, seed)]
@@ -92,7 +96,7 @@ def advise(
             "candidates": found.lines,
             "verdict": found.verdict,
             "code": code(found.winner.candidate, found.winner.standing.rule, given, task),
-            "command": command or "whyloss.advise.run.advise(...)",
+            "command": command or _call(source, label, metric, group, ordered, drop, out, seed, budget),
             "versions": _versions(),
             "budget": budget,
             "seed": seed,
@@ -229,6 +233,18 @@ def _line(entry: _Entry, task: Task, rank: int, pair: evidence.Comparison | None
         "log_loss": s.log_loss,
         "scores": [task.metric.sign * float(x) for x in scores],
     }
+
+
+def _call(
+    source: Any, label: Any, metric: Any, group: Any, ordered: Any, drop: Any, out: Any, seed: int, budget: str
+) -> str:
+    """The Python call that makes this report again."""
+    given = {"label": label, "metric": metric, "group": group, "ordered": ordered, "drop": drop}
+    first = "table" if isinstance(source, pd.DataFrame) else repr(None if source is None else str(source))
+    options = [f"{name}={value!r}" for name, value in given.items() if value is not None]
+    return (
+        f"whyloss.advise.run.advise({', '.join([first, *options])}, out={str(out)!r}, seed={seed}, budget={budget!r})"
+    )
 
 
 def _epochs(budget: Budget, train_rows: int) -> dict[int, float]:
