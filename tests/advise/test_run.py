@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from whyloss.advise.finding import InputError
-from whyloss.advise.run import advise
+from whyloss.advise.finding import Finding, InputError
+from whyloss.advise.run import _shrinkage, advise
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +143,12 @@ def test_unknown_budget_and_metric_are_refused(tmp_path: Path):
         advise("wine", out=tmp_path, budget="huge")
     with pytest.raises(InputError, match="Did you mean 'accuracy'"):
         advise("wine", out=tmp_path, metric="acuracy", budget="quick")
+
+
+def test_the_margin_shrinks_with_trusted_noise_as_differences_in_accuracy_do():
+    """Symmetric noise of 40 % on ten classes: an accuracy of a is measured as a * 0.6 + (1 - a) * 0.4 / 9."""
+    trusted = [Finding("label_noise", "serious", "", 0.4, details={"trusted": True})]
+    measured = [a * 0.6 + (1 - a) * 0.4 / 9 for a in (0.90, 0.91)]
+    assert _shrinkage(trusted, "accuracy", 10) * 0.01 == pytest.approx(measured[1] - measured[0])
+    assert _shrinkage(trusted, "log_loss", 10) == 1
+    assert _shrinkage([Finding("label_noise", "note", "", 0.4, details={"trusted": False})], "accuracy", 10) == 1

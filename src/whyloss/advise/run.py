@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
@@ -66,6 +67,7 @@ def advise(
         plan = BUDGETS[budget]
         steps.start("diagnose")
         findings = [*whole.notes, *_diagnose(whole, target.name, plan, seed)]
+        target = replace(target, margin=target.margin * _shrinkage(findings, target.name, len(counts)))
         steps.start("prepare")
         table = whole.take(sample_rows(whole, plan.rows, seed))
         folds = _folds(table, plan, seed)
@@ -235,6 +237,22 @@ def _line(entry: _Entry, task: Task, rank: int, pair: evidence.Comparison | None
     }
 
 
+def _shrinkage(findings: Sequence[Finding], metric: str, classes: int) -> float:
+    """How much smaller a difference in accuracy looks against the given labels than against the true ones.
+
+    If a share e of the labels is wrong, any other class alike, an accuracy a is measured as
+    a (1 - e) + (1 - a) e / (C - 1): a point that matters against the truth shows as 1 - e - e / (C - 1) points."""
+    if metric not in ("accuracy", "balanced_accuracy"):
+        return 1.0
+    wrong = _trusted_noise(findings)
+    return max(1 - wrong - wrong / (classes - 1), 0.2)
+
+
+def _trusted_noise(findings: Sequence[Finding]) -> float:
+    """The share of wrong labels, where the diagnosis can tell it from overlap; else 0."""
+    return next((f.value or 0.0 for f in findings if f.id == "label_noise" and f.details.get("trusted")), 0.0)
+
+
 def _call(
     source: Any, label: Any, metric: Any, group: Any, ordered: Any, drop: Any, out: Any, seed: int, budget: str
 ) -> str:
@@ -273,12 +291,11 @@ def _warnings(
     entries: Sequence[_Entry], budget: Budget, raced: Table, whole: Table, findings: Sequence[Finding]
 ) -> list[str]:
     found: list[str] = []
-    wrong = next((f.value or 0 for f in findings if f.id == "label_noise" and f.details.get("trusted")), 0)
-    if wrong:
+    if wrong := _trusted_noise(findings):
         found.append(
             f"Every figure is against the given labels, of which about {100 * wrong:.0f} % look wrong: against the "
-            "true ones it would be higher. The ranking holds while each class is named rightly more often than as any "
-            "other."
+            "true ones it would be higher, and differences larger: the margin of equivalence is smaller by as much. "
+            "The ranking holds while each class is named rightly more often than as any other."
         )
     edge = [e.candidate.short for e in entries if e.standing.at_edge]
     if edge:
