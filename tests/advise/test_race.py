@@ -15,7 +15,7 @@ import whyloss
 from whyloss.advise import race as race_module
 from whyloss.advise.candidates import REFERENCE, Candidate, choose
 from whyloss.advise.finding import Finding, InputError
-from whyloss.advise.ledger import Ledger, fingerprint
+from whyloss.advise.ledger import Arrays, fingerprint
 from whyloss.advise.probe import Plan, train
 from whyloss.advise.race import Budget, Fold, Race
 
@@ -37,7 +37,7 @@ def folds(rows: int = 90, classes: int = 3) -> list[list[Fold]]:
     return found
 
 
-def race(ledger: Ledger, jobs: int = 1) -> Race:
+def race(ledger: Arrays, jobs: int = 1) -> Race:
     return Race(folds(), 3, TINY, 0, None, ledger, jobs)
 
 
@@ -91,18 +91,18 @@ def test_every_candidate_starts_alike_and_sees_the_same_batches(monkeypatch: pyt
 
 
 def test_predictions_come_back_in_file_order_and_the_same_twice(tmp_path: Path):
-    first = race(Ledger(tmp_path / "a")).run([REFERENCE], [0, 1])
-    second = race(Ledger(tmp_path / "b")).run([REFERENCE], [0, 1])
+    first = race(Arrays(tmp_path / "a")).run([REFERENCE], [0, 1])
+    second = race(Arrays(tmp_path / "b")).run([REFERENCE], [0, 1])
     assert first[0, 0].shape == (4, 90, 3)
     np.testing.assert_array_equal(first[0, 1], second[0, 1])
     fold = folds()[0][1]
-    alone = race_module.run_trial(race(Ledger(tmp_path / "c"))._trial(REFERENCE, fold), fold)
+    alone = race_module.run_trial(race(Arrays(tmp_path / "c"))._trial(REFERENCE, fold), fold)
     np.testing.assert_array_equal(first[0, 0][:, fold.test], alone)
 
 
 def test_processes_give_what_one_process_gives(tmp_path: Path):
-    here = race(Ledger(tmp_path / "a")).run([REFERENCE], [0])
-    there = race(Ledger(tmp_path / "b"), jobs=2).run([REFERENCE], [0])
+    here = race(Arrays(tmp_path / "a")).run([REFERENCE], [0])
+    there = race(Arrays(tmp_path / "b"), jobs=2).run([REFERENCE], [0])
     np.testing.assert_array_equal(here[0, 0], there[0, 0])
 
 
@@ -110,7 +110,7 @@ def test_the_ledger_spares_finished_trials_and_only_those(tmp_path: Path, monkey
     runs: list[str] = []
     real = race_module.run_trial
     monkeypatch.setattr(race_module, "run_trial", lambda t, f: (runs.append(t.candidate.short), real(t, f))[1])
-    ledger = Ledger(tmp_path)
+    ledger = Arrays(tmp_path)
     race(ledger).run([REFERENCE], [0])
     assert runs == ["ce"] * 3
     race(ledger).run([REFERENCE, Candidate("gce", "", {"q": 0.7})], [0])
@@ -120,7 +120,7 @@ def test_the_ledger_spares_finished_trials_and_only_those(tmp_path: Path, monkey
 
 
 def test_a_damaged_trial_is_run_again(tmp_path: Path):
-    ledger = Ledger(tmp_path)
+    ledger = Arrays(tmp_path)
     race(ledger).run([REFERENCE], [0])
     damaged = sorted(tmp_path.glob("*.npy"))[0]
     whole = damaged.read_bytes()
@@ -139,7 +139,7 @@ def test_fingerprint_tells_content_shape_and_type_apart():
 
 def test_an_unknown_backend_is_named(tmp_path: Path):
     with pytest.raises(InputError, match=r"Unknown --backend 'nonsense'.*loky"):
-        Race(folds(), 3, TINY, 0, None, Ledger(tmp_path), 1, "nonsense").run([REFERENCE], [0])
+        Race(folds(), 3, TINY, 0, None, Arrays(tmp_path), 1, "nonsense").run([REFERENCE], [0])
 
 
 SCRIPT = """

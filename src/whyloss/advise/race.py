@@ -1,26 +1,22 @@
 """The race: every candidate on the same folds, initial weights, batches, learning rates and steps.
 
-A race is a list of trials, each a pure function of (loss, repeat, fold); joblib runs them, here or on a cluster, and
-the ledger keeps each one as soon as it is done."""
+A race is a list of trials, each a pure function of (loss, repeat, fold); work.py runs them and keeps each one."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from whyloss.advise.candidates import Candidate
-from whyloss.advise.finding import InputError
-from whyloss.advise.ledger import Ledger, fingerprint
+from whyloss.advise.ledger import Arrays, fingerprint
 from whyloss.advise.probe import Plan, train
+from whyloss.advise.work import Job, finish
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-Place = tuple[int, int, int]  # candidate, repeat, fold
 VERSION = 1  # of what a trial does; a new number makes old ledgers stale
 
 
@@ -109,7 +105,7 @@ class Race:
         budget: Budget,
         seed: int,
         transition: NDArray[np.float64] | None,
-        ledger: Ledger,
+        ledger: Arrays,
         jobs: int,
         backend: str | None = None,
         progress: Callable[[], None] = lambda: None,
@@ -127,7 +123,13 @@ class Race:
             for r in repeats
             for k, fold in enumerate(self.folds[r])
         }
-        found = self._results(todo)
+        jobs = {
+            place: Job(
+                trial.key(self.data[trial.repeat][trial.fold]), run_trial, (trial, self.folds[trial.repeat][trial.fold])
+            )
+            for place, trial in todo.items()
+        }
+        found = finish(jobs, self.ledger, self.jobs, self.backend, self.progress)
         together: dict[tuple[int, int], Floats] = {}
         for number in range(len(candidates)):
             for r in repeats:
@@ -142,76 +144,3 @@ class Race:
     def _trial(self, candidate: Candidate, fold: Fold) -> Trial:
         plan = self.budget.plan(len(fold.y_train))
         return Trial(candidate, fold.repeat, fold.fold, self.seed, self.classes, plan, self.transition)
-
-    def _results(self, todo: Mapping[Place, Trial]) -> dict[Place, Floats]:
-        keys = {place: trial.key(self.data[trial.repeat][trial.fold]) for place, trial in todo.items()}
-        found: dict[Place, Floats] = {}
-        for place, key in keys.items():
-            kept = self.ledger.get(key)
-            if kept is not None:
-                found[place] = kept
-                self.progress()
-        for attempt in range(3):
-            missing = {place: trial for place, trial in todo.items() if place not in found}
-            if not missing:
-                break
-            try:
-                for place, result in self._run_all(missing):
-                    self.ledger.put(keys[place], result)
-                    found[place] = result
-                    self.progress()
-            except _lost_workers():
-                # A worker died (out of memory, a lost machine). What is done is kept; the rest is tried again.
-                if attempt == 1:
-                    self.jobs, self.backend = 1, None
-        return found
-
-    def _run_all(self, todo: Mapping[Place, Trial]) -> Iterator[tuple[Place, Floats]]:
-        work = ((place, trial, self.folds[trial.repeat][trial.fold]) for place, trial in todo.items())
-        if self.jobs == 1 and self.backend is None:
-            yield from (_placed(*item) for item in work)
-            return
-        with _backend(self.backend):
-            # One trial at a time, so that each is in the ledger as soon as it is done.
-            options: dict[str, Any] = {"return_as": "generator_unordered", "batch_size": 1}
-            parallel = joblib.Parallel(n_jobs=self.jobs, **options)
-            yield from parallel(joblib.delayed(_placed)(*item) for item in work)  # pyright: ignore
-
-
-def _placed(place: Place, trial: Trial, fold: Fold) -> tuple[Place, Floats]:
-    return place, run_trial(trial, fold)
-
-
-def _lost_workers() -> tuple[type[BaseException], ...]:
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    return (TerminatedWorkerError, ConnectionError)
-
-
-@contextmanager
-def _backend(name: str | None) -> Generator[None]:
-    """joblib's backend by name: "loky" (processes, the default), "threading", "dask", "dask://ADDRESS", "ray"."""
-    if name is None:
-        yield
-        return
-    kind, _, address = name.partition("://")
-    options: Mapping[str, Any] = {}
-    try:
-        if kind == "dask":
-            from dask.distributed import Client  # pyright: ignore
-
-            options = {"client": Client(address or None)}
-        elif kind == "ray":
-            from ray.util.joblib import register_ray  # pyright: ignore
-
-            register_ray()
-        with joblib.parallel_config(backend=kind, **options):
-            yield
-    except ImportError:
-        raise InputError(f"--backend {name!r} needs the package {kind!r}: pip install '{kind}'.") from None
-    except ValueError as error:
-        if "Invalid backend" not in str(error):
-            raise
-        raise InputError(
-            f"Unknown --backend {name!r}; loky, threading, dask, dask://ADDRESS and ray are known."
-        ) from None

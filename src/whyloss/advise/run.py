@@ -22,7 +22,7 @@ from whyloss.advise.candidates import Candidate, choose, transition
 from whyloss.advise.data import Table, duplicates, encoder, read, sample_rows, split
 from whyloss.advise.diagnose import diagnose, first_opinions
 from whyloss.advise.finding import Finding, InputError
-from whyloss.advise.ledger import Ledger
+from whyloss.advise.ledger import Arrays
 from whyloss.advise.metrics import choose_metric, metric_named
 from whyloss.advise.paste import code
 from whyloss.advise.race import BUDGETS, Budget, Fold, Race
@@ -53,7 +53,7 @@ def advise(
     if budget not in BUDGETS:
         raise InputError(f"Unknown budget {budget!r}; {', '.join(BUDGETS)} are known.")
     folder = Path(out)
-    ledger = Ledger(folder / "trials")  # first of all: an hour's race must not end at a folder that cannot be written
+    ledger = Arrays(folder / "trials")  # first of all: an hour's race must not end at a folder that cannot be written
     with report.Steps(console or Console(quiet=True)) as steps:
         steps.start("read")
         try:

@@ -1,0 +1,138 @@
+"""From values to a verdict: does a sentence hold, everywhere, nowhere, or only under a condition, and which?
+
+Sees numbers and names of conditions, never tensors or sentences. The same code judges every claim."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+
+from whyloss.advise.evidence import interval
+from whyloss.claims.claim import Kind, Measured, Statement
+
+Answer = Literal["holds", "does not hold", "equivalent", "undecided"]
+Word = Literal["holds", "does not hold", "equivalent", "holds only when", "undecided"]
+Where = Mapping[str, str]
+FIRST = ("protocol", "meaning", "statement")  # of several factors that explain the same, these come first
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure with its interval, and what it says by itself. `slack` is how far the interval lies beyond what the
+    answer needs, in margins; negative where the interval straddles."""
+
+    statement: str
+    where: Where
+    mean: float
+    low: float
+    high: float
+    margin: float
+    seeds: int
+    answer: Answer
+    slack: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`deciding` is the figure that it rests on: the weakest cell that it needs or, where both happen, the clearest for
+    it; `against` is then the clearest against it. `condition` lists the combinations of levels under which it holds."""
+
+    word: Word
+    deciding: Cell
+    against: Cell | None = None
+    condition: tuple[Where, ...] = ()
+
+
+def judge(measured: Measured, statement: Statement) -> Cell:
+    """The 95 % interval over the seeds against the margin of practical equivalence."""
+    values = np.asarray(measured.values, dtype=np.float64)
+    mean = float(values.mean())
+    low, high = interval(values, measured.test_share) if len(values) > 1 else (mean, mean)
+    answer, slack = _answer(low, high, statement.margin, statement.kind)
+    where = {**measured.where, "statement": statement.key}
+    return Cell(statement.key, where, mean, low, high, statement.margin, len(values), answer, slack)
+
+
+def _answer(low: float, high: float, margin: float, kind: Kind) -> tuple[Answer, float]:
+    unit = margin or 1.0
+    beyond = (low - margin) / unit
+    opposite = (-margin - high) / unit
+    inside = (margin - max(abs(low), abs(high))) / unit
+    if not np.isfinite(low + high):
+        return "undecided", -np.inf
+    if kind == "same":
+        answers: list[tuple[Answer, float]] = [("holds", inside), ("does not hold", max(beyond, opposite))]
+    elif kind == "cannot":
+        answers = [("holds", beyond), ("does not hold", (margin - high) / unit)]
+    else:
+        answers = [("holds", beyond), ("equivalent", inside), ("does not hold", opposite)]
+    answer, slack = max(answers, key=lambda pair: pair[1])
+    return (answer, slack) if slack >= 0 else ("undecided", slack)
+
+
+def combine(cells: Sequence[Cell]) -> Verdict:
+    """One verdict from all cells. A sentence without conditions holds only if it holds under all that were tried: one
+    open cell among cells that agree leaves it undecided."""
+    holding = [cell for cell in cells if cell.answer == "holds"]
+    failing = [cell for cell in cells if cell.answer in ("does not hold", "equivalent")]
+    if holding and failing:
+        found = condition([c.where for c in holding], [c.where for c in failing])
+        return Verdict("holds only when", _clearest(holding), _clearest(failing), found)
+    undecided = [cell for cell in cells if cell.answer == "undecided"]
+    if undecided:
+        return Verdict("undecided", min(undecided, key=lambda cell: cell.slack))
+    refuted = [cell for cell in cells if cell.answer == "does not hold"]
+    for word, group in (("holds", holding), ("does not hold", refuted), ("equivalent", failing)):
+        if group:
+            return Verdict(word, min(group, key=lambda cell: cell.slack))  # pyright: ignore[reportArgumentType]
+    raise ValueError("a verdict needs at least one cell")
+
+
+def under(cells: Iterable[Cell], protocol: str) -> list[Cell]:
+    """The cells of one protocol, and those in which no protocol has a part."""
+    return [cell for cell in cells if cell.where["protocol"] in (protocol, "exact")]
+
+
+def _clearest(cells: Sequence[Cell]) -> Cell:
+    return max(cells, key=lambda cell: cell.slack)
+
+
+def condition(holding: Sequence[Where], failing: Sequence[Where]) -> tuple[Where, ...]:
+    """The fewest factors whose levels tell the one from the other, and the levels under which it holds."""
+    everywhere = [*holding, *failing]
+    names = {name: None for where in everywhere for name in where}  # in order of appearance
+    factors = sorted(
+        (name for name in names if len({where.get(name) for where in everywhere}) > 1),
+        key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST),
+    )
+    for size in range(1, len(factors) + 1):
+        for chosen in combinations(factors, size):
+            yes = {_levels(where, chosen) for where in holding}
+            no = {_levels(where, chosen) for where in failing}
+            if not yes & no:
+                ordered = dict.fromkeys(_levels(where, chosen) for where in holding)
+                return _distinct(ordered, no)
+    return ()
+
+
+def _levels(where: Where, factors: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, where.get(name, "")) for name in factors)
+
+
+def _distinct(
+    ordered: Iterable[tuple[tuple[str, str], ...]], no: set[tuple[tuple[str, str], ...]]
+) -> tuple[Where, ...]:
+    short = {tuple(_shortest(dict(levels), no).items()): None for levels in ordered}
+    return tuple(dict(levels) for levels in short)
+
+
+def _shortest(levels: dict[str, str], no: set[tuple[tuple[str, str], ...]]) -> dict[str, str]:
+    """Leave out what is not needed to tell these levels from all that failed; levels that do not apply are not said."""
+    kept = dict(levels)
+    for name in reversed(levels):
+        fewer = {k: v for k, v in kept.items() if k != name}
+        if fewer and not any(all(dict(other).get(k) == v for k, v in fewer.items()) for other in no):
+            kept = fewer
+    return {k: v for k, v in kept.items() if v} or kept
