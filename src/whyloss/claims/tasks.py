@@ -80,12 +80,10 @@ def bundled(name: str, seeds: Sequence[int], train_share: float = 0.5, valid_sha
 
     x_all, y_all = getattr(datasets, f"load_{name}")(return_X_y=True)
     parts: list[list[tuple[Tensor, Tensor]]] = [[], [], []]
+    held, tuning = round(len(y_all) * (1 - train_share - valid_share)), round(len(y_all) * valid_share)
     for seed in seeds:
-        rest, test = train_test_split(
-            np.arange(len(y_all)), test_size=1 - train_share - valid_share, stratify=y_all, random_state=seed
-        )
-        valid_part = valid_share / (train_share + valid_share)
-        train, valid = train_test_split(rest, test_size=valid_part, stratify=y_all[rest], random_state=seed)
+        rest, test = train_test_split(np.arange(len(y_all)), test_size=held, stratify=y_all, random_state=seed)
+        train, valid = train_test_split(rest, test_size=tuning, stratify=y_all[rest], random_state=seed)
         mean, scale = x_all[train].mean(0), x_all[train].std(0)
         for part, chosen in zip(parts, (train, valid, test), strict=True):
             part.append(
