@@ -3,6 +3,8 @@
 z_j -> scale * (z_j + shift_j - margin_j [j is the label]). With the sigmoid link the classes are (negative,
 positive)."""
 
+from dataclasses import field
+
 import torch
 from torch import Tensor
 
@@ -41,7 +43,7 @@ class LogitAdjustment(Adjustment):
     Source: Menon et al. 2021, arXiv:2007.07314, eq. 10; Ren et al. 2020, arXiv:2007.10740, eq. 4.
     """
 
-    counts: Tensor
+    counts: Tensor = field(kw_only=False)
     tau: float = 1.0
 
     def __post_init__(self) -> None:

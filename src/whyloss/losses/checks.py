@@ -44,6 +44,36 @@ def logits(name: str, z: Tensor, link: str) -> None:
             )
 
 
+def head(
+    name: str, hidden: Tensor, weight: Tensor, bias: Tensor | None, softcap: float | None, memory: int | None
+) -> None:
+    """Checks what a linear head is made of."""
+    for part, value in (("hidden", hidden), ("weight", weight), ("bias", bias)):
+        if value is None and part == "bias":
+            continue
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            got = value.dtype if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(f"{name}.linear: {part} must be a floating-point tensor, got {got}.")
+    if weight.ndim != 2 or hidden.ndim == 0 or hidden.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"{name}.linear: hidden {tuple(hidden.shape)} and weight {tuple(weight.shape)} do not fit; hidden [..., D] "
+            "and weight [C, D], as in torch.nn.Linear, are needed. Is the weight transposed?"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"{name}.linear: bias {tuple(bias.shape)} but {weight.shape[0]} classes; [C] is needed.")
+    if softcap is not None and not softcap > 0:
+        raise ValueError(f"{name}.linear: softcap > 0 is needed, got {softcap}. None leaves the logits as they are.")
+    if memory is not None and not memory > 0:
+        raise ValueError(f"{name}.linear: memory is a number of bytes > 0, got {memory}.")
+
+
+def one_dtype(name: str, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    found = {part: x.dtype for part, x in (("hidden", hidden), ("weight", weight), ("bias", bias)) if x is not None}
+    if len(set(found.values())) > 1:
+        listed = ", ".join(f"{part} {dtype}" for part, dtype in found.items())
+        raise TypeError(f"{name}.linear: {listed}; one dtype is needed. Use torch.autocast, or convert them.")
+
+
 def target(name: str, z: Tensor, t: Tensor, link: str) -> bool:
     """Checks shape and dtype of the target; True if it is soft."""
     if not isinstance(t, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 
-@dataclass_transform(kw_only_default=True, eq_default=False)
+@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(dataclasses.field,))
 class Declared(nn.Module):
     """An nn.Module whose annotated class attributes are constructor arguments, as in a dataclass."""
 

@@ -166,6 +166,45 @@ class RowLoss(Loss):
     ) -> Tensor:
         return door.enter(self, logits, target, sample_weight).reduced(self.reduction, normalizer)
 
+    def linear(
+        self,
+        hidden: Tensor,
+        weight: Tensor,
+        target: Tensor,
+        bias: Tensor | None = None,
+        *,
+        sample_weight: Tensor | None = None,
+        normalizer: float | Tensor | None = None,
+        softcap: float | None = None,
+        memory: int | None = None,
+    ) -> Tensor:
+        """The loss of the logits `hidden @ weight.T + bias`, which are never kept.
+
+        Computed over chunks of rows, gradients included: instead of the logits, their probabilities and their gradient
+        (3 N C numbers) only a chunk of them is alive. Use it where C is large beside D: vocabularies, product
+        catalogues. The value and the gradients are those of `loss(torch.nn.functional.linear(hidden, weight, bias),
+        target)`; what does not need a gradient (a frozen head, a frozen body) costs nothing.
+
+        Args:
+            hidden: [..., D] hidden states.
+            weight: [C, D], as in torch.nn.Linear.
+            target: [...] class indices or [..., C] soft targets; with the sigmoid link [..., C].
+            bias: [C]; minus infinity masks a class out.
+            sample_weight: [...] or one weight per entry of the first axis.
+            normalizer: what the mean divides by, in place of the number (or weight) of targets.
+            softcap: c > 0 replaces each logit z by c tanh(z / c).
+            memory: bytes that a chunk of logits may take; None chooses by the shapes. Less is slower.
+
+        >>> import torch, whyloss
+        >>> hidden, weight = torch.ones(2, 3), torch.eye(4, 3)
+        >>> whyloss.FocalLoss().linear(hidden, weight, torch.tensor([0, 3]))
+        tensor(1.1786)
+        >>> whyloss.FocalLoss()(hidden @ weight.T, torch.tensor([0, 3]))
+        tensor(1.1786)
+        """
+        entered = door.enter_linear(self, hidden, weight, target, bias, sample_weight, softcap, memory)
+        return entered.reduced(self.reduction, normalizer)
+
     def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""
         return door.enter(self, logits, target, sample_weight).parts()

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from whyloss.losses import checks
-from whyloss.stats import engine
+from whyloss.stats import engine, linear
+from whyloss.stats.linear import Head
 from whyloss.stats.rows import Rows, computing_dtype
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Entered:
     rows: Rows
     weight: Tensor | None  # [N] what each row counts for in the mean; None: 1
     shape: torch.Size
+    head: Head | None = None  # where the logits come from, if they do not exist; `z` then only has their shape
 
     def reduced(self, reduction: str, normalizer: float | Tensor | None) -> Tensor:
         if reduction != "mean" and normalizer is not None:
@@ -50,6 +52,9 @@ class Entered:
 
     def _run(self, run: Any, share: Tensor | None = None) -> Tensor:
         with torch.autocast(self.z.device.type, enabled=False):
+            if self.head is not None:
+                through = linear.total if run is engine.total else linear.each
+                return through(self.head, self.rows, self.loss.engine, *(() if share is None else (share,)))
             if self.loss.link == "sigmoid":
                 losses = engine.binary(self.z, self.rows)
                 total = losses.sum() if run is engine.total else losses
@@ -83,6 +88,42 @@ def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor
     class_weight = _class_weight(loss, logits, dtype)
     rows, counts_for = _weighted(loss, z, label, mix, per_sample, class_weight, keep)
     return Entered(loss, z, rows, counts_for, shape)
+
+
+def enter_linear(
+    loss: "RowLoss",
+    hidden: Tensor,
+    weight: Tensor,
+    target: Tensor,
+    bias: Tensor | None,
+    sample_weight: Tensor | None,
+    softcap: float | None,
+    memory: int | None,
+) -> Entered:
+    """The same for logits that are never made: what stands in for them has their shape and takes no memory."""
+    checks.head(type(loss).__name__, hidden, weight, bias, softcap, memory)
+    if torch.is_autocast_enabled(hidden.device.type):
+        dtype = torch.get_autocast_dtype(hidden.device.type)
+        hidden, weight = hidden.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    checks.one_dtype(type(loss).__name__, hidden, weight, bias)
+    binary = loss.link == "sigmoid"
+    shape = (*hidden.shape[:-1], weight.shape[0])
+    flat = hidden.reshape(-1, hidden.shape[-1])
+    # A class that the bias masks out (minus infinity) is masked for label smoothing too.
+    stand_in = hidden.new_zeros(()) if bias is None or binary else bias.detach()
+    if binary:
+        entered = enter(loss, stand_in.expand(shape), target, sample_weight)
+    else:
+        labels = hidden.shape[:-1]
+        rows_of_target = (
+            target.reshape(-1) if target.shape == labels else target.reshape(-1, *target.shape[len(labels) :])
+        )
+        per_row = _sample_weight(type(loss).__name__, sample_weight, labels, computing_dtype(hidden))
+        entered = enter(loss, stand_in.expand(flat.shape[0], shape[-1]), rows_of_target, per_row)
+        entered.shape = labels
+    entered.head = Head(flat, weight, bias, softcap, binary, memory)
+    return entered
 
 
 def _as_rows(logits: Tensor, link: str) -> Tensor:

@@ -29,19 +29,20 @@ def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:
 
     16-bit gradients are formed in the backward pass instead, when their scale is known: rounded once, and a loss scaler
     comes before float16 underflows, not after."""
-    return _Dense.apply(z, rows, True, share)  # pyright: ignore[reportReturnType]
+    return _Dense.apply(z, rows, True, share, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
 
 
 def each(z: Tensor, rows: Rows) -> Tensor:
     """[N] weighted row losses. The backward pass reads the logits again, with the upstream gradients in hand."""
-    return _Dense.apply(z, rows, False, None)  # pyright: ignore[reportReturnType]
+    return _Dense.apply(z, rows, False, None, False)  # pyright: ignore[reportReturnType]
 
 
 class _Dense(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, rows: Rows, total: bool, share: Tensor | None) -> Tensor:
-        ctx.scaled_later = total and z.dtype == computing(z).dtype
-        losses, ctx.gradient = _sweep(z, rows, gradient=ctx.scaled_later and ctx.needs_input_grad[0], upstream=share)
+    def forward(ctx: Any, z: Tensor, rows: Rows, total: bool, share: Tensor | None, gradients: bool) -> Tensor:
+        # Under no_grad torch still says that the logits could have a gradient.
+        now = gradients and total and ctx.needs_input_grad[0] and z.dtype == computing_dtype(z)
+        losses, ctx.gradient = sweep(z, rows, gradient=now, upstream=share)
         ctx.rows, ctx.total, ctx.share = rows, total, share
         ctx.save_for_backward(z)
         if not total:
@@ -51,19 +52,19 @@ class _Dense(torch.autograd.Function):
         return (value if share is None else value * share).to(losses.dtype)
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, None, None, None]:
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         (u,) = upstream  # one number for the total, [N] for each
         (z,) = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
             scaled = u if ctx.share is None else u * ctx.share
-            return _differentiable_gradient(z, ctx.rows, scaled, ctx.total), None, None, None
+            return _differentiable_gradient(z, ctx.rows, scaled, ctx.total), None, None, None, None
         # Whoever asks first gets the gradient itself; a second backward pass computes it again.
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
-            gradient = _sweep(z, ctx.rows, gradient=True, upstream=u if ctx.share is None else u * ctx.share)[1]
+            gradient = sweep(z, ctx.rows, gradient=True, upstream=u if ctx.share is None else u * ctx.share)[1]
         elif bool(u != 1):
             gradient.mul_(u)
-        return gradient, None, None, None
+        return gradient, None, None, None, None
 
 
 def _differentiable_gradient(z: Tensor, rows: Rows, upstream: Tensor, total: bool) -> Tensor:
@@ -77,7 +78,7 @@ def computing(z: Tensor) -> Tensor:
     return z.to(computing_dtype(z))
 
 
-def _sweep(z: Tensor, rows: Rows, gradient: bool, upstream: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+def sweep(z: Tensor, rows: Rows, gradient: bool, upstream: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
     """Losses of all rows and, if asked for, the gradient of their sum weighted by `upstream`, a number or [N]."""
     count, classes = z.shape
     if upstream is not None:

@@ -38,21 +38,21 @@ def choose(z: Tensor, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
     """The engine's name, and the reason in words."""
     if engine == "reference":
         return "reference", "asked for by name"
-    obstacle = _obstacle(z, rows)
+    reason = obstacle(z, rows)
     if engine == "dense":
-        if obstacle:
-            raise ValueError(f"engine='dense' cannot compute this: {obstacle}. Use engine='auto' or 'reference'.")
+        if reason:
+            raise ValueError(f"engine='dense' cannot compute this: {reason}. Use engine='auto' or 'reference'.")
         return "dense", "asked for by name"
-    if obstacle:
-        return "reference", obstacle
+    if reason:
+        return "reference", reason
     return "dense", "logits on the CPU and one label a row: two passes in cache-sized blocks"
 
 
-def _obstacle(z: Tensor, rows: Rows) -> str:
+def obstacle(z: Tensor, rows: Rows) -> str:
     """Why the dense engine does not fit, or nothing."""
     if torch.compiler.is_compiling():
         return "inside torch.compile, whose own fusion takes the place of an engine"
-    if _transformed(z):
+    if transformed(z):
         return "inside a torch.func transform, which needs plain differentiable operations"
     if z.device.type != "cpu":
         return f"the logits are on {z.device.type}; the dense engine of this version is for the CPU"
@@ -64,7 +64,8 @@ def _obstacle(z: Tensor, rows: Rows) -> str:
     return ""
 
 
-def _transformed(z: Tensor) -> bool:
+def transformed(z: Tensor) -> bool:
+    """Whether a torch.func transform or forward-mode differentiation is at work."""
     # The only question that torch answers about its own transforms; private there, and stable since torch 2.0.
     from torch._C import _functorch  # pyright: ignore
 

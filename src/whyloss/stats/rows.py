@@ -44,12 +44,16 @@ class Rows:
 
     def block(self, start: int, stop: int) -> "Rows":
         """The rows from start to stop."""
-        cut = {
-            name: part[start:stop]
-            for name in ("label", "mix", "weight", "keep", "offset")
-            if (part := getattr(self, name)) is not None
-        }
-        return replace(self, **cut)
+        return self._each(lambda part: part[start:stop])
+
+    def take(self, chosen: Tensor) -> "Rows":
+        """The rows with these numbers."""
+        return self._each(lambda part: part[chosen])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Rows":
+        """The same of fewer rows: `change` on everything that has one entry a row."""
+        names = ("label", "mix", "weight", "keep", "offset")
+        return replace(self, **{name: change(part) for name in names if (part := getattr(self, name)) is not None})
 
     def run(self, base: dict[str, Tensor]) -> Tensor:
         """The formula on these statistics, in their shape."""

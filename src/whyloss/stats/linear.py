@@ -1,0 +1,259 @@
+"""The linear engine: from hidden states and a weight matrix to losses and gradients; the logits are never kept.
+
+Rows go in chunks: a product makes the logits of a chunk, the dense engine turns them into losses and their gradient,
+two more products turn that into gradients of the hidden states and of the weights. The products are the matrix
+library's. Only a chunk of logits and of their gradient is alive at any time."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from whyloss.stats import dense, reference
+from whyloss.stats.engine import Engine, obstacle, transformed
+from whyloss.stats.rows import Rows, computing_dtype
+
+# Logits in a chunk where nobody says how much memory there is. On the CPU: products of this size run at full speed and
+# what lies between them is still in the last-level cache. On a GPU: rows, unless one chunk is cheaper anyway.
+CPU_CHUNK = 2**22
+GPU_ROWS = 2048
+FEWEST_ROWS = 16
+WORTH_DROPPING = 0.02  # share of ignored rows from which leaving them out of the products pays for the copy
+
+Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear layer on hidden states: [N, D] hidden, [C, D] weight, [C] bias. softcap c: the logits are c tanh(z / c).
+    binary: each logit is a question of its own, so that the rows of the loss are N * C. memory: bytes that the logits
+    and their gradient may take; None: by rule."""
+
+    hidden: Tensor
+    weight: Tensor
+    bias: Tensor | None = None
+    softcap: float | None = None
+    binary: bool = False
+    memory: int | None = None
+
+    def logits(self, start: int = 0, stop: int | None = None) -> Tensor:
+        hidden = self.hidden[start:stop]
+        z = hidden @ self.weight.T if self.bias is None else torch.addmm(self.bias, hidden, self.weight.T)
+        return z if self.softcap is None else torch.tanh(z / self.softcap) * self.softcap
+
+    def chunk(self) -> int:
+        """Rows that go together."""
+        rows, classes = max(1, self.hidden.shape[0]), self.weight.shape[0]
+        # The chunk's logits, their gradient, and in 16 bits the block that is being computed in 32.
+        per_row = classes * 2 * self.weight.element_size()
+        if self.memory is not None:
+            spare = 0 if self.weight.element_size() >= 4 else 4 * min(dense.BLOCK, rows * classes)
+            chosen = (self.memory - spare) // per_row
+        elif self.hidden.device.type == "cpu":
+            chosen = CPU_CHUNK // classes
+        else:
+            # One chunk needs no accumulator, and takes less than one in float32 would: N * C * 2 <= C * D * 4.
+            chosen = rows if rows <= 2 * self.hidden.shape[1] else GPU_ROWS
+        chunks = -(-rows // max(FEWEST_ROWS, chosen))
+        return -(-rows // chunks)  # equal ones
+
+
+def total(head: Head, rows: Rows, engine: Engine = "auto", share: Tensor | None = None) -> Tensor:
+    """The sum of the weighted row losses, times `share`. All gradients are formed on the way forward."""
+    head, rows, _ = _kept(head, rows)
+    if _materialise(head, rows, engine):
+        value = _reference(head, rows).sum()
+        return value if share is None else value * share
+    late = share is not None and share.requires_grad
+    given = (head, rows, True, None if late else share, torch.is_grad_enabled())
+    value: Any = _Linear.apply(head.hidden, head.weight, head.bias, *given)
+    return value * share if late else value
+
+
+def each(head: Head, rows: Rows, engine: Engine = "auto") -> Tensor:
+    """[N] weighted row losses ([N * C] if binary). The backward pass makes the logits again, with the upstream
+    gradients in hand."""
+    head, rows, kept = _kept(head, rows)
+    if _materialise(head, rows, engine):
+        losses = _reference(head, rows)
+    else:
+        losses: Any = _Linear.apply(head.hidden, head.weight, head.bias, head, rows, False, None, False)
+    if kept is None:
+        return losses
+    return losses.new_zeros(kept[1]).index_put((kept[0],), losses)
+
+
+def choose(head: Head, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
+    """The engine's name, and the reason in words."""
+    if engine == "reference":
+        return "reference", "asked for by name; all logits are made"
+    found = _beyond(head, rows)
+    if found:
+        return "reference", f"{found}; all logits are made"
+    size, chunk = head.hidden.shape[0], head.chunk()
+    return "linear", f"{-(-size // chunk)} chunks of {chunk} rows; the logits are never kept"
+
+
+def _materialise(head: Head, rows: Rows, engine: Engine) -> bool:
+    return choose(head, rows, engine)[0] == "reference"
+
+
+def _beyond(head: Head, rows: Rows) -> str:
+    """Why chunks do not fit, or nothing."""
+    if torch.compiler.is_compiling():
+        return "inside torch.compile"
+    if transformed(head.hidden) or transformed(head.weight):
+        return "inside a torch.func transform, which needs plain differentiable operations"
+    extra = (rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table, rows.mix)
+    if rows.learnable or any(isinstance(x, Tensor) and x.requires_grad for x in extra):
+        return "something besides hidden states, weights and bias needs a gradient"
+    return ""
+
+
+def _reference(head: Head, rows: Rows) -> Tensor:
+    z = dense.computing(head.logits())
+    return reference.binary_losses(z.reshape(-1), rows) if head.binary else reference.row_losses(z, rows)
+
+
+def _kept(head: Head, rows: Rows) -> tuple[Head, Rows, tuple[Tensor, int] | None]:
+    """Without the ignored rows, where finding them costs no wait and leaving them out saves work."""
+    keep = rows.keep
+    if keep is None or torch.compiler.is_compiling() or head.binary or keep.device.type != "cpu" or transformed(keep):
+        return head, rows, None
+    count = int(keep.sum())
+    if count >= len(keep) * (1 - WORTH_DROPPING) or count == 0:
+        return head, rows, None
+    kept = keep.nonzero().squeeze(1)
+    return replace(head, hidden=head.hidden[kept]), rows.take(kept), (kept, len(keep))
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        head: Head,
+        rows: Rows,
+        total: bool,
+        share: Tensor | None,
+        gradients: bool,
+    ) -> Tensor:
+        head = replace(head, hidden=hidden, weight=weight, bias=bias)
+        # Under no_grad torch still says which inputs could have a gradient.
+        wanted = tuple(w and total and gradients for w in ctx.needs_input_grad[:3])
+        # Float16 cannot hold gradients that are divided by many rows: they are scaled when a loss scaler has had its
+        # say, in the backward pass.
+        ctx.late = share if hidden.dtype == torch.float16 else None
+        losses, ctx.gradients = _sweep(head, rows, wanted, None if ctx.late is not None else share)
+        ctx.head, ctx.rows, ctx.total, ctx.share = replace(head, hidden=hidden[:0]), rows, total, share
+        ctx.save_for_backward(hidden, weight, bias)
+        if not total:
+            return losses
+        # Float64 carries the sum over the rows: a million float32 losses add up without drift.
+        value = losses.sum(dtype=torch.float64)
+        return (value if share is None else value * share).to(losses.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        (u,) = upstream  # one number for the total, one a row for each
+        hidden, weight, bias = ctx.saved_tensors
+        head = replace(ctx.head, hidden=hidden, weight=weight, bias=bias)
+        wanted = tuple(ctx.needs_input_grad[:3])
+        nothing = (None,) * 5
+        if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
+            return *_differentiable(head, ctx.rows, ctx.share, u, wanted), *nothing
+        found, ctx.gradients = ctx.gradients, None
+        if not ctx.total:
+            return *_sweep(head, ctx.rows, wanted, u)[1], *nothing
+        if found is None:  # a second backward pass over a retained graph
+            found = _sweep(head, ctx.rows, wanted, None if ctx.late is not None else ctx.share)[1]
+        scale = u if ctx.late is None else u * ctx.late
+        if scale.device.type == "cpu" and bool(scale == 1):
+            return *found, *nothing
+        return *(
+            None if g is None else g.mul_(scale.to(torch.promote_types(g.dtype, scale.dtype))) for g in found
+        ), *nothing
+
+
+def _differentiable(head: Head, rows: Rows, share: Tensor | None, u: Tensor, wanted: tuple[bool, ...]) -> Gradients:
+    losses = _reference(head, rows)
+    value = losses if u.ndim else losses.sum() if share is None else losses.sum() * share
+    inputs = [
+        x for x, want in zip((head.hidden, head.weight, head.bias), wanted, strict=True) if want and x is not None
+    ]
+    found = iter(torch.autograd.grad(value, inputs, u, create_graph=True))
+    first, second, third = (next(found) if want else None for want in wanted)
+    return first, second, third
+
+
+def _sweep(head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor | None) -> tuple[Tensor, Gradients]:
+    """Losses of all rows and the wanted gradients of their sum weighted by `upstream`, a number or one for each."""
+    count, classes = head.hidden.shape[0], head.weight.shape[0]
+    wide = classes if head.binary else 1  # rows of the loss in a row of hidden states
+    step, exact = head.chunk(), computing_dtype(head.weight)
+    losses = torch.empty(count * wide, dtype=exact, device=head.hidden.device)
+    if upstream is not None and upstream.ndim:
+        upstream = upstream.expand(count * wide)
+    to_hidden = torch.empty_like(head.hidden) if wanted[0] else None
+    to_weight = _Total(head.weight, count > step) if wanted[1] else None
+    to_bias = torch.zeros(classes, dtype=exact, device=head.hidden.device) if wanted[2] else None
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        block = slice(start * wide, stop * wide)
+        u = upstream[block] if upstream is not None and upstream.ndim else upstream
+        z = head.logits(start, stop)
+        losses[block], slope = _slopes(z, rows.block(block.start, block.stop), head.binary, u, any(wanted))
+        if slope is None:
+            continue
+        if head.softcap is not None:
+            slope.mul_(1 - (z / head.softcap) ** 2)
+        if to_hidden is not None:
+            torch.mm(slope, head.weight, out=to_hidden[start:stop])
+        if to_weight is not None:
+            to_weight.add(slope, head.hidden[start:stop])
+        if to_bias is not None:
+            to_bias += slope.sum(0, dtype=exact)
+    gradients = (
+        to_hidden,
+        None if to_weight is None else to_weight.value(),
+        None if to_bias is None else to_bias.to(head.weight.dtype),
+    )
+    return losses, gradients
+
+
+def _slopes(z: Tensor, rows: Rows, binary: bool, upstream: Tensor | None, wanted: bool) -> tuple[Tensor, Tensor | None]:
+    """Losses of a chunk and the gradient with respect to its logits, by the dense engine where it fits."""
+    if not binary and not obstacle(z, rows):
+        return dense.sweep(z, rows, wanted, upstream)
+    with torch.enable_grad():
+        leaf = z.detach().requires_grad_(wanted)
+        exact = dense.computing(leaf)
+        losses = reference.binary_losses(exact.reshape(-1), rows) if binary else reference.row_losses(exact, rows)
+        if not wanted or not losses.requires_grad:
+            return losses.detach(), None
+        weight = torch.ones_like(losses) if upstream is None else upstream.to(losses.dtype).expand_as(losses)
+        (slope,) = torch.autograd.grad(losses, leaf, weight)
+    return losses.detach(), slope
+
+
+class _Total:
+    """The gradient of the weights, a sum over chunks; in 16 bits kept in float32 until the last one."""
+
+    def __init__(self, weight: Tensor, several: bool):
+        self.weight, self.several = weight, several
+        self.sum: Tensor | None = None
+
+    def add(self, slope: Tensor, hidden: Tensor) -> None:
+        if not self.several:
+            self.sum = slope.T @ hidden
+        elif self.weight.element_size() >= 4:
+            self.sum = slope.T @ hidden if self.sum is None else self.sum.addmm_(slope.T, hidden)
+        else:
+            part = slope.T @ hidden
+            self.sum = part.float() if self.sum is None else self.sum.add_(part)
+
+    def value(self) -> Tensor:
+        return torch.zeros_like(self.weight) if self.sum is None else self.sum.to(self.weight.dtype)
