@@ -78,14 +78,17 @@ def computing(z: Tensor) -> Tensor:
     return z.to(computing_dtype(z))
 
 
-def sweep(z: Tensor, rows: Rows, gradient: bool, upstream: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-    """Losses of all rows and, if asked for, the gradient of their sum weighted by `upstream`, a number or [N]."""
+def sweep(
+    z: Tensor, rows: Rows, gradient: bool, upstream: Tensor | None = None, out: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Losses of all rows and, if asked for, the gradient of their sum weighted by `upstream`, a number or [N], in
+    `out` if that is given."""
     count, classes = z.shape
     if upstream is not None:
         upstream = upstream.expand(count)
     dtype = computing_dtype(z)
     losses = torch.empty(count, dtype=dtype, device=z.device)
-    grad = torch.empty(z.shape, dtype=z.dtype, device=z.device) if gradient else None
+    grad = (torch.empty(z.shape, dtype=z.dtype, device=z.device) if out is None else out) if gradient else None
     in_place = grad is not None and grad.dtype == dtype
     step = max(1, (BARE_BLOCK if BARE.issuperset(needed(frozenset(rows.names))) else BLOCK) // classes)
     spare = None if in_place else torch.empty(min(step, count), classes, dtype=dtype, device=z.device)

@@ -37,10 +37,16 @@ class Head:
     binary: bool = False
     memory: int | None = None
 
-    def logits(self, start: int = 0, stop: int | None = None) -> Tensor:
-        hidden = self.hidden[start:stop]
-        z = hidden @ self.weight.T if self.bias is None else torch.addmm(self.bias, hidden, self.weight.T)
+    def logits(self) -> Tensor:
+        z = torch.nn.functional.linear(self.hidden, self.weight, self.bias)
         return z if self.softcap is None else torch.tanh(z / self.softcap) * self.softcap
+
+    def logits_into(self, out: Tensor, start: int) -> Tensor:
+        """The logits of as many rows as `out` has. The same memory for every chunk: fresh memory costs page faults."""
+        torch.mm(self.hidden[start : start + len(out)], self.weight.T, out=out)
+        if self.bias is not None:
+            out.add_(self.bias)
+        return out if self.softcap is None else out.div_(self.softcap).tanh_().mul_(self.softcap)
 
     def chunk(self) -> int:
         """Rows that go together."""
@@ -200,12 +206,15 @@ def _sweep(head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor | 
     to_hidden = torch.empty_like(head.hidden) if wanted[0] else None
     to_weight = _Total(head.weight, count > step) if wanted[1] else None
     to_bias = torch.zeros(classes, dtype=exact, device=head.hidden.device) if wanted[2] else None
+    z_chunk = torch.empty(min(step, count), classes, dtype=head.weight.dtype, device=head.weight.device)
+    slopes = torch.empty_like(z_chunk) if any(wanted) else None
     for start in range(0, count, step):
         stop = min(start + step, count)
         block = slice(start * wide, stop * wide)
         u = upstream[block] if upstream is not None and upstream.ndim else upstream
-        z = head.logits(start, stop)
-        losses[block], slope = _slopes(z, rows.block(block.start, block.stop), head.binary, u, any(wanted))
+        z = head.logits_into(z_chunk[: stop - start], start)
+        out = None if slopes is None else slopes[: stop - start]
+        losses[block], slope = _slopes(z, rows.block(block.start, block.stop), head.binary, u, out)
         if slope is None:
             continue
         if head.softcap is not None:
@@ -224,10 +233,14 @@ def _sweep(head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor | 
     return losses, gradients
 
 
-def _slopes(z: Tensor, rows: Rows, binary: bool, upstream: Tensor | None, wanted: bool) -> tuple[Tensor, Tensor | None]:
-    """Losses of a chunk and the gradient with respect to its logits, by the dense engine where it fits."""
+def _slopes(
+    z: Tensor, rows: Rows, binary: bool, upstream: Tensor | None, out: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Losses of a chunk and, if there is an `out` for it, the gradient with respect to its logits; by the dense engine
+    where it fits."""
+    wanted = out is not None
     if not binary and not obstacle(z, rows):
-        return dense.sweep(z, rows, wanted, upstream)
+        return dense.sweep(z, rows, wanted, upstream, out)
     with torch.enable_grad():
         leaf = z.detach().requires_grad_(wanted)
         exact = dense.computing(leaf)

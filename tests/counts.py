@@ -1,0 +1,76 @@
+"""Numbers that no machine changes: bytes that are alive at once, above what goes in and what comes out."""
+
+import weakref
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import linear as layer
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+import whyloss
+
+
+class Alive(TorchDispatchMode):
+    """Counts the bytes of storages made inside it that have not been freed; `peak` is the most at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = {x.untyped_storage()._cdata for x in tree_iter((args, kwargs)) if isinstance(x, Tensor)}
+        result = func(*args, **(kwargs or {}))
+        for made in tree_iter(result):
+            if isinstance(made, Tensor) and (key := made.untyped_storage()._cdata) not in given | self.known:
+                size = made.untyped_storage().nbytes()
+                self.known.add(key)
+                self.now += size
+                self.peak = max(self.peak, self.now)
+                weakref.finalize(made.untyped_storage(), self._freed, key, size)
+        return result
+
+    def _freed(self, key: int, size: int) -> None:
+        self.known.discard(key)
+        self.now -= size
+
+
+def peak_bytes(run: Any) -> int:
+    with Alive() as alive:
+        run()
+    return alive.peak
+
+
+def test_the_counter_counts():
+    assert peak_bytes(lambda: torch.ones(1000).add(1).sum()) in range(8000, 8100)
+
+    def one_after_the_other() -> None:
+        for _ in range(5):
+            torch.ones(1000)
+
+    assert peak_bytes(one_after_the_other) == 4000
+
+
+@pytest.mark.parametrize("loss", [whyloss.CrossEntropyLoss(), whyloss.FocalLoss(), whyloss.BrierLoss()], ids=str)
+def test_linear_needs_a_quarter_of_what_the_logits_would(loss: Any):
+    hidden, weight = torch.randn(2048, 64).requires_grad_(), torch.randn(20_000, 64).requires_grad_()
+    labels = torch.arange(2048)
+    fused = peak_bytes(lambda: torch.autograd.grad(loss.linear(hidden, weight, labels), (hidden, weight)))
+    kept = peak_bytes(lambda: torch.autograd.grad(loss(layer(hidden, weight), labels), (hidden, weight)))
+    outputs = 4 * (hidden.numel() + weight.numel())
+    assert fused - outputs <= 0.25 * (kept - outputs)
+    least = peak_bytes(lambda: torch.autograd.grad(loss.linear(hidden, weight, labels, memory=1), (hidden, weight)))
+    assert least - outputs <= 0.05 * (kept - outputs)
+
+
+@pytest.mark.parametrize("loss", [whyloss.CrossEntropyLoss(), whyloss.FocalLoss(), whyloss.BrierLoss()], ids=str)
+def test_dense_makes_no_tensor_of_the_logits_size_but_the_gradient(loss: Any):
+    z = torch.randn(20_000, 1000).requires_grad_()
+    labels = torch.arange(20_000) % 1000
+    extra = peak_bytes(lambda: torch.autograd.grad(loss(z, labels), z)) - 4 * z.numel()
+    assert extra <= 0.5 * 4 * z.numel()
+    with torch.no_grad():
+        assert peak_bytes(lambda: loss(z, labels)) <= 0.5 * 4 * z.numel()
