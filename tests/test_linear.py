@@ -1,16 +1,20 @@
 """`loss.linear` is the loss of the linear layer's logits: value and gradients, for every loss and option, without the
 logits."""
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
 import torch
+from functorch.compile import aot_module_simplified, make_boxed_func
 from instances import ROWS, Case, defaults, soft
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn.functional import linear as layer
 
 import whyloss
+from whyloss.losses.declared import KNOWN
 from whyloss.stats import dense, linear
 
 ON_LINK = [pytest.param(c, link, id=f"{c}-{link}") for c in ROWS for link in c.links]
@@ -212,15 +216,50 @@ def test_autocast_runs_the_products_in_its_dtype():
     assert torch.allclose(value, theirs, rtol=1e-2)
 
 
-def test_inside_compile_there_is_no_graph_break_and_the_same_result():
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("name", ["FocalLoss", "BinaryCrossEntropyLoss"])
+def test_inside_compile_there_is_no_graph_break_and_no_logits(name: str, reduction: str):
+    torch._dynamo.reset()
     hidden, weight, bias, labels = parts()
-    loss = whyloss.FocalLoss()
-    compiled = torch.compile(lambda h, w, b: loss.linear(h, w, labels, b), fullgraph=True, backend="aot_eager")
+    loss = getattr(whyloss, name)(reduction=reduction)
+    target = binary_target() if loss.link == "sigmoid" else labels
+    graphs: list[Any] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        graphs.append(graph)
+        return aot_module_simplified(graph, inputs, fw_compiler=lambda g, _: make_boxed_func(g))
+
+    compiled = torch.compile(lambda h, w, b: loss.linear(h, w, target, b).sum(), fullgraph=True, backend=backend)
     leaves = [x.requires_grad_() for x in (hidden, weight, bias)]
-    ours, theirs = compiled(*leaves), loss.linear(leaves[0], leaves[1], labels, leaves[2])
+    ours, theirs = compiled(*leaves), loss.linear(leaves[0], leaves[1], target, leaves[2]).sum()
     assert torch.allclose(ours, theirs)
-    for a, b in zip(torch.autograd.grad(ours, leaves), torch.autograd.grad(theirs, leaves), strict=True):
+    for a, b in zip(torch.autograd.grad(2 * ours, leaves), torch.autograd.grad(2 * theirs, leaves), strict=True):
         assert torch.allclose(a, b)
+    assert len(graphs) == 1
+    assert any("whyloss.linear" in str(node.target) for node in graphs[0].graph.nodes)
+
+
+def test_the_operators_are_what_torch_expects_of_operators():
+    hidden, weight, bias, labels = parts()
+    for reduction in ("mean", "none"):
+        loss = whyloss.CrossEntropyLoss(reduction=reduction)
+        given = (hidden, weight, labels, bias, None, None, None, None, loss.handle, [True, True, True])
+        operators = ["test_schema", "test_faketensor"]
+        torch.library.opcheck(torch.ops.whyloss.linear.default, given, test_utils=operators)
+        if reduction == "none":
+            torch.library.opcheck(
+                torch.ops.whyloss.linear_backward.default, (labels.double(), *given), test_utils=operators
+            )
+
+
+def test_a_copy_of_a_loss_is_another_loss_to_the_compiler():
+    one = whyloss.FocalLoss(gamma=1.0)
+    for other in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        assert other.handle != one.handle
+        other.gamma = 3.0
+        assert KNOWN[other.handle] is other
+        assert KNOWN[one.handle] is one
 
 
 def test_torch_func_differentiates_it():

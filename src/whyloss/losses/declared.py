@@ -3,15 +3,23 @@
 `Declared` turns them into a keyword-only constructor, buffers for tensors, and a repr of what is not default."""
 
 import dataclasses
-from typing import Any, dataclass_transform
+from itertools import count
+from typing import Any, ClassVar, dataclass_transform
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
+
+# Every loss that lives, by its handle: a number can go where an object cannot, into an operator of torch.compile.
+KNOWN: "WeakValueDictionary[int, Declared]" = WeakValueDictionary()
+_handles = count()
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(dataclasses.field,))
 class Declared(nn.Module):
     """An nn.Module whose annotated class attributes are constructor arguments, as in a dataclass."""
+
+    handle: ClassVar[int]  # one for each instance; ClassVar keeps it out of the constructor
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -24,7 +32,12 @@ class Declared(nn.Module):
     def __new__(cls, *args: Any, **kwargs: Any) -> "Declared":
         self = super().__new__(cls)
         nn.Module.__init__(self)  # before the generated __init__ sets the first attribute
+        self.__dict__["handle"] = next(_handles)
+        KNOWN[self.handle] = self
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "handle"}  # a copy has its own
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from whyloss.losses import compiled
 from whyloss.losses import rows as door
 from whyloss.losses.adjust import Adjustment
 from whyloss.losses.declared import Declared
@@ -202,6 +203,8 @@ class RowLoss(Loss):
         >>> whyloss.FocalLoss()(hidden @ weight.T, torch.tensor([0, 3]))
         tensor(1.1786)
         """
+        if compiled.fits(self, target, sample_weight, normalizer):
+            return compiled.linear(self, hidden, weight, target, bias, sample_weight, normalizer, softcap, memory)
         entered = door.enter_linear(self, hidden, weight, target, bias, sample_weight, softcap, memory)
         return entered.reduced(self.reduction, normalizer)
 
