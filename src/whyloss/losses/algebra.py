@@ -85,7 +85,9 @@ class RowSum(RowLoss):
                 total = total + factor * formula(statistics)
             return total
 
-        return Formula(tuple(dict.fromkeys(n for f in formulas for n in f.names)), weighted)
+        keys = [formula.key for formula in formulas]
+        key = None if None in keys else ("sum", self.factors, *keys)
+        return Formula(tuple(dict.fromkeys(n for f in formulas for n in f.names)), weighted, key)
 
     def argument(self, name: str) -> Any:
         return next((v for term in self._losses() if (v := term.argument(name)) is not None), None)

@@ -4,7 +4,7 @@
 Losses add and scale; row losses with equal options that are added still share one pass over the logits."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
@@ -13,6 +13,7 @@ from whyloss.losses import compiled
 from whyloss.losses import rows as door
 from whyloss.losses.adjust import Adjustment
 from whyloss.losses.declared import Declared
+from whyloss.losses.key import key_of
 from whyloss.stats.engine import Engine
 from whyloss.stats.table import arguments, captions
 
@@ -216,8 +217,10 @@ class RowLoss(Loss):
 
     def formulas(self) -> "tuple[Formula, Formula | None]":
         """The formula, and its average over all labels where there is a short form."""
-        own = Formula(self.statistics, self.formula)
-        return own, None if self.averaged is None else Formula(self.averaged, self.average)
+        own = Formula(self.statistics, self.formula, key_of(self, self.formula))
+        if self.averaged is None:
+            return own, None
+        return own, Formula(self.averaged, self.average, key_of(self, self.average))
 
     def argument(self, name: str) -> Any:
         """The value of a statistic's argument: "power" or "table"."""
@@ -225,10 +228,10 @@ class RowLoss(Loss):
 
 
 class Formula:
-    """A function of statistics, and their names."""
+    """A function of statistics, their names, and a key that stands for what else it depends on (see key.py)."""
 
-    def __init__(self, names: tuple[str, ...], function: Callable[..., Tensor]):
-        self.names, self.function = names, function
+    def __init__(self, names: tuple[str, ...], function: Callable[..., Tensor], key: Hashable = None):
+        self.names, self.function, self.key = names, function, key
 
     def __call__(self, statistics: Mapping[str, Tensor]) -> Tensor:
         return self.function(**{n: statistics[n] for n in self.names})

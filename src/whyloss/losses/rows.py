@@ -197,9 +197,10 @@ def _weighted(
     counts_for = _counts_for(label, mix, per_sample, class_weight)
     # The short form knows one distribution for all labels; a margin makes another of it for each.
     short = mix is None and margin is None and (class_weight is None or loss.smoothing_weight == "sample")
-    names, formula, offset = own.names, own.function, None
+    names, formula, key, offset = own.names, own.function, own.key, None
     if eps and short and average is not None:
         names, formula = _smoothed(loss, own, average, eps)
+        key = None if own.key is None or average.key is None else (own.key, average.key, eps, loss.smoothing_over)
     elif eps or mix is not None:
         q = mix if mix is not None else _one_hot(label, 2 if loss.link == "sigmoid" else z.shape[1], dtype)
         smooth = _spread(q, z, shift, loss) if eps else q
@@ -228,6 +229,7 @@ def _weighted(
         normalized=loss.normalized,
         offset=offset,
         learnable=any(p.requires_grad for p in loss.parameters()),
+        key=key,
     )
     return rows, counts_for
 

@@ -237,25 +237,32 @@ class _Block:
 
     def losses(self, upstream: Tensor | None, gradient: bool) -> Tensor:
         """The weighted losses; keeps the coefficients of the pull-back if a gradient is wanted."""
-        rows = self.rows
+        program = self.rows.program() if gradient else None
+        value, slopes = self._by_autograd(gradient) if program is None else program(self.base)
+        if gradient:
+            weight = self._row_weight(upstream)
+            self.coefficients = slopes if weight is None else {name: slope * weight for name, slope in slopes.items()}
+        if self.impossible is not None:
+            value = infinite(value, self.impossible)
+        if self.rows.weight is not None:
+            value = value * self.rows.weight
+        return value if self.rows.keep is None else torch.where(self.rows.keep, value, 0.0)
+
+    def _by_autograd(self, gradient: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """The formula run as it is, and differentiated by autograd."""
         with torch.set_grad_enabled(gradient):
             base = {n: s.detach().requires_grad_(gradient and n not in CONSTANT) for n, s in self.base.items()}
-            loss = rows.run(base)
-        value = loss.detach() if self.impossible is None else infinite(loss.detach(), self.impossible)
-        if gradient and loss.requires_grad:
-            leaves = {name: s for name, s in base.items() if s.requires_grad}
-            weight = self._row_weight(loss, upstream)
-            slopes = torch.autograd.grad(loss, list(leaves.values()), weight, allow_unused=True)
-            self.coefficients = {n: c for n, c in zip(leaves, slopes, strict=True) if c is not None}  # pyright: ignore[reportUnnecessaryComparison]
-        if rows.weight is not None:
-            value = value * rows.weight
-        return value if rows.keep is None else torch.where(rows.keep, value, 0.0)
+            loss = self.rows.run(base)
+        if not loss.requires_grad:
+            return loss, {}
+        leaves = {name: s for name, s in base.items() if s.requires_grad}
+        slopes = torch.autograd.grad(loss, list(leaves.values()), torch.ones_like(loss), allow_unused=True)
+        return loss.detach(), {n: c for n, c in zip(leaves, slopes, strict=True) if c is not None}  # pyright: ignore[reportUnnecessaryComparison]
 
-    def _row_weight(self, loss: Tensor, upstream: Tensor | None) -> Tensor:
-        weight = torch.ones_like(loss) if upstream is None else upstream.to(loss.dtype)
-        if self.rows.weight is not None:
-            weight = weight * self.rows.weight
-        return weight
+    def _row_weight(self, upstream: Tensor | None) -> Tensor | None:
+        if upstream is None or self.rows.weight is None:
+            return self.rows.weight if upstream is None else upstream
+        return upstream * self.rows.weight
 
     def pull_back(self) -> None:
         """Turns the exponentials in the buffer into the gradient."""

@@ -1,12 +1,14 @@
 """What crosses from a loss down to an engine: logits as rows, labels, and the formula to run between the two passes."""
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from whyloss.stats.table import HUGE, derive
+from whyloss.stats.trace import Program, trace
 
 
 def computing_dtype(z: Tensor) -> torch.dtype:
@@ -25,6 +27,7 @@ class Rows:
     table: [C, C] and power: arguments of the statistics that take one.
     offset: [N], added to the row losses before they are weighted.
     learnable: the formula reads something besides the statistics that needs a gradient.
+    key: stands for all that the formula depends on besides the statistics; None: nobody knows.
     normalized: divide the loss of the label by the sum of the losses of all possible labels."""
 
     names: tuple[str, ...]
@@ -41,6 +44,7 @@ class Rows:
     normalized: bool = False
     offset: Tensor | None = None
     learnable: bool = False
+    key: Hashable = None
 
     def block(self, start: int, stop: int) -> "Rows":
         """The rows from start to stop."""
@@ -61,11 +65,28 @@ class Rows:
         loss = self.formula(**derive(self.names, known))
         return loss.expand_as(base["log_odds"])
 
+    def program(self) -> Program | None:
+        """The formula and its slopes, traced; None where that cannot be done, or not be relied on."""
+        return None if self.key is None else _traced(self)
+
     def margins(self) -> Tensor | None:
         """[C], what is taken off the label's logit after scaling."""
         if self.margin is None:
             return None
         return self.margin if self.scale is None else self.margin * self.scale
+
+
+_programs: OrderedDict[Hashable, Program | None] = OrderedDict()
+KEPT = 256  # programs; a parameter that changes at every step makes one at every step
+
+
+def _traced(rows: Rows) -> Program | None:
+    key = (rows.key, rows.names, rows.power)
+    if key not in _programs:
+        _programs[key] = trace(rows.formula, rows.names, rows.power)
+        if len(_programs) > KEPT:
+            _programs.popitem(last=False)
+    return _programs[key]
 
 
 def infinite(loss: Tensor, impossible: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ To add a statistic, add a row to one of the two."""
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -287,6 +288,7 @@ def captions() -> dict[str, str]:
     return {**OWN, **derived, **{name: s.caption for name, s in REST.items()}}
 
 
+@cache
 def needed(names: frozenset[str]) -> tuple[str, ...]:
     """The statistics that an engine must compute so that those in `names` can be derived; sorted, log_odds included."""
     found: set[str] = {"log_odds"}
@@ -300,9 +302,10 @@ def needed(names: frozenset[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def arguments(names: Iterable[str]) -> set[str]:
+@cache
+def arguments(names: tuple[str, ...]) -> frozenset[str]:
     """The attributes ("power", "table") that a loss must have to use these statistics."""
-    return {ARGUMENTS[n] for n in needed(frozenset(names)) if n in ARGUMENTS}
+    return frozenset(ARGUMENTS[n] for n in needed(frozenset(names)) if n in ARGUMENTS)
 
 
 def derive(names: Iterable[str], base: Mapping[str, Any]) -> dict[str, Tensor]:

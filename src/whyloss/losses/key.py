@@ -1,0 +1,37 @@
+"""What the result of a formula depends on besides its statistics, as a key: equal keys, equal formulas.
+
+An engine that has traced a formula once may use what it found for as long as the key stays the same."""
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from torch import Tensor, nn
+
+PLAIN = (bool, int, float, str, type(None))
+OWN = {*vars(nn.Module()), "handle", "adjust"}  # of every module; adjust is no part of the formula
+
+
+def key_of(loss: nn.Module, formula: Callable[..., Any]) -> Hashable:
+    """The loss's class, its numbers, and the numbers that the formula finds elsewhere (globals, closures, class
+    attributes). None if there is something else that it might read: a list, an object, another module."""
+    found: list[Hashable] = [type(loss)]
+    for name, value in vars(loss).items():
+        if name in OWN:
+            continue
+        if not isinstance(value, PLAIN):
+            return None
+        found.append((name, value))
+    for name, tensor in (*loss._parameters.items(), *loss._buffers.items()):  # pyright: ignore[reportPrivateUsage]
+        # A formula that reads a tensor is not traced; one that reads its value (`float(self.x)`) depends on this.
+        found.append((name, id(tensor), tensor._version if isinstance(tensor, Tensor) else None))
+    if any(name != "adjust" for name in loss._modules):  # pyright: ignore[reportPrivateUsage]
+        return None
+    function = getattr(formula, "__func__", formula)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return None
+    places = (function.__globals__, vars(type(loss)))
+    found.extend((n, v) for n in code.co_names for p in places if isinstance(v := p.get(n), bool | int | float))
+    cells = (cell.cell_contents for cell in function.__closure__ or ())
+    found.extend(v for v in cells if isinstance(v, bool | int | float))
+    return (function, *found)

@@ -1,0 +1,179 @@
+"""Short programs on numbers per row: lines of arithmetic, made simple, and run with torch.
+
+Knows arithmetic and how it is written down; nothing of formulas, statistics or engines."""
+
+import operator
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from math import exp
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Graph:
+    """Lines of a program, each an operation on earlier lines and constants. Equal lines are one line."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[Any, ...]] = []  # (operation, *arguments): ints are lines, floats constants
+        self._known: dict[tuple[Any, ...], int] = {}
+
+    def add(self, operation: str, *arguments: Any) -> int:
+        key = (operation, *(("c", repr(a)) if isinstance(a, float) else a for a in arguments))
+        if key not in self._known:
+            self._known[key] = len(self.lines)
+            self.lines.append((operation, *arguments))
+        return self._known[key]
+
+
+class Program:
+    """Loss and slopes of a formula as lines; only what they use, in an order in which it can run."""
+
+    def __init__(self, inputs: tuple[str, ...], lines: list[tuple[Any, ...]], loss: Any, slopes: dict[str, Any]):
+        self.inputs, self.lines, self.loss, self.slopes = inputs, lines, loss, slopes
+        self.run: Callable[..., tuple[Any, ...]] = _compiled(self.source())
+
+    def source(self) -> str:
+        """The program as Python, with torch."""
+        body = [f"    v{number} = {_spelled(line, self.inputs[0])}" for number, line in enumerate(self.lines)]
+        results = ", ".join(_value(line) for line in (self.loss, *self.slopes.values()))
+        return "\n".join([f"def run({', '.join(self.inputs)}):", *body, f"    return ({results},)", ""])
+
+    def __call__(self, base: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of every row, and its slope in each statistic that it depends on."""
+        given = [base[name] for name in self.inputs]
+        loss, *slopes = (x if isinstance(x, Tensor) else torch.full_like(given[0], x) for x in self.run(*given))
+        return loss, dict(zip(self.slopes, slopes, strict=True))
+
+
+SPELLED = {
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": "{} * {}",
+    "div": "{} / {}",
+    "pow": "{} ** {}",
+    "neg": "-{}",
+    "lt": "{} < {}",
+    "le": "{} <= {}",
+    "gt": "{} > {}",
+    "ge": "{} >= {}",
+    "and": "{} & {}",
+    "or": "{} | {}",
+    "not": "~{}",
+    "log_sigmoid": "log_sigmoid({})",
+    "maximum": "maximum({}, {})",
+    "minimum": "minimum({}, {})",
+}
+
+
+def _spelled(line: tuple[Any, ...], like: str) -> str:
+    operation, *arguments = line
+    if operation == "input":
+        return arguments[0]
+    values = [_value(a) for a in arguments]
+    if operation == "where" and isinstance(arguments[1], float) and isinstance(arguments[2], float):
+        return f"two_values({', '.join(values)}, {like})"
+    return SPELLED[operation].format(*values) if operation in SPELLED else f"torch.{operation}({', '.join(values)})"
+
+
+def _value(argument: Any) -> str:
+    return f"v{argument}" if isinstance(argument, int) else f"({argument!r})"
+
+
+def _maximum(x: Any, y: Any) -> Any:
+    if isinstance(x, Tensor) and isinstance(y, Tensor):
+        return torch.maximum(x, y)
+    return x.clamp_min(y) if isinstance(x, Tensor) else y.clamp_min(x)
+
+
+def _minimum(x: Any, y: Any) -> Any:
+    if isinstance(x, Tensor) and isinstance(y, Tensor):
+        return torch.minimum(x, y)
+    return x.clamp_max(y) if isinstance(x, Tensor) else y.clamp_max(x)
+
+
+def _two_values(where: Tensor, yes: float, no: float, like: Tensor) -> Tensor:
+    """torch.where of two numbers would have torch's default dtype."""
+    return torch.full_like(like, no).masked_fill_(where, yes)
+
+
+@lru_cache(maxsize=256)
+def _compiled(source: str) -> Callable[..., tuple[Any, ...]]:
+    scope: dict[str, Any] = {
+        "torch": torch,
+        "log_sigmoid": torch.nn.functional.logsigmoid,
+        "maximum": _maximum,
+        "minimum": _minimum,
+        "two_values": _two_values,
+        "inf": float("inf"),
+        "nan": float("nan"),
+    }
+    exec(source, scope)  # of lines that `Program.source` wrote from operations of this file
+    return scope["run"]
+
+
+def simplified(graph: Graph, inputs: tuple[str, ...], loss: int, slopes: Mapping[str, int]) -> Program:
+    """Without what has no effect: detaching (there is nothing left to differentiate), x - x, times one, plus zero."""
+    wanted = {loss, *slopes.values()}
+    for line in range(len(graph.lines) - 1, -1, -1):
+        if line in wanted:
+            wanted |= {a for a in graph.lines[line][1:] if isinstance(a, int)}
+    short, new = Graph(), dict[int, Any]()
+    for line, (operation, *arguments) in enumerate(graph.lines):
+        if line in wanted:
+            new[line] = _reduced(short, operation, [new[a] if isinstance(a, int) else a for a in arguments])
+    ends = {name: new[line] for name, line in slopes.items()}
+    used = {end for end in (new[loss], *ends.values()) if isinstance(end, int)}
+    for line in range(len(short.lines) - 1, -1, -1):
+        if line in used:
+            used |= {a for a in short.lines[line][1:] if isinstance(a, int)}
+    place = {line: number for number, line in enumerate(sorted(used))}
+
+    def moved(end: Any) -> Any:
+        return place[end] if isinstance(end, int) else end
+
+    lines = [(short.lines[line][0], *(moved(a) for a in short.lines[line][1:])) for line in place]
+    return Program(inputs, lines, moved(new[loss]), {name: moved(end) for name, end in ends.items()})
+
+
+def _reduced(b: Graph, operation: str, a: list[Any]) -> Any:
+    """The line, or what it comes to: an earlier line or a constant."""
+    constant = [isinstance(x, float) for x in a]
+    if operation == "one":
+        return 1.0
+    if operation == "detach":
+        return a[0]
+    if operation in FOLDED and all(constant):
+        return FOLDED[operation](*a)
+    if operation == "neg" and b.lines[a[0]][0] == "neg":
+        return b.lines[a[0]][1]
+    if operation == "sub" and a[0] == a[1] and not any(constant):
+        return 0.0
+    if operation == "mul" and 1.0 in [x for x, c in zip(a, constant, strict=True) if c]:
+        return a[1] if constant[0] and a[0] == 1.0 else a[0]
+    if operation == "mul" and 0.0 in [x for x, c in zip(a, constant, strict=True) if c]:
+        return 0.0
+    if operation == "add" and 0.0 in [x for x, c in zip(a, constant, strict=True) if c]:
+        return a[1] if constant[0] and a[0] == 0.0 else a[0]
+    if operation == "sub" and constant[1] and a[1] == 0.0:
+        return a[0]
+    if operation in ("div", "pow") and constant[1] and a[1] == 1.0:
+        return a[0]
+    if operation == "div" and constant[0] and a[0] == 0.0:
+        return 0.0
+    if operation == "pow" and constant[1] and a[1] == 0.0:
+        return 1.0
+    if operation == "where" and a[1] == a[2] and constant[1] == constant[2]:
+        return a[1]
+    return b.add(operation, *a)
+
+
+FOLDED: dict[str, Any] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    "exp": exp,
+}
