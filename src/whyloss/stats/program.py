@@ -62,6 +62,7 @@ SPELLED = {
     "or": "{} | {}",
     "not": "~{}",
     "log_sigmoid": "log_sigmoid({})",
+    "expit": "expit({})",
     "maximum": "maximum({}, {})",
     "minimum": "minimum({}, {})",
 }
@@ -93,6 +94,12 @@ def _minimum(x: Any, y: Any) -> Any:
     return x.clamp_max(y) if isinstance(x, Tensor) else y.clamp_max(x)
 
 
+def _expit(x: Tensor) -> Tensor:
+    """torch.sigmoid, which is 0 from -88 on in float32, where 8e-39 to 1e-45 are still to be had."""
+    e = torch.exp(-x.abs())
+    return torch.where(x > 0, 1.0, e) / (1 + e)
+
+
 def _two_values(where: Tensor, yes: float, no: float, like: Tensor) -> Tensor:
     """torch.where of two numbers would have torch's default dtype."""
     return torch.full_like(like, no).masked_fill_(where, yes)
@@ -103,6 +110,7 @@ def _compiled(source: str) -> Callable[..., tuple[Any, ...]]:
     scope: dict[str, Any] = {
         "torch": torch,
         "log_sigmoid": torch.nn.functional.logsigmoid,
+        "expit": _expit,
         "maximum": _maximum,
         "minimum": _minimum,
         "two_values": _two_values,

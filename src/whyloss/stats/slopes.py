@@ -14,7 +14,7 @@ Rule = Callable[[Graph, int, int, Sequence[Any]], Sequence[Any]]
 
 def _pow_rule(b: Graph, g: int, out: int, a: Sequence[Any]) -> Sequence[Any]:
     x, n = a
-    if isinstance(n, float) and n == 0:  # and not the line of number 0
+    if isinstance(n, float) and not n:  # and not the line of number 0
         return (None, None)
     less = n - 1.0 if isinstance(n, float) else b.add("sub", n, 1.0)
     base = b.add("mul", g, b.add("mul", n, b.add("pow", x, less)))
@@ -42,7 +42,7 @@ RULES: dict[str, Rule] = {
     "abs": lambda b, g, out, a: (b.add("mul", g, b.add("sign", a[0])),),
     "sigmoid": lambda b, g, out, a: (b.add("mul", g, b.add("mul", out, b.add("sub", 1.0, out))),),
     "tanh": lambda b, g, out, a: (b.add("mul", g, b.add("sub", 1.0, b.add("mul", out, out))),),
-    "log_sigmoid": lambda b, g, out, a: (b.add("mul", g, b.add("sigmoid", b.add("neg", a[0]))),),
+    "log_sigmoid": lambda b, g, out, a: (b.add("mul", g, b.add("expit", b.add("neg", a[0]))),),
     "logaddexp": lambda b, g, out, a: (
         b.add("div", g, b.add("add", 1.0, b.add("exp", b.add("sub", a[1], a[0])))),
         b.add("div", g, b.add("add", 1.0, b.add("exp", b.add("sub", a[0], a[1])))),
