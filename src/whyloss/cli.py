@@ -39,9 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (error.name or "").partition(".")[0] not in EXTRAS:
             raise  # ours, and therefore a fault that wants its traceback
         return _refuse(f"The package {error.name} is missing. All that the commands need comes with: {INSTALL}")
-    except KeyboardInterrupt:
-        again = " Finished trials are kept: the same command goes on from there." if tokens[:1] == ["advise"] else ""
-        print(f"\nwhyloss: Interrupted.{again}", file=sys.stderr)
+    except KeyboardInterrupt as stop:  # a command that was far enough says itself what is kept
+        kept = tokens[:1] in (["advise"], ["claims"])
+        again = " Finished trials are kept: the same command goes on from there." if kept else ""
+        print(f"\nwhyloss: {str(stop) or f'Interrupted.{again}'}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe has seen enough, as in `whyloss list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -56,7 +57,7 @@ def _run(tokens: list[str]) -> None:
     try:
         app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        command = [token for token in tokens[:1] if token in ("advise", "list", "show")]
+        command = [token for token in tokens[:1] if token in ("advise", "claims", "list", "show")]
         raise InputError(f"{error} See `{' '.join(['whyloss', *command, '--help'])}`.") from None
 
 

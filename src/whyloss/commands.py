@@ -23,6 +23,7 @@ app = App(
 ```text
 whyloss advise                                try it, on data of scikit-learn
 whyloss advise flowers.csv --label species    your own table
+whyloss claims                                what people say about losses, settled by experiment
 whyloss list                                  every loss
 whyloss show focal                            one loss, with its curves
 ```""",
@@ -127,6 +128,77 @@ def advise(
         command=shlex.join(typed),
     )
     show_report(report, Console(), html=out / "report.html")
+
+
+@app.command(
+    name="claims",
+    help_epilogue="""Examples:
+```text
+whyloss claims --quick
+    A first look at all of them, in about two minutes.
+
+whyloss claims
+    All of them, in about a quarter of an hour. Then open whyloss-claims/claims.html.
+
+whyloss claims S1-5 S2-6
+    Two sentences only.
+
+whyloss claims C-1
+    A contradiction, and with it its two sides.
+
+whyloss claims --seed 1 --out again
+    The same experiments on other data, initial weights and batches.
+
+whyloss claims --lang zh
+    In Chinese.
+```
+A run that was interrupted goes on where it stopped when the same command is given again.""",
+)
+def settle_claims(
+    ids: Annotated[list[str] | None, Parameter(name="ID", negative=())] = None,
+    /,
+    *,
+    quick: bool = False,
+    seed: int = 0,
+    out: Annotated[Path, Parameter(metavar="DIR")] = Path("whyloss-claims"),
+    jobs: int | None = None,
+    lang: Literal["en", "zh"] = "en",
+) -> None:
+    """Settle what people say about losses: each sentence with its experiment and the verdict that came out.
+
+    Sentences that are repeated wherever losses are taught ("MSE cannot be used", "Dice handles imbalance better"), and
+    five pairs of them that contradict each other. Each is measured under two protocols, one learning rate for all and
+    every loss tuned, and gets a verdict from the figures alone: "holds", "does not hold", "equivalent", "holds only
+    when ..." or "undecided".
+
+    Args:
+        ids: Which claims or contradictions: S1-5, S2-6/15, C-1. [default: all]
+        quick: Fewer seeds and shorter training: a first look, marked as such wherever a verdict stands.
+        seed: Decides data, initial weights and batches: the same seed gives the same verdicts.
+        out: The folder for claims.html, claims.json, a page for each contradiction and the finished experiments; made
+            if it is not there.
+        jobs: How many processes work at once. [default: one per core]
+        lang: The language of the table, the pages and the texts in claims.json: English or Chinese.
+    """
+    from rich.console import Console
+
+    from whyloss.claims.command import claims
+    from whyloss.claims.report import show as show_claims
+
+    typed = ["whyloss", "claims", *(ids or []), *(["--quick"] if quick else []), "--seed", str(seed), "--out", str(out)]
+    typed += ["--jobs", str(jobs)] if jobs is not None else []
+    typed += ["--lang", lang] if lang != "en" else []
+    found = claims(
+        ids or [],
+        quick=quick,
+        seed=seed,
+        out=out,
+        jobs=jobs,
+        language=lang,
+        console=Console(stderr=True),  # progress; standard output is for the table
+        command=shlex.join(typed),
+    )
+    show_claims(found, Console(), lang, out / "claims.html")
 
 
 @app.command(

@@ -1,11 +1,14 @@
 """Reading: formats, the options that name columns, public data sets, and every refusal by the words that help."""
 
+import contextlib
 import gzip
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from whyloss.advise import text
@@ -206,6 +209,46 @@ def test_unreadable_files_are_refused(tmp_path: Path, name: str, content: bytes,
         read(tmp_path / name, "y")
     for word in [name, *words]:
         assert word in str(caught.value)
+
+
+def parquet(table: pd.DataFrame, note: bytes | None = None) -> bytes:
+    """The bytes of a Parquet file; `note` stands where pandas describes its columns and index."""
+    made = pa.Table.from_pandas(table)
+    file = pa.BufferOutputStream()
+    pq.write_table(made.replace_schema_metadata({b"pandas": note}) if note else made, file)
+    return file.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"PAR1",
+        b"PAR1" + bytes(8) + b"PAR1",
+        parquet(frame())[:-100],  # cut short
+        parquet(frame())[:4] + bytes(200) + parquet(frame())[204:],  # damaged pages
+        parquet(frame())[:-300] + bytes(200) + parquet(frame())[-100:],  # a damaged footer
+        *(parquet(frame(), note) for note in (b"{", b"{}", b"[]", b"\xff", b'{"index_columns": [[]], "columns": []}')),
+        parquet(frame(), b'{"index_columns": [], "columns": [], "column_indexes": ["a"]}'),
+    ],
+)
+def test_damaged_parquet_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.parquet").write_bytes(content)
+    with pytest.raises(InputError, match=r"t.parquet starts like a Parquet file but cannot be read: ."):
+        read(tmp_path / "t.parquet", "y")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_parquet_with_random_damage_is_read_or_refused(tmp_path: Path, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    whole = parquet(frame(when=pd.date_range("2020-01-01", periods=ROWS, tz="Europe/Berlin"), kind=list("uv") * 30))
+    for _ in range(60):
+        damaged = bytearray(whole)
+        start = int(random.integers(4, len(whole)))
+        end = min(len(whole), start + int(random.integers(1, 50)))
+        damaged[start:end] = random.bytes(end - start)
+        (tmp_path / "t.parquet").write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            read(tmp_path / "t.parquet", "y")
 
 
 def test_missing_file_offers_its_neighbours(tmp_path: Path) -> None:

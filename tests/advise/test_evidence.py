@@ -7,17 +7,22 @@ import pytest
 from scipy import stats
 
 from whyloss.advise.evidence import compare, decide, holm, interval, nested, rows_needed
+from whyloss.advise.finding import Finding
+from whyloss.advise.run import _shrinkage
 
 MARGIN = 0.01
 LEANING, LUCK = 0.28, 0.14
 
 
-def planted(rng, candidates, rows, gain=0.0, folds=5, repeats=5, runs=1):
+def planted(rng, candidates, rows, gain=0.0, folds=5, repeats=5, runs=1, noise=0.0, classes=2):
     """Accuracies (runs, candidates, repeats, folds), about 0.82; the last candidate is better by `gain`.
 
     A row is got right when ease + the candidate's leaning on this row + this training's luck on it, and a bit on the
     whole fold, is above 0. Ease is shared by all, leanings by all repeats: that is what makes folds and repeats
-    dependent. The fold differences of a pair vary as if it disagreed on 10 % of the rows."""
+    dependent. The fold differences of a pair vary as if it disagreed on 10 % of the rows.
+
+    noise: the share of labels, the same rows for all, that name another class, each alike. A decision that is right is
+    then counted wrong; a wrong one is counted right if the label names what the row is mistaken for."""
     ease = rng.normal(1.0, 1.0, (runs, 1, 1, rows))
     ease = ease + rng.normal(0, LEANING, (runs, candidates, 1, rows))
     ease = ease + rng.normal(
@@ -33,16 +38,24 @@ def planted(rng, candidates, rows, gain=0.0, folds=5, repeats=5, runs=1):
     size = rows // folds
     order = np.broadcast_to(sorted_by, right.shape)[..., : size * folds]
     right = np.take_along_axis(right, order, axis=-1).reshape(runs, candidates, repeats, folds, size)
-    right = right + rng.normal(0, 0.03, (runs, candidates, repeats, folds, 1))
-    return (right > 0).mean(-1)
+    right = right + rng.normal(0, 0.03, (runs, candidates, repeats, folds, 1)) > 0
+    if noise:
+        flipped = rng.random((runs, 1, 1, rows)) < noise
+        lucky = rng.random((runs, 1, 1, rows)) < 1 / (classes - 1)
+        in_folds = [np.take_along_axis(a, sorted_by[..., : size * folds], axis=-1) for a in (flipped, lucky)]
+        flipped, lucky = (a.reshape(runs, 1, repeats, folds, size) for a in in_folds)
+        right = np.where(flipped, ~right & lucky, right)
+    return right.mean(-1)
 
 
-def answers(rng, runs, rows, gain=0.0, candidates=12, folds=5, repeats=5):
+def answers(rng, runs, rows, gain=0.0, candidates=12, folds=5, repeats=5, noise=0.0, classes=2):
     """Share of each answer, and how often an advised loss was another than the planted one."""
     found = Counter()
+    told = [Finding("label_noise", "serious", "", noise, details={"trusted": noise > 0})]
+    margin = MARGIN * _shrinkage(told, "accuracy", classes)
     for _ in range(runs):
-        scores = planted(rng, candidates, rows, gain, folds, repeats)[0]
-        verdict = decide(scores, [str(m) for m in range(candidates)], 0, MARGIN, 1 / (folds - 1), rows)
+        scores = planted(rng, candidates, rows, gain, folds, repeats, noise=noise, classes=classes)[0]
+        verdict = decide(scores, [str(m) for m in range(candidates)], 0, margin, 1 / (folds - 1), rows)
         found[verdict.answer] += 1
     return {answer: count / runs for answer, count in found.items()}
 
@@ -104,6 +117,39 @@ def test_null_over_sizes_and_designs(rows, candidates, folds, repeats):
     print(rows, candidates, folds, repeats, found)
     assert found.get("advised", 0) <= 0.05
     assert found.get("worth trying", 0) <= 0.15
+
+
+# The margin shrinks under trusted label noise, as differences in accuracy do, and their errors do not.
+
+
+NOISES = [(0.2, 2), (0.2, 10), (0.4, 2), (0.4, 10)]
+
+
+@pytest.mark.parametrize(("noise", "classes"), NOISES)
+def test_accuracies_against_noisy_labels_shrink_as_told(noise, classes):
+    clean, noisy = (
+        planted(np.random.default_rng(11), 2, 4000, gain=0.1, noise=e, classes=classes, runs=20).mean((0, 2, 3))
+        for e in (0.0, noise)
+    )
+    assert noisy == pytest.approx(clean * (1 - noise) + (1 - clean) * noise / (classes - 1), abs=0.006)
+
+
+@pytest.mark.parametrize(("noise", "classes"), NOISES)
+def test_null_under_label_noise_is_rarely_advised(noise, classes):
+    found = answers(np.random.default_rng(12), 200, 300, noise=noise, classes=classes)
+    assert found.get("advised", 0) <= 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("noise", "classes"), NOISES)
+@pytest.mark.parametrize("rows", [100, 300, 1000])
+@pytest.mark.parametrize("candidates", [2, 4, 12])
+@pytest.mark.parametrize(("folds", "repeats"), [(3, 1), (5, 1), (5, 5), (10, 3)])
+def test_null_under_label_noise_over_sizes_and_designs(rows, candidates, folds, repeats, noise, classes):
+    rng = np.random.default_rng(rows + candidates + folds)
+    found = answers(rng, 1500, rows, 0.0, candidates, folds, repeats, noise, classes)
+    print(rows, candidates, folds, repeats, noise, classes, found)
+    assert found.get("advised", 0) <= 0.05
 
 
 def test_advised_gain_is_smaller_than_the_best_of_many_looks():

@@ -6,8 +6,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from whyloss.claims.claim import Curve, Measured, Results, Scale
-from whyloss.claims.tasks import Rows, bundled, mixture, pair_noise, symmetric_noise
-from whyloss.claims.training import Plan, accuracy, fit, log_likelihood, per_row, steps_to, train
+from whyloss.claims.lab.tasks import Rows, bundled, mixture, pair_noise, symmetric_noise
+from whyloss.claims.lab.training import Plan, accuracy, fit, log_likelihood, per_row, steps_to, train
 from whyloss.losses.proper import CrossEntropyLoss
 
 CE = per_row(CrossEntropyLoss())

@@ -98,6 +98,7 @@ def test_one_open_cell_among_cells_that_agree_leaves_it_open():
     assert combine([cell(0.05, data="x"), cell(0.01, spread=0.02, data="y")]).word == "undecided"
     mixed = combine([cell(0.05, data="x"), cell(0.0, data="y"), cell(0.01, spread=0.02, data="z")])
     assert mixed.word == "holds only when"
+    assert mixed.condition == ({"data": "x"},)
 
 
 def test_the_weakest_needed_figure_decides():
@@ -144,9 +145,22 @@ def test_the_protocol_is_named_before_other_factors_that_tell_as_much():
     assert condition([{"x": "1", "protocol": "fixed"}], [{"x": "2", "protocol": "tuned"}]) == ({"protocol": "fixed"},)
 
 
+def test_a_statement_is_named_rather_than_that_its_figure_is_exact():
+    exact, fixed = {"protocol": "exact", "statement": "a"}, {"protocol": "fixed", "statement": "b"}
+    assert condition([exact], [fixed]) == ({"statement": "a"},)
+
+
 def test_a_factor_that_some_cells_lack_can_be_the_condition():
     found = condition([{"protocol": "fixed", "loss": "mae"}], [{"protocol": "fixed"}])
     assert found == ({"loss": "mae"},)
+
+
+def test_that_a_factor_has_no_part_is_said_where_nothing_else_tells():
+    tuned = {"protocol": "tuned"}
+    assert condition([tuned], [{**tuned, "noise": "40 %"}]) == ({"noise": ""},)
+    fixed = [{"protocol": "fixed"}, {"protocol": "fixed", "noise": "40 %"}]
+    found = condition([tuned], [{**tuned, "noise": "40 %"}, *fixed])
+    assert found == ({"protocol": "tuned", "noise": ""},)
 
 
 def test_exact_figures_count_under_both_protocols():

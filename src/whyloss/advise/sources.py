@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pyarrow.lib import ArrowException
 
 from whyloss.advise import text
 from whyloss.advise.finding import Finding, InputError
@@ -20,6 +21,11 @@ IMAGES = "images"
 FEATURES = ("X", "x", IMAGES, "features", "embeddings")
 LABELS = ("y", "labels", "label", "target")
 PREDICTIONS = ("pred_probs", "p", "probs")
+# What reading a damaged Parquet file raises: the first two for the file itself, the others where the damage is in the
+# note on columns and index that pandas leaves in it. Found by damaging files; pyarrow promises no list.
+DAMAGED = (
+    OSError, ArrowException, ValueError, LookupError, TypeError, AttributeError, NotImplementedError, SyntaxError,
+)  # fmt: skip
 
 FOREIGN = {
     b"\x89PNG": "a PNG image",
@@ -125,7 +131,7 @@ def _bundled(name: str, label: str | None) -> Raw:
 def _parquet(path: Path, name: str, label: str | None) -> Raw:
     try:
         frame = pd.read_parquet(path)
-    except Exception as error:  # pyarrow raises many kinds, none of which says more to the user than its text
+    except DAMAGED as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path.name} starts like a Parquet file but cannot be read: {reason}.") from None
     return _framed(name, frame.reset_index() if frame.index.name else frame, label)

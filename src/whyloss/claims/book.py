@@ -8,19 +8,19 @@ from whyloss.advise.finding import InputError
 from whyloss.claims.claim import Claim, Contradiction
 
 GROUPS = ("coding", "gradients", "optimising", "accuracy", "outliers", "noise", "probability", "imbalance", "relations")
-FOLK = ("folk_probability", "folk_imbalance", "folk_practice")
+FOLK = ("folk_probability", "folk_models", "folk_imbalance", "folk_objects", "folk_practice")
 
 
 def claims() -> list[Claim]:
     """Articles first, each in its own order; then the folk sentences."""
     found: list[Claim] = []
     for group in (*GROUPS, *FOLK):
-        found += import_module(f"whyloss.claims.{group}").CLAIMS
+        found += import_module(f"whyloss.claims.sentences.{group}").CLAIMS
     return sorted(found, key=lambda claim: _order(claim.id))
 
 
 def contradictions() -> list[Contradiction]:
-    from whyloss.claims.contradictions import CONTRADICTIONS
+    from whyloss.claims.sentences.contradictions import CONTRADICTIONS
 
     return list(CONTRADICTIONS)
 
@@ -53,8 +53,8 @@ def _aliases(name: str) -> list[str]:
     return [_plain(name), *(f"{group}{dash}{number}" for number in rest.split("/") if "/" in rest)]
 
 
-def _order(name: str) -> tuple[str, int, str]:
-    """S1-2 before S1-10, S2-2a before S2-2b."""
+def _order(name: str) -> tuple[bool, str, int, str]:
+    """S1-2 before S1-10, S2-2a before S2-2b, articles before folk sentences."""
     group, _, rest = name.partition("-")
     digits = "".join(c for c in rest.split("/")[0] if c.isdigit())
-    return group, int(digits or 0), rest
+    return group == "F", group, int(digits or 0), rest

@@ -56,7 +56,7 @@ def settle(
                 "part": part,
                 "seed": scale.seed,
                 "quick": scale.quick,
-                **_versions(),
+                **versions(),
             },
             measure,
             (claim.experiment.run, part, scale),
@@ -102,11 +102,12 @@ def oppose(contradictions: Sequence[Contradiction], settled: Sequence[Settled]) 
 
 
 @cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """What a result depends on besides its seed: torch, and the code of the experiments and of the losses."""
     digest = hashlib.sha256()
-    for package in ("whyloss.claims", "whyloss.losses", "whyloss.stats"):
-        for file in sorted(files(package).iterdir(), key=lambda file: file.name):
+    folders = ("whyloss.claims.sentences", "whyloss.claims.lab", "whyloss.losses", "whyloss.stats")
+    for folder in folders:
+        for file in sorted(files(folder).iterdir(), key=lambda file: file.name):
             if file.name.endswith(".py"):
                 digest.update(file.read_bytes())
     return {"whyloss": __version__, "torch": str(torch.__version__), "code": digest.hexdigest()[:16]}

@@ -14,8 +14,10 @@ from whyloss.claims.claim import Kind, Measured, Statement
 
 Answer = Literal["holds", "does not hold", "equivalent", "undecided"]
 Word = Literal["holds", "does not hold", "equivalent", "holds only when", "undecided"]
+Outcome = Literal["both hold", "both under conditions", "one side", "neither", "undecided"]
 Where = Mapping[str, str]
 FIRST = ("protocol", "meaning", "statement")  # of several factors that explain the same, these come first
+EXACT_FIRST = ("meaning", "statement", "protocol")
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,22 @@ class Verdict:
     condition: tuple[Where, ...] = ()
 
 
+@dataclass(frozen=True)
+class Weighed:
+    """Two opposed sentences. `right` tells which of them holds anywhere; `deciding` is the weaker of the two figures
+    that their verdicts rest on."""
+
+    word: Outcome
+    right: tuple[bool, bool]
+    deciding: Cell
+
+
 def judge(measured: Measured, statement: Statement) -> Cell:
     """The 95 % interval over the seeds against the margin of practical equivalence."""
     values = np.asarray(measured.values, dtype=np.float64)
     mean = float(values.mean())
-    low, high = interval(values, measured.test_share) if len(values) > 1 else (mean, mean)
+    several = len(values) > 1 and bool(np.isfinite(values).all())
+    low, high = interval(values, measured.test_share) if several else (mean, mean)
     answer, slack = _answer(low, high, statement.margin, statement.kind)
     where = {**measured.where, "statement": statement.key}
     return Cell(statement.key, where, mean, low, high, statement.margin, len(values), answer, slack)
@@ -77,10 +90,11 @@ def combine(cells: Sequence[Cell]) -> Verdict:
     open cell among cells that agree leaves it undecided."""
     holding = [cell for cell in cells if cell.answer == "holds"]
     failing = [cell for cell in cells if cell.answer in ("does not hold", "equivalent")]
-    if holding and failing:
-        found = condition([c.where for c in holding], [c.where for c in failing])
-        return Verdict("holds only when", _clearest(holding), _clearest(failing), found)
     undecided = [cell for cell in cells if cell.answer == "undecided"]
+    if holding and failing:
+        # The condition must not cover what is open either.
+        found = condition([c.where for c in holding], [c.where for c in (*failing, *undecided)])
+        return Verdict("holds only when", _clearest(holding), _clearest(failing), found)
     if undecided:
         return Verdict("undecided", min(undecided, key=lambda cell: cell.slack))
     refuted = [cell for cell in cells if cell.answer == "does not hold"]
@@ -88,6 +102,23 @@ def combine(cells: Sequence[Cell]) -> Verdict:
         if group:
             return Verdict(word, min(group, key=lambda cell: cell.slack))  # pyright: ignore[reportArgumentType]
     raise ValueError("a verdict needs at least one cell")
+
+
+def weigh(one: Verdict, other: Verdict) -> Weighed:
+    """Which of two opposed sentences is right, and whether only under conditions. An open side leaves it open."""
+    sides = (one, other)
+    right = (_holds_somewhere(one), _holds_somewhere(other))
+    if any(side.word == "undecided" for side in sides):
+        word: Outcome = "undecided"
+    elif all(right):
+        word = "both hold" if one.word == other.word == "holds" else "both under conditions"
+    else:
+        word = "one side" if any(right) else "neither"
+    return Weighed(word, right, min((side.deciding for side in sides), key=lambda cell: cell.slack))
+
+
+def _holds_somewhere(verdict: Verdict) -> bool:
+    return verdict.word in ("holds", "holds only when")
 
 
 def under(cells: Iterable[Cell], protocol: str) -> list[Cell]:
@@ -103,9 +134,11 @@ def condition(holding: Sequence[Where], failing: Sequence[Where]) -> tuple[Where
     """The fewest factors whose levels tell the one from the other, and the levels under which it holds."""
     everywhere = [*holding, *failing]
     names = {name: None for where in everywhere for name in where}  # in order of appearance
+    # "Exact" is no protocol that anybody could follow: there, rather name the statement.
+    first = FIRST if all(where.get("protocol") != "exact" for where in everywhere) else EXACT_FIRST
     factors = sorted(
         (name for name in names if len({where.get(name) for where in everywhere}) > 1),
-        key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST),
+        key=lambda name: first.index(name) if name in first else len(first),
     )
     for size in range(1, len(factors) + 1):
         for chosen in combinations(factors, size):
@@ -129,10 +162,12 @@ def _distinct(
 
 
 def _shortest(levels: dict[str, str], no: set[tuple[tuple[str, str], ...]]) -> dict[str, str]:
-    """Leave out what is not needed to tell these levels from all that failed; levels that do not apply are not said."""
+    """Leave out what is not needed to tell these levels from all that failed: first of all that a factor does not
+    apply (an empty level), which is said only if nothing else tells."""
     kept = dict(levels)
-    for name in reversed(levels):
+    said_first = [name for name in reversed(levels) if levels[name]]
+    for name in (*(name for name in levels if not levels[name]), *said_first):
         fewer = {k: v for k, v in kept.items() if k != name}
         if fewer and not any(all(dict(other).get(k) == v for k, v in fewer.items()) for other in no):
             kept = fewer
-    return {k: v for k, v in kept.items() if v} or kept
+    return kept

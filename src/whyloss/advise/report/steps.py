@@ -2,6 +2,7 @@
 
 Knows the names of stages and how far they are; not what they do."""
 
+from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
 
@@ -19,14 +20,24 @@ from rich.progress import (
 from . import wording
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a log is told where there is no bar; a time is `time` in English, or `seconds`."""
+
+    begun: str = "{name} ... ({total} parts)"
+    begun_unknown: str = "{name} ..."
+    done: str = "{name} done in {time}"
+
+
 class Steps:
     """`with Steps(console) as steps: steps.start("race", total=120); steps.advance("race")`
 
     Starting a stage ends the one before it. `seconds` holds what each stage took, for the report."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, words: Words = Words()) -> None:
         self.seconds: dict[str, float] = {}
         self._console = console
+        self._words = words
         self._began: dict[str, float] = {}
         self._running: str | None = None
         self._tasks: dict[str, TaskID] = {}
@@ -64,7 +75,8 @@ class Steps:
         if self._bars:
             self._tasks[name] = self._bars.add_task(name, total=total)
         else:
-            self._console.print(f"{name} ..." + (f" ({total} parts)" if total else ""), highlight=False, markup=False)
+            begun = self._words.begun if total else self._words.begun_unknown
+            self._say(begun.format(name=name, total=total))
 
     def advance(self, name: str, by: int = 1) -> None:
         if self._bars and name in self._tasks:
@@ -81,4 +93,8 @@ class Steps:
             total = task.total or max(task.completed, 1)
             self._bars.update(task.id, total=total, completed=total)
         else:
-            self._console.print(f"{name} done in {wording.duration(self.seconds[name])}", highlight=False, markup=False)
+            took = self.seconds[name]
+            self._say(self._words.done.format(name=name, time=wording.duration(took), seconds=took))
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False)

@@ -52,19 +52,21 @@ def mixture(
     spread: float = 1.0,
     distance: float = 2.0,
     priors: Sequence[float] | None = None,
+    centres: Sequence[Sequence[Sequence[float]]] | None = None,
 ) -> Task:
     """Classes that are mixtures of `clusters` round Gaussians, with centres drawn anew for each seed from a Gaussian of
     standard deviation `distance`; the true probabilities follow from Bayes' rule. One cluster each and the same spread:
-    a linear model is well specified. More clusters need a network. `rows`: of train, valid and test."""
+    a linear model is well specified. More clusters need a network. `rows`: of train, valid and test. `centres`, [class]
+    [cluster][feature], are the same for every seed, and take the place of `clusters`, `features` and `distance`."""
     shares = np.asarray(priors if priors is not None else [1 / classes] * classes)
     parts: list[list[tuple[Tensor, Tensor, Tensor]]] = [[], [], []]
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        centres = rng.normal(0, distance, (classes, clusters, features))
+        means = rng.normal(0, distance, (classes, clusters, features)) if centres is None else np.asarray(centres)
         for part, number in zip(parts, rows, strict=True):
             y = rng.choice(classes, number, p=shares)
-            x = centres[y, rng.integers(clusters, size=number)] + rng.normal(0, spread, (number, features))
-            distances = ((x[:, None, None] - centres) ** 2).sum(-1)  # (rows, classes, clusters)
+            x = means[y, rng.integers(means.shape[1], size=number)] + rng.normal(0, spread, (number, means.shape[2]))
+            distances = ((x[:, None, None] - means) ** 2).sum(-1)  # (rows, classes, clusters)
             log_density = np.logaddexp.reduce(-distances / (2 * spread**2), axis=-1) + np.log(shares)
             p = np.exp(log_density - np.logaddexp.reduce(log_density, axis=-1, keepdims=True))
             part.append((_floats(x), torch.from_numpy(y), torch.from_numpy(p)))
@@ -113,6 +115,13 @@ def pair_noise(rate: float, classes: int) -> Callable[[Tensor, torch.Generator],
         return torch.where(hit, (y + 1) % classes, y)
 
     return change
+
+
+def stacked(parts: Sequence[Rows]) -> Rows:
+    """The rows of every seed as one, with a leading axis for the seeds."""
+    p = [part.p for part in parts if part.p is not None]
+    x, y = torch.stack([part.x for part in parts]), torch.stack([part.y for part in parts])
+    return Rows(x, y, torch.stack(p) if p else None)
 
 
 def _floats(x: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Tensor:

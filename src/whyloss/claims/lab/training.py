@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from whyloss.claims.tasks import Rows, Task
+from whyloss.claims.lab.tasks import Rows, Task
 from whyloss.losses.loss import RowLoss
 
 # (members, rows, outputs), (members, rows) -> a scalar: the sum over the members of each one's own mean loss.
@@ -79,10 +79,18 @@ class Members:
 
 
 def train(
-    objective: Objective, rows: Rows, outputs: int, plan: Plan, seeds: Sequence[int]
+    objective: Objective,
+    rows: Rows,
+    outputs: int,
+    plan: Plan,
+    seeds: Sequence[int],
+    begin: Callable[[Members], None] | None = None,
 ) -> Iterator[tuple[int, Members]]:
-    """Yields (step, networks) at every snapshot. A member that overflows stays broken, and is never chosen."""
+    """Yields (step, networks) at every snapshot. A member that overflows stays broken, and is never chosen. `begin` may
+    change the initial weights in place."""
     net = Members(rows.x.shape[-1], outputs, plan, seeds)
+    if begin:
+        begin(net)
     step_size = torch.tensor(plan.rates).repeat(len(seeds)).view(-1, 1, 1)
     first = [torch.zeros_like(p) for p in net.parameters]
     second = [torch.zeros_like(p) for p in net.parameters]
@@ -178,12 +186,13 @@ def steps_to(
     plan: Plan,
     seeds: Sequence[int],
     every: int = 1,
+    begin: Callable[[Members], None] | None = None,
 ) -> Tensor:
     """The first step, looked at each `every` steps, after which `reached(logits (rates, seeds, rows, outputs))` is true
     on the training rows; twice the plan's steps where it never is. (rates, seeds)."""
     watched = replace(plan, snapshots=tuple(range(0, plan.steps + 1, every)))
     found = torch.full((len(plan.rates), len(seeds)), 2.0 * plan.steps)
-    for step, net in train(objective, rows, outputs, watched, seeds):
+    for step, net in train(objective, rows, outputs, watched, seeds, begin):
         new = reached(net.logits(rows.x)) & (found > plan.steps)
         found[new] = max(step, 1)
         if (found <= plan.steps).all():

@@ -1,0 +1,1 @@
+"""What experiments share: data, training, and what is measured of both. Knows no claims."""
