@@ -5,11 +5,14 @@ BIN := .venv/bin
 # One thread for each process: two threads of one process on two busy cores wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: advise test test-slow check stubs bench
+.PHONY: advise claims test test-slow check stubs bench
 .DELETE_ON_ERROR:
 
 advise: $(READY)  ## a first look: the main job, on data that comes with scikit-learn
 	$(BIN)/whyloss advise
+
+claims: $(READY)  ## folklore about losses, each sentence settled by experiment; a quarter of an hour
+	$(BIN)/whyloss claims
 
 test: $(READY)  ## the tests, in a minute or two
 	$(ONE_THREAD) $(BIN)/pytest -n auto --maxprocesses 2
