@@ -17,6 +17,7 @@ from rich.console import Console
 from whyloss.claims.claim import Claim, Curve, Measured, Panel, Results, Scale, Text
 from whyloss.claims.report import Run, chrome, figures, forest, records, show, wording, write
 from whyloss.claims.report.page import coded
+from whyloss.claims.report.records import claim_record
 from whyloss.claims.report.pictures import Bars, pictures
 from whyloss.claims.report.terminal import shorten
 from whyloss.claims.run import Settled, _settled
@@ -103,14 +104,14 @@ def test_chinese_is_set_with_spaces_around_latin() -> None:
 def test_conditions_in_words(ledger: list[Settled]) -> None:
     claim = one(ledger, "S1-6/8").claim
     english, chinese = wording.Speaker(claim, "en"), wording.Speaker(claim, "zh")
-    assert english.condition(({"protocol": "fixed"},)) == "protocol is fixed"
+    assert english.condition(({"protocol": "fixed"},)) == "protocol = fixed"
     both = ({"meaning": "linear"}, {"meaning": "codes"})
     assert english.condition(both) == "MSE means least squares on linear outputs or regression to integer codes"
     assert chinese.condition(both) == "MSE 指对线性输出的最小二乘或对整数编码的回归"
     nested = ({"protocol": "fixed", "noise": "20 %"}, {"protocol": "fixed", "noise": "40 %"}, {"protocol": "tuned"})
-    assert english.condition(nested) == "protocol is fixed and label noise is 20 % or 40 %; or protocol is tuned"
-    assert chinese.condition(nested[:2]) == "协议为固定且标签噪声为 20 % 或 40 %"
-    assert english.condition(({"statement": "b"},)) == "the statement is “training diverges at a smaller learning rate”"
+    assert english.condition(nested) == "protocol = fixed and label noise = 20 % or 40 %; or protocol = tuned"
+    assert chinese.condition(nested[:2]) == "协议 = 固定且标签噪声 = 20 % 或 40 %"
+    assert english.condition(({"statement": "b"},)) == "it means “training diverges at a smaller learning rate”"
     crossed = [{"protocol": p, "noise": n} for p in ("fixed", "tuned") for n in ("20 %", "40 %")]
     assert wording.merged(crossed) == [{"protocol": ["fixed", "tuned"], "noise": ["20 %", "40 %"]}]
     assert english.where({"protocol": "tuned", "noise": "40 %", "statement": "a"}) == "tuned, label noise 40 %"
@@ -121,15 +122,28 @@ def test_the_sentence_of_a_verdict(ledger: list[Settled]) -> None:
     item = one(ledger, "S1-5")
     said = wording.Speaker(item.claim, "en").text(item.verdict, item.cells)
     assert said == (
-        "Holds only when protocol is fixed: ×13.9 (×12.0 to ×16.1), margin ×2, 10 seeds; against it, tuned, squared "
+        "Holds only when protocol = fixed: ×13.9 (×12.0 to ×16.1), margin ×2, 10 seeds; against it, tuned, squared "
         "error on probabilities, small weights, Gaussian classes: ×1.07 (×0.87 to ×1.32)."
     )
     chinese = wording.Speaker(item.claim, "zh").text(item.verdict, item.cells, quick=True)
-    assert chinese.startswith("仅当协议为固定时成立：×13.9（×12.0 至 ×16.1），等效界值 ×2，10 个种子；反面（")
+    assert chinese.startswith("仅当协议 = 固定时成立：×13.9（×12.0 至 ×16.1），等效界值 ×2，10 个种子；反面（")
     assert chinese.endswith("快速运行：仅供初看，并非定论。")
     item = one(ledger, "S1-11")
     said = wording.Speaker(item.claim, "en").text(item.verdict, item.cells)
     assert said == "Does not hold: 2.3×10⁻¹⁶, margin 10⁻¹², one exact value."
+
+
+def test_a_sentence_that_states_several_things_is_told_part_by_part(ledger: list[Settled]) -> None:
+    item = one(ledger, "S1-6/8")
+    english, chinese = wording.Speaker(item.claim, "en"), wording.Speaker(item.claim, "zh")
+    assert item.verdict.word == "holds only when"
+    assert [key for key, _ in item.verdict.parts] == [s.key for s in item.claim.statements]
+    said = english.text(item.verdict, item.cells)
+    assert said.startswith("Holds in part. “")
+    assert said.count("“") == len(item.verdict.parts)
+    assert chinese.text(item.verdict, item.cells).startswith("部分成立。“")
+    record = claim_record(item, Run())
+    assert [part["verdict"] for part in record["parts"]] == [part.word for _, part in item.verdict.parts]
 
 
 def test_every_verdict_can_be_told_in_both_languages(ledger: list[Settled]) -> None:

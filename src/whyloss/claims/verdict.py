@@ -3,7 +3,7 @@
 Sees numbers and names of conditions, never tensors or sentences. The same code judges every claim."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
@@ -39,12 +39,14 @@ class Cell:
 @dataclass(frozen=True)
 class Verdict:
     """`deciding` is the figure that it rests on: the weakest cell that it needs or, where both happen, the clearest for
-    it; `against` is then the clearest against it. `condition` lists the combinations of levels under which it holds."""
+    it; `against` is then the clearest against it. `condition` lists the combinations of levels under which it holds.
+    `parts` are the verdicts of the statements by key, where there are several."""
 
     word: Word
     deciding: Cell
     against: Cell | None = None
     condition: tuple[Where, ...] = ()
+    parts: tuple[tuple[str, "Verdict"], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,36 @@ def _answer(low: float, high: float, margin: float, kind: Kind) -> tuple[Answer,
 
 def combine(cells: Sequence[Cell]) -> Verdict:
     """One verdict from all cells. A sentence without conditions holds only if it holds under all that were tried: one
-    open cell among cells that agree leaves it undecided."""
+    open cell among cells that agree leaves it undecided. A sentence that states several things is judged in each."""
+    keys = dict.fromkeys(cell.statement for cell in cells)
+    whole = _combined(cells)
+    if len(keys) < 2:
+        return whole
+    parts = tuple((key, _combined([cell for cell in cells if cell.statement == key])) for key in keys)
+    return replace(whole, parts=parts, condition=_of_parts(parts) if whole.condition else ())
+
+
+def _of_parts(parts: Sequence[tuple[str, Verdict]]) -> tuple[Where, ...]:
+    """Which statements hold, and under which condition; no statement is named where one condition is that of all."""
+    shared = parts[0][1].condition
+    if all(part.word == "holds only when" and part.condition == shared for _, part in parts):
+        return shared
+    found: list[Where] = []
+    for key, part in parts:
+        if part.word == "holds":
+            found.append({"statement": key})
+        found += [{"statement": key, **where} for where in part.condition]
+    return tuple(found)
+
+
+def _combined(cells: Sequence[Cell]) -> Verdict:
     holding = [cell for cell in cells if cell.answer == "holds"]
     failing = [cell for cell in cells if cell.answer in ("does not hold", "equivalent")]
     undecided = [cell for cell in cells if cell.answer == "undecided"]
     if holding and failing:
         # The condition must not cover what is open either.
         found = condition([c.where for c in holding], [c.where for c in (*failing, *undecided)])
-        return Verdict("holds only when", _clearest(holding), _clearest(failing), found)
+        return Verdict("holds only when", *_telling(holding, failing), found)
     if undecided:
         return Verdict("undecided", min(undecided, key=lambda cell: cell.slack))
     refuted = [cell for cell in cells if cell.answer == "does not hold"]
@@ -102,6 +126,25 @@ def combine(cells: Sequence[Cell]) -> Verdict:
         if group:
             return Verdict(word, min(group, key=lambda cell: cell.slack))  # pyright: ignore[reportArgumentType]
     raise ValueError("a verdict needs at least one cell")
+
+
+def _telling(holding: Sequence[Cell], failing: Sequence[Cell]) -> tuple[Cell, Cell]:
+    """The clearest for and the clearest against: of one statement if one has both, and measured rather than exact,
+    since whatever is exact is clear."""
+
+    def clear(pair: tuple[Cell, Cell]) -> tuple[bool, int, float]:
+        one, other = pair
+        measured = (one.seeds > 1) + (other.seeds > 1)
+        return one.statement == other.statement, measured, min(one.slack, other.slack)
+
+    best = max(((one, other) for one in holding for other in failing), key=clear)
+    return _clearest(best[0], holding), _clearest(best[1], failing)
+
+
+def _clearest(like: Cell, among: Sequence[Cell]) -> Cell:
+    """Of the same statement and as exact."""
+    alike = [c for c in among if c.statement == like.statement and (c.seeds > 1) == (like.seeds > 1)]
+    return max(alike, key=lambda cell: cell.slack)
 
 
 def weigh(one: Verdict, other: Verdict) -> Weighed:
@@ -124,10 +167,6 @@ def _holds_somewhere(verdict: Verdict) -> bool:
 def under(cells: Iterable[Cell], protocol: str) -> list[Cell]:
     """The cells of one protocol, and those in which no protocol has a part."""
     return [cell for cell in cells if cell.where["protocol"] in (protocol, "exact")]
-
-
-def _clearest(cells: Sequence[Cell]) -> Cell:
-    return max(cells, key=lambda cell: cell.slack)
 
 
 def condition(holding: Sequence[Where], failing: Sequence[Where]) -> tuple[Where, ...]:

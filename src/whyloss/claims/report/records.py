@@ -107,6 +107,18 @@ def _verdict(verdict: Verdict, cells: Sequence[Cell], speaker: Speaker, quick: b
         "condition_text": speaker.condition(verdict.condition),
         "against": _figure(verdict.against, speaker) if verdict.against else None,
         "text": speaker.text(verdict, cells, quick),
+        "parts": [
+            {
+                "statement": key,
+                "claimed": speaker.say(speaker.statement(key).text),
+                "verdict": part.word,
+                "verdict_text": wording.verdict(part.word, speaker.language),
+                "condition": [dict(where) for where in part.condition],
+                "condition_text": speaker.condition(part.condition),
+                "text": speaker.part(key, part),
+            }
+            for key, part in verdict.parts
+        ],
     }
 
 

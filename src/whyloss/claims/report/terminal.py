@@ -74,7 +74,9 @@ def _verdict(record: Record, say: dict[str, str], language: Language) -> Text:
     colon = "：" if language == "zh" else ": "
     style = STYLES.get(record["verdict"], "")
     text = Text(record["verdict_text"], style=f"bold {style}")
-    if condition := record.get("condition_text"):
+    if record.get("parts") and record["verdict"] == "holds only when":
+        text.append("\n" + _in_part(record["parts"], say), style="not bold")
+    elif condition := record.get("condition_text"):
         text = Text(
             VERDICTS[record["verdict"]].en if language == "en" else f"{record['verdict_text']}：", f"bold {style}"
         )
@@ -86,6 +88,13 @@ def _verdict(record: Record, say: dict[str, str], language: Language) -> Text:
         text.append(f"\n{label}{colon}", style="not bold dim")
         text.append(part["verdict_text"], style=f"not bold {STYLES.get(part['verdict'], '')}")
     return text
+
+
+def _in_part(parts: Sequence[Record], say: dict[str, str]) -> str:
+    """How many of the statements hold; which they are stands on the page."""
+    words = Counter(part["verdict"] for part in parts)
+    said = say["statements_hold"].format(held=words["holds"], all=len(parts))
+    return said + (say["some_when"].format(some=words["holds only when"]) if words["holds only when"] else "")
 
 
 def shorten(condition: str) -> str:

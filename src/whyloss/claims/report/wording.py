@@ -31,6 +31,7 @@ SAID: Mapping[str, Text] = {
         "Holds only when {condition}: {figure}, margin {margin}, {seeds}; against it, {against_where}: {against}.",
         "仅当{condition}时成立：{figure}，等效界值 {margin}，{seeds}；反面（{against_where}）：{against}。",
     ),
+    "in part": Text("Holds in part. {parts}.", "部分成立。{parts}。"),
     "no condition": Text(
         "Holds in part of the figures, told apart by none of the conditions ({where}): {figure}, margin {margin}, "
         "{seeds}; against it, {against_where}: {against}.",
@@ -56,16 +57,18 @@ SIDE: Mapping[str, Text] = {
     "holds only when": Text("{id} holds when {condition}, {figure}", "{id} 在{condition}时成立，{figure}"),
     "undecided": Text("{id} is undecided, {figure}", "{id} 未定，{figure}"),
 }
+AGAINST = Text("against {}", "反面为 {}")
+BETWEEN_PARTS = Text("; ", "；")
 QUOTED = Text("“{}”", "“{}”")
 INTERVAL = Text("{} ({})", "{}（{}）")
 SEEDS, EXACT = Text("{} seeds", "{} 个种子"), Text("one exact value", "一个精确值")
 SEED = Text("1 seed", "1 个种子")
 IS = {
     "meaning": Text("{} {}", "{}{}"),  # the factor's name has the verb in it
-    "statement": Text("the {} is “{}”", "{}为“{}”"),
+    "statement": Text("it means {1}", "其含义为{1}"),
 }
 NO_PART = Text("{} has no part", "不涉及{}")
-IS_ANY = Text("{} is {}", "{}为{}")
+IS_ANY = Text("{} = {}", "{} = {}")
 AND, OR, BETWEEN = Text(" and ", "且"), Text(" or ", "或"), Text("; or ", "；或")
 SOME_FACTORS = Text("some of the conditions", "部分条件满足")
 
@@ -129,6 +132,8 @@ class Speaker:
 
     def text(self, verdict: Verdict, cells: Sequence[Cell], quick: bool = False) -> str:
         """The verdict and the figures it rests on, in one sentence."""
+        if verdict.parts and verdict.word == "holds only when":
+            return self._in_part(verdict, quick)
         cell, against = verdict.deciding, verdict.against
         where = self._place(cell, verdict, cells)
         template = self._template(verdict, len(cells), where)
@@ -158,12 +163,24 @@ class Speaker:
 
     def side(self, verdict: Verdict) -> str:
         """This claim's part in a contradiction."""
+        return self._brief(self.claim.id, verdict)
+
+    def part(self, key: str, verdict: Verdict) -> str:
+        """One statement's part in the claim: '“it loses accuracy” holds only when protocol is fixed, 3.2 points'."""
+        return self._brief(QUOTED.say(self.language).format(self.say(self.statement(key).text)), verdict)
+
+    def _in_part(self, verdict: Verdict, quick: bool) -> str:
+        parts = self._join(BETWEEN_PARTS, [self.part(key, part) for key, part in verdict.parts])
+        said = SAID["in part"].say(self.language).format(parts=parts)
+        return figures.typeset(said + (SAID["quick"].say(self.language) if quick else ""), self.language)
+
+    def _brief(self, name: str, verdict: Verdict) -> str:
         condition = self.condition(verdict.condition) or SOME_FACTORS.say(self.language)
-        return (
-            SIDE[verdict.word]
-            .say(self.language)
-            .format(id=self.claim.id, condition=condition, figure=self.figure(verdict.deciding))
-        )
+        figure = self.figure(verdict.deciding)
+        if verdict.against:
+            against = AGAINST.say(self.language).format(self.figure(verdict.against))
+            figure = self._and_so_on([figure, against])
+        return SIDE[verdict.word].say(self.language).format(id=name, condition=condition, figure=figure)
 
     def _template(self, verdict: Verdict, cells: int, where: str) -> str:
         if verdict.word == "holds only when":
@@ -188,7 +205,7 @@ class Speaker:
 
     def _is(self, name: str, keys: Sequence[str]) -> str:
         if name == "statement":
-            levels = [self.say(self.statement(key).text) for key in keys]
+            levels = [QUOTED.say(self.language).format(self.say(self.statement(key).text)) for key in keys]
         else:
             levels = [level(key, self.claim.words, self.language) for key in keys]
         called = factor(name, self.claim.words, self.language)

@@ -199,7 +199,7 @@ CLAIMS = [
             "standardised features, 300 steps; for confidence 100 rows that can be separated, at most 1,000 steps. "
             "Fixed: rate 0.1. Tuned: for accuracy the best of 12 rates on 300 validation rows, for confidence the "
             "fastest of 8.",
-            "精确：两类；误差指 1 − p，或输出与目标的距离。训练：线性模型，10 维的 3 个高斯类别，普通梯度下降，16 "
+            "精确：两类；误差指 1 − p，或输出与目标的距离。训练：线性模型，10 维的 3 个高斯类别，普通梯度下降，14 "
             "个种子；准确率用 150 行、标准化特征、300 步；置信度用 100 行可分数据，最多 1,000 步。固定：学习率 0.1。"
             "调优：准确率取 300 行验证数据上 12 个学习率中最佳者，置信度取 8 个学习率中最快者。",
         ),
