@@ -17,8 +17,8 @@ from rich.console import Console
 from whyloss.claims.claim import Claim, Curve, Measured, Panel, Results, Scale, Text
 from whyloss.claims.report import Run, chrome, figures, forest, records, show, wording, write
 from whyloss.claims.report.page import coded
-from whyloss.claims.report.records import claim_record
 from whyloss.claims.report.pictures import Bars, pictures
+from whyloss.claims.report.records import claim_record
 from whyloss.claims.report.terminal import shorten
 from whyloss.claims.run import Settled, _settled
 from whyloss.claims.sentences.contradictions import CONTRADICTIONS

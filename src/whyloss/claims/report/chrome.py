@@ -100,7 +100,12 @@ CHROME: Mapping[str, Text] = {
     "opposed_by": Text("Opposed by", "与之相反"),
     "see": Text("the contradiction", "查看这对矛盾"),
     "right_when": Text("Right when", "正确的条件"),
+    "by_statement": Text(
+        "Most sentences state several things. Statement by statement, {all} in all",
+        "多数句子包含不止一个陈述。逐个陈述统计，共 {all} 个",
+    ),
     "statements_hold": Text("{held} of {all} statements hold", "{all} 个陈述中 {held} 个成立"),
+    "held": Text("{held} of {all} hold", "{held}/{all} 成立"),
     "some_when": Text(", {some} under conditions", "，{some} 个有条件成立"),
     "right_in_part": Text("Right in part:", "部分正确:"),
     "right": Text("Right under every condition tried", "在所有试过的条件下都正确"),

@@ -61,7 +61,7 @@ def render(settled: Sequence[Settled], opposed: Sequence[Opposed], found: Sequen
             ],
             entries=entries,
             counts=_counts([item.verdict.word for item in settled], run.language),
-            total=len(settled),
+            statements=_statements(settled, run.language),
         )
     }
     for pair in opposed:
@@ -98,6 +98,12 @@ def _counts(words: Sequence[str], language: Language) -> list[tuple[str, str, in
         found.append((word, wording.verdict(word, language), counted[word], round(start, 3), round(width, 3)))
         start += width
     return found
+
+
+def _statements(settled: Sequence[Settled], language: Language) -> list[tuple[str, int]]:
+    """Each verdict and how many statements got it."""
+    words = [part.word for item in settled for _, part in item.verdict.parts or [("", item.verdict)]]
+    return [(wording.verdict(word, language), Counter(words)[word]) for word in VERDICTS]
 
 
 def _frame(run: Run) -> dict[str, Any]:

@@ -93,9 +93,13 @@ def contradiction_record(pair: Opposed, run: Run) -> Record:
 
 
 def differ(settled: Settled) -> bool:
-    """Whether tuning changes the verdict."""
-    words = {verdict.word for verdict in settled.protocols.values() if verdict}
-    return len(words) > 1
+    """Whether tuning changes the verdict, of the whole or of a statement."""
+    found = [
+        (verdict.word, [(key, part.word) for key, part in verdict.parts])
+        for verdict in settled.protocols.values()
+        if verdict
+    ]
+    return any(one != found[0] for one in found)
 
 
 def _verdict(verdict: Verdict, cells: Sequence[Cell], speaker: Speaker, quick: bool = False) -> Record:

@@ -86,8 +86,16 @@ def _verdict(record: Record, say: dict[str, str], language: Language) -> Text:
         text.append(quick, style="not bold dim")
     for label, part in _parts(record, say):
         text.append(f"\n{label}{colon}", style="not bold dim")
-        text.append(part["verdict_text"], style=f"not bold {STYLES.get(part['verdict'], '')}")
+        text.append(_side(part, say), style=f"not bold {STYLES.get(part['verdict'], '')}")
     return text
+
+
+def _side(part: Record, say: dict[str, str]) -> str:
+    """What one protocol, or one side of a contradiction, comes to."""
+    if not part.get("parts") or part["verdict"] != "holds only when":
+        return part["verdict_text"]
+    held = sum(statement["verdict"] == "holds" for statement in part["parts"])
+    return say["held"].format(held=held, all=len(part["parts"]))
 
 
 def _in_part(parts: Sequence[Record], say: dict[str, str]) -> str:

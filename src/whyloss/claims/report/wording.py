@@ -167,7 +167,8 @@ class Speaker:
 
     def part(self, key: str, verdict: Verdict) -> str:
         """One statement's part in the claim: '“it loses accuracy” holds only when protocol is fixed, 3.2 points'."""
-        return self._brief(QUOTED.say(self.language).format(self.say(self.statement(key).text)), verdict)
+        quoted = QUOTED.say(self.language).format(self.say(self.statement(key).text))
+        return figures.typeset(self._brief(quoted, verdict), self.language)
 
     def _in_part(self, verdict: Verdict, quick: bool) -> str:
         parts = self._join(BETWEEN_PARTS, [self.part(key, part) for key, part in verdict.parts])
