@@ -133,7 +133,7 @@ class Speaker:
     def text(self, verdict: Verdict, cells: Sequence[Cell], quick: bool = False) -> str:
         """The verdict and the figures it rests on, in one sentence."""
         if verdict.parts and verdict.word == "holds only when":
-            return self._in_part(verdict, quick)
+            return self._in_part(verdict, cells, quick)
         cell, against = verdict.deciding, verdict.against
         where = self._place(cell, verdict, cells)
         template = self._template(verdict, len(cells), where)
@@ -153,10 +153,7 @@ class Speaker:
                 against_where=self._place(against, verdict, cells) if against else "",
             )
         )
-        undecided = sum(c.answer == "undecided" for c in cells)
-        if undecided and len(cells) > 1:
-            are = "is" if undecided == 1 else "are"
-            said += SAID["open"].say(self.language).format(open=undecided, cells=len(cells), are=are)
+        said += self._open(cells)
         if quick:
             said += SAID["quick"].say(self.language)
         return figures.typeset(said, self.language)
@@ -170,10 +167,18 @@ class Speaker:
         quoted = QUOTED.say(self.language).format(self.say(self.statement(key).text))
         return figures.typeset(self._brief(quoted, verdict), self.language)
 
-    def _in_part(self, verdict: Verdict, quick: bool) -> str:
+    def _in_part(self, verdict: Verdict, cells: Sequence[Cell], quick: bool) -> str:
         parts = self._join(BETWEEN_PARTS, [self.part(key, part) for key, part in verdict.parts])
-        said = SAID["in part"].say(self.language).format(parts=parts)
+        said = SAID["in part"].say(self.language).format(parts=parts) + self._open(cells)
         return figures.typeset(said + (SAID["quick"].say(self.language) if quick else ""), self.language)
+
+    def _open(self, cells: Sequence[Cell]) -> str:
+        """How many of several figures are undecided."""
+        undecided = sum(cell.answer == "undecided" for cell in cells)
+        if not undecided or len(cells) < 2:
+            return ""
+        are = "is" if undecided == 1 else "are"
+        return SAID["open"].say(self.language).format(open=undecided, cells=len(cells), are=are)
 
     def _brief(self, name: str, verdict: Verdict) -> str:
         condition = self.condition(verdict.condition) or SOME_FACTORS.say(self.language)
