@@ -5,6 +5,7 @@ An engine that has traced a formula once may use what it found for as long as th
 from collections.abc import Callable, Hashable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 PLAIN = (bool, int, float, str, type(None))
@@ -13,7 +14,10 @@ OWN = {*vars(nn.Module()), "handle", "adjust"}  # of every module; adjust is no 
 
 def key_of(loss: nn.Module, formula: Callable[..., Any]) -> Hashable:
     """The loss's class, its numbers, and the numbers that the formula finds elsewhere (globals, closures, class
-    attributes). None if there is something else that it might read: a list, an object, another module."""
+    attributes). None if there is something else that it might read: a list, an object, another module; and inside
+    torch.compile, which keeps its own account of that."""
+    if torch.compiler.is_compiling():
+        return None
     found: list[Hashable] = [type(loss)]
     for name, value in vars(loss).items():
         if name in OWN:

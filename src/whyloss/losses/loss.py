@@ -127,12 +127,14 @@ class RowLoss(Loss):
     statistics: ClassVar[tuple[str, ...]] = ()  # that `formula` reads
     average: ClassVar[Callable[..., Tensor]]
     averaged: ClassVar[tuple[str, ...] | None] = None  # that `average` reads, if there is one
+    read: ClassVar[frozenset[str]] = frozenset()  # arguments of these statistics: "power", "table"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.statistics = _statistics_of(cls, "formula")
         average = _statistics_of(cls, "average")
         cls.averaged = average if _has_average(cls) else None
+        cls.read = arguments(cls.statistics)
 
     def formula(self, *args: Any, **kwargs: Any) -> Tensor:
         """The loss per row from the statistics named as parameters. They have one shape, as has the result."""
@@ -224,7 +226,7 @@ class RowLoss(Loss):
 
     def argument(self, name: str) -> Any:
         """The value of a statistic's argument: "power" or "table"."""
-        return getattr(self, name) if name in arguments(self.statistics) else None
+        return getattr(self, name) if name in self.read else None
 
 
 class Formula:

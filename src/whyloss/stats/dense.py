@@ -4,15 +4,17 @@ Each block is read once. Its label is taken out (gather), what is left becomes e
 the gradient, the sums are taken, the formula runs on numbers per row, and the pull-back turns the same buffer into the
 gradient. No tensor of the logits' size is made but the gradient, and no mask: the label is scattered in and out."""
 
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from whyloss.stats import reference
+from whyloss.stats import reference, table
 from whyloss.stats.rows import Rows, computing_dtype, infinite
-from whyloss.stats.table import CONSTANT, HUGE, REST, Rest, needed
+from whyloss.stats.table import CONSTANT, HUGE, REST, Rest
+
+needed = cache(table.needed)  # asked several times a call; torch.compile, which likes no caches, never comes here
 
 # Elements in a block: large enough that running the formula once a block costs little beside it, which measured better
 # than fitting the second-level cache; small enough that what a statistic makes for a block is not fresh memory every

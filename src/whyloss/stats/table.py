@@ -15,7 +15,6 @@ To add a statistic, add a row to one of the two."""
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -288,7 +287,6 @@ def captions() -> dict[str, str]:
     return {**OWN, **derived, **{name: s.caption for name, s in REST.items()}}
 
 
-@cache
 def needed(names: frozenset[str]) -> tuple[str, ...]:
     """The statistics that an engine must compute so that those in `names` can be derived; sorted, log_odds included."""
     found: set[str] = {"log_odds"}
@@ -302,7 +300,6 @@ def needed(names: frozenset[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-@cache
 def arguments(names: tuple[str, ...]) -> frozenset[str]:
     """The attributes ("power", "table") that a loss must have to use these statistics."""
     return frozenset(ARGUMENTS[n] for n in needed(frozenset(names)) if n in ARGUMENTS)
