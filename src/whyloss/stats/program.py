@@ -122,8 +122,15 @@ def _compiled(source: str) -> Callable[..., tuple[Any, ...]]:
 
 
 def simplified(graph: Graph, inputs: tuple[str, ...], loss: int, slopes: Mapping[str, int]) -> Program:
-    """Without what has no effect: detaching (there is nothing left to differentiate), x - x, times one, plus zero."""
-    wanted = {loss, *slopes.values()}
+    """The program of a loss and its slopes."""
+    lines, ends = shortened(graph, {"loss": loss, **{f"slope {name}": line for name, line in slopes.items()}})
+    return Program(inputs, lines, ends["loss"], {name: ends[f"slope {name}"] for name in slopes})
+
+
+def shortened(graph: Graph, ends: Mapping[str, int]) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
+    """The lines that the ends need, and where the ends went: to a line, or to a constant. Without what has no effect:
+    detaching (there is nothing left to differentiate), x - x, times one, plus zero."""
+    wanted = set(ends.values())
     for line in range(len(graph.lines) - 1, -1, -1):
         if line in wanted:
             wanted |= {a for a in graph.lines[line][1:] if isinstance(a, int)}
@@ -131,8 +138,8 @@ def simplified(graph: Graph, inputs: tuple[str, ...], loss: int, slopes: Mapping
     for line, (operation, *arguments) in enumerate(graph.lines):
         if line in wanted:
             new[line] = _reduced(short, operation, [new[a] if isinstance(a, int) else a for a in arguments])
-    ends = {name: new[line] for name, line in slopes.items()}
-    used = {end for end in (new[loss], *ends.values()) if isinstance(end, int)}
+    found = {name: new[line] for name, line in ends.items()}
+    used = {end for end in found.values() if isinstance(end, int)}
     for line in range(len(short.lines) - 1, -1, -1):
         if line in used:
             used |= {a for a in short.lines[line][1:] if isinstance(a, int)}
@@ -142,7 +149,7 @@ def simplified(graph: Graph, inputs: tuple[str, ...], loss: int, slopes: Mapping
         return place[end] if isinstance(end, int) else end
 
     lines = [(short.lines[line][0], *(moved(a) for a in short.lines[line][1:])) for line in place]
-    return Program(inputs, lines, moved(new[loss]), {name: moved(end) for name, end in ends.items()})
+    return lines, {name: moved(end) for name, end in found.items()}
 
 
 def _reduced(b: Graph, operation: str, a: list[Any]) -> Any:
@@ -150,6 +157,8 @@ def _reduced(b: Graph, operation: str, a: list[Any]) -> Any:
     constant = [isinstance(x, float) for x in a]
     if operation == "one":
         return 1.0
+    if operation == "constant":
+        return a[0]
     if operation == "detach":
         return a[0]
     if operation in FOLDED and all(constant):

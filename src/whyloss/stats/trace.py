@@ -4,7 +4,7 @@ What symbols cannot follow (a branch on a value, an operation without a rule) is
 it is, and autograd differentiates it. Knows torch's names of operations; nothing of logits, rows or engines."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 from whyloss.stats.program import Graph, Program, simplified
 from whyloss.stats.slopes import differentiate
@@ -36,8 +36,8 @@ class Symbol:
     def __init__(self, graph: Graph, line: int):
         self.graph, self.line = graph, line
 
-    def do(self, operation: str, *arguments: Any) -> "Symbol":
-        return Symbol(self.graph, self.graph.add(operation, *(_argument(a) for a in arguments)))
+    def do(self, operation: str, *arguments: Any) -> Self:
+        return type(self)(self.graph, self.graph.add(operation, *(_argument(a) for a in arguments)))
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> "Symbol":

@@ -1,0 +1,174 @@
+"""The Triton engine for rows of logits that exist: an autograd function around the kernels.
+
+With a mean or a sum the gradient is made in the forward pass, while the row is near, and scaled on the device in the
+backward pass. Otherwise coefficients of the rows are kept, and the backward pass makes the gradient of them."""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from whyloss.stats import reference
+from whyloss.stats.kernels.plan import plan
+from whyloss.stats.kernels.source import Source, written
+from whyloss.stats.rows import Rows, infinite
+from whyloss.stats.table import CONSTANT, HUGE
+from whyloss.stats.trace import Untraceable
+
+# From this width on a row is not served twice from the second-level cache, and two kernels are the faster way.
+WIDE = 200_000
+KEPT = 256
+
+_sources: OrderedDict[Hashable, Source | None] = OrderedDict()
+
+
+def source(rows: Rows) -> Source | None:
+    """The kernels of a loss; None where a statistic cannot be summed in a kernel."""
+    program = rows.program()
+    key = (rows.key if program is not None else None, rows.names, rows.power)
+    if key not in _sources:
+        try:
+            _sources[key] = written(plan(rows.names, program, rows.power))
+        except Untraceable:
+            _sources[key] = None
+        if len(_sources) > KEPT:
+            _sources.popitem(last=False)
+    return _sources[key]
+
+
+def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:
+    """The sum of the weighted row losses, times `share`."""
+    return _Kernels.apply(z, rows, True, share, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
+
+
+def each(z: Tensor, rows: Rows) -> Tensor:
+    """[N] weighted row losses."""
+    return _Kernels.apply(z, rows, False, None, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
+
+
+class _Kernels(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, rows: Rows, total: bool, share: Tensor | None, gradients: bool) -> Tensor:
+        wanted = gradients and ctx.needs_input_grad[0]
+        # Float16 cannot hold gradients that are divided by many rows: a loss scaler must have its say before.
+        now = wanted and total and z.dtype != torch.float16 and z.shape[1] < WIDE
+        losses, ctx.gradient, saved = sweep(z, rows, now=now, later=wanted and not now, share=share)
+        ctx.rows, ctx.total, ctx.share = rows, total, share
+        ctx.save_for_backward(z, saved)
+        if not total:
+            return losses
+        value = losses.sum()
+        return value if share is None else value * share
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        from whyloss.stats.kernels import launch
+
+        (u,) = upstream
+        z, saved = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
+            losses = reference.row_losses(z.to(torch.float32), ctx.rows)
+            value = losses if not ctx.total else losses.sum() if ctx.share is None else losses.sum() * ctx.share
+            (gradient,) = torch.autograd.grad(value, z, u, create_graph=True)
+            return gradient, None, None, None, None
+        # Whoever asks first gets the gradient itself; a second backward pass computes it again.
+        gradient, ctx.gradient = ctx.gradient, None
+        if gradient is not None:
+            launch.scale_(gradient, u)
+        elif saved is not None:
+            scaled = u if ctx.share is None else u * ctx.share
+            gradient = torch.empty_like(z)
+            launch.pull_back(_source(ctx.rows), z, described(ctx.rows), saved, scaled.contiguous(), gradient)
+        else:
+            gradient = sweep(z, ctx.rows, now=True, later=False, share=ctx.share)[1]
+            assert gradient is not None
+            launch.scale_(gradient, u)
+        return gradient, None, None, None, None
+
+
+def sweep(
+    z: Tensor, rows: Rows, now: bool, later: bool, share: Tensor | None = None, out: Tensor | None = None
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """(losses, the gradient of their sum times `share` if wanted `now`, coefficients to make it of `later`). `out` may
+    be the logits themselves."""
+    from whyloss.stats.kernels import launch
+
+    made, row, count = _source(rows), described(rows), z.shape[0]
+    if now and out is None:
+        out = torch.empty_like(z)
+    if made.statistics is not None:
+        return _around(z, rows, made, row, now, later, share, out)
+    losses = torch.empty(count, dtype=torch.float32, device=z.device)
+    saved = z.new_zeros(2 + made.coefficients, count, dtype=torch.float32) if later else None
+    launch.forward(made, z, row, losses, out if now else None, share, saved)
+    return losses, out if now else None, saved
+
+
+def _around(
+    z: Tensor,
+    rows: Rows,
+    made: Source,
+    row: dict[str, Any],
+    now: bool,
+    later: bool,
+    share: Tensor | None,
+    out: Tensor | None,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """The same for a formula that runs in torch, between two kernels."""
+    from whyloss.stats.kernels import launch
+
+    assert made.statistics is not None
+    assert made.pulled is not None
+    assert rows.label is not None
+    # Rows that count for nothing keep these innocent sums.
+    found = z.new_zeros(3 + len(made.sums), z.shape[0], dtype=torch.float32)
+    found[2] = 1.0
+    launch.sums(made, z, row, found)
+    impossible = torch.isneginf(found[1])
+    base = {"top": found[0], "own": torch.where(impossible, -HUGE, found[1]), "S": found[2]}
+    base |= {name: found[3 + i] for i, name in enumerate(made.sums)}
+    base["label"] = rows.label.to(torch.float32)
+    base["diagonal"] = found[0] * 0 if row["diagonal"] is None else row["diagonal"][rows.label]
+    given = made.statistics(base)[1]
+    with torch.enable_grad():
+        leaves = {n: s.detach().requires_grad_((now or later) and n not in CONSTANT) for n, s in given.items()}
+        value = rows.run(leaves)
+    weight = torch.ones_like(found[0]) if rows.weight is None else rows.weight
+    losses = infinite(value.detach(), impossible) * weight
+    losses = losses if rows.keep is None else torch.where(rows.keep, losses, 0.0)
+    if not (now or later):
+        return losses, None, None
+    inputs = {n: s for n, s in leaves.items() if s.requires_grad}
+    slopes = torch.autograd.grad(value, list(inputs.values()), torch.ones_like(value), allow_unused=True)
+    found_slopes = {n: torch.zeros_like(value) if c is None else c for n, c in zip(inputs, slopes, strict=True)}  # pyright: ignore
+    base |= {f"c_{n}": found_slopes.get(n, torch.zeros_like(value)) for n in given}
+    pulled = made.pulled({**base, "weight": weight})[1]
+    own = torch.where(impossible, 0.0, pulled.pop("own"))
+    saved = torch.stack([found[0], own, *pulled.values()])
+    if not now:
+        return losses, None, saved
+    assert out is not None
+    launch.pull_back(made, z, row, saved, torch.ones((), device=z.device) if share is None else share, out)
+    return losses, out, None
+
+
+def _source(rows: Rows) -> Source:
+    made = source(rows)
+    assert made is not None
+    return made
+
+
+def described(rows: Rows) -> dict[str, Any]:
+    """What the kernels read besides logits, as they read it."""
+    return {
+        "label": rows.label,
+        "keep": None if rows.keep is None else rows.keep.contiguous().view(torch.uint8),
+        "weight": None if rows.weight is None else rows.weight.contiguous(),
+        "shift": None if rows.shift is None else rows.shift.contiguous(),
+        "scale": None if rows.scale is None else float(rows.scale),
+        "margin": None if rows.margin is None else rows.margin.contiguous(),
+        "table": None if rows.table is None else rows.table.contiguous(),
+        "diagonal": None if rows.table is None else rows.table.diagonal().contiguous(),
+    }

@@ -1,0 +1,305 @@
+"""The kernels, but for what depends on the loss: `$sums`, `$k` and kin are filled in by source.py.
+
+Pointers: z [N, C] logits, out the gradient, label [N], keep [N] (0: the row counts for nothing), weight [N], share one
+number that all gradients are multiplied with, upstream [N] or one number, shift [C], margin [C], diagonal [C] and
+table [C, C] of the loss's table, losses [N], saved [2 + coefficients, N]. None where there is none: the branch that
+reads it is then not compiled.
+
+Rows are read in tiles of [K, T]: K values fall to a lane before lanes meet, so that an element costs one exponential
+and a K-th of another. A row starts wherever its stride puts it; what is aligned to 16 bytes goes in wide accesses, the
+few elements at either end apart. The label's own gradient is written last, once, from float32."""
+
+LOADED = '''@triton.jit
+def adjusted(x, shift, scale, column, live):
+    if shift is not None:
+        x = x + tl.load(shift + column, mask=live, other=0.0)
+    if scale is not None:
+        x = x * scale
+    return x
+
+
+@triton.jit
+def adjusted_label(z_of_label, y, shift, scale, margin):
+    own = z_of_label.to(tl.float32)
+    if shift is not None:
+        own = own + tl.load(shift + y)
+    if scale is not None:
+        own = own * scale
+    if margin is not None:
+        if scale is not None:
+            own = own - tl.load(margin + y) * scale
+        else:
+            own = own - tl.load(margin + y)
+    return own
+
+
+@triton.jit
+def split(row, stride, C, VEC: tl.constexpr, ALIGNED: tl.constexpr):
+    start = row * stride
+    if ALIGNED:
+        middle = start // VEC * VEC  # says to the compiler what it is a multiple of
+        head = 0
+        length = C // VEC * VEC
+    else:
+        middle = (start + VEC - 1) // VEC * VEC
+        head = tl.minimum(middle - start, C).to(tl.int32)
+        length = (tl.maximum((start + C) // VEC * VEC - middle, 0) // VEC * VEC).to(tl.int32)
+    return start, middle, head, length
+
+
+@triton.jit
+def loss_of_row(loss, own_is_masked, weight_of_row):
+    # A label that is masked out makes an unbounded loss infinite.
+    loss = tl.where(own_is_masked & (tl.abs(loss) > 1e15), loss * float("inf"), loss)
+    return loss * weight_of_row
+'''
+
+PASSES = '''@triton.jit
+def sums_of_row(z, start, middle, head, length, y, C, shift, scale, table,
+                K: tl.constexpr, T: tl.constexpr, ALIGNED: tl.constexpr):
+    """top, S and the sums over all classes but the label."""
+    m = tl.full((T,), float("-inf"), tl.float32)
+    S = tl.zeros((T,), tl.float32)
+    $zeros
+    tile = tl.arange(0, K)[:, None] * T + tl.arange(0, T)[None, :]
+    full = length // (K * T) * (K * T)
+    own_place = y - head
+    for i in range(0, full, K * T):
+        o = i + tile
+        x = tl.load(z + middle + o, eviction_policy="evict_last").to(tl.float32)
+        live = o < length
+        x = adjusted(x, shift, scale, head + o, live)
+        if (own_place >= i) & (own_place < i + K * T):
+            x = tl.where(o == own_place, float("-inf"), x)
+        $entry_middle
+        m, S$sums = accumulate(x$entry, m, S$sums)
+    if full < length:
+        o = full + tile
+        live = o < length
+        x = tl.load(z + middle + o, mask=live, other=float("-inf"), eviction_policy="evict_last").to(tl.float32)
+        x = adjusted(x, shift, scale, head + o, live)
+        x = tl.where(live & (o != own_place), x, float("-inf"))
+        $entry_middle
+        m, S$sums = accumulate(x$entry, m, S$sums)
+    if not ALIGNED:
+        lane = tl.arange(0, T)
+        column = tl.where(lane < head, lane, lane + length)
+        live = column < C
+        x = tl.load(z + start + column, mask=live, other=float("-inf")).to(tl.float32)
+        x = adjusted(x, shift, scale, column, live)
+        x = tl.where(live & (column != y), x, float("-inf"))[None, :]
+        $entry_lane
+        m, S$sums = accumulate(x$entry, m, S$sums)
+    return finish(m, S$sums)
+
+
+@triton.jit
+def blank(out, start, C, T: tl.constexpr):
+    """The gradient of a row that counts for nothing, whatever its logits hold."""
+    nothing = tl.zeros((T,), tl.float32).to(out.dtype.element_ty)
+    for i in range(0, C, T):
+        o = i + tl.arange(0, T)
+        tl.store(out + start + o, nothing, mask=o < C)
+
+
+@triton.jit
+def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, y, own_slope, C, shift, scale, table,
+                    top$k, K: tl.constexpr, T: tl.constexpr, ALIGNED: tl.constexpr):
+    """From the end to the beginning: what was read last is still near."""
+    tile = tl.arange(0, K)[:, None] * T + tl.arange(0, T)[None, :]
+    full = length // (K * T) * (K * T)
+    if full < length:
+        o = full + tile
+        live = o < length
+        x = tl.load(z + middle + o, mask=live, other=0.0, eviction_policy="evict_first").to(tl.float32)
+        x = adjusted(x, shift, scale, head + o, live)
+        $entry_middle
+        g = slope(x$entry, top$k)
+        if scale is not None:
+            g = g * scale
+        tl.store(out + out_middle + o, g.to(out.dtype.element_ty), mask=live, eviction_policy="evict_first")
+    for i in range(0, full, K * T):
+        o = (full - K * T - i) + tile
+        x = tl.load(z + middle + o, eviction_policy="evict_first").to(tl.float32)
+        live = o < length
+        x = adjusted(x, shift, scale, head + o, live)
+        $entry_middle
+        g = slope(x$entry, top$k)
+        if scale is not None:
+            g = g * scale
+        tl.store(out + out_middle + o, g.to(out.dtype.element_ty), eviction_policy="evict_first")
+    if not ALIGNED:
+        lane = tl.arange(0, 32)
+        column = tl.where(lane < head, lane, lane + length)
+        live = column < C
+        x = tl.load(z + start + column, mask=live, other=0.0).to(tl.float32)
+        x = adjusted(x, shift, scale, column, live)
+        $entry_column
+        g = slope(x$entry, top$k)
+        if scale is not None:
+            g = g * scale
+        tl.store(out + out_start + column, g.to(out.dtype.element_ty), mask=live)
+    tl.debug_barrier()  # the label's own is the last to be written
+    if scale is not None:
+        own_slope = own_slope * scale
+    tl.store(out + out_start + y, own_slope.to(out.dtype.element_ty))
+'''
+
+STREAM = '''@triton.jit
+def stream(z, out, label, keep, weight, share, shift, scale, margin, diagonal, table, losses, saved,
+           N, C, stride, out_stride, K: tl.constexpr, T: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.constexpr,
+           GRADIENT: tl.constexpr, SAVE: tl.constexpr):
+    """One row: its loss and, while it is near, its gradient; or the coefficients to make the gradient of, later."""
+    row = tl.program_id(0).to(tl.int64)
+    ok = True
+    if keep is not None:
+        ok = tl.load(keep + row) != 0
+    if ok:
+        start, middle, head, length = split(row, stride, C, VEC, ALIGNED)
+        y = tl.load(label + row).to(tl.int32)
+        own = adjusted_label(tl.load(z + start + y), y, shift, scale, margin)
+        masked = own == float("-inf")
+        own = tl.where(masked, -1e30, own)
+        top, S$sums = sums_of_row(z, start, middle, head, length, y, C, shift, scale, table, K, T, ALIGNED)
+        diagonal_of_row = own * 0.0
+        if diagonal is not None:
+            diagonal_of_row = tl.load(diagonal + y)
+        weight_of_row = own * 0.0 + 1.0
+        if weight is not None:
+            weight_of_row = tl.load(weight + row)
+        scaled = weight_of_row
+        if share is not None:
+            scaled = scaled * tl.load(share)
+        loss, own_slope$k = compute(top, S$sums, own, y.to(tl.float32), diagonal_of_row, scaled)
+        own_slope = tl.where(masked, 0.0, own_slope)
+        tl.store(losses + row, loss_of_row(loss, masked, weight_of_row))
+        if SAVE:
+            tl.store(saved + row, top)
+            tl.store(saved + N + row, own_slope)
+            $save_k
+        if GRADIENT:
+            tl.debug_barrier()
+            out_start, out_middle, out_head, out_length = split(row, out_stride, C, VEC, ALIGNED)
+            gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, y, own_slope, C,
+                            shift, scale, table, top$k, K, T, ALIGNED)
+    else:
+        tl.store(losses + row, 0.0)
+        if GRADIENT:
+            blank(out, row * out_stride, C, T)
+'''
+
+PULL_BACK = '''@triton.jit
+def pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N, C, stride, out_stride, blocks,
+              T: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.constexpr, EACH: tl.constexpr):
+    """A stretch of one row's gradient, from the coefficients that were saved."""
+    program = tl.program_id(0).to(tl.int64)
+    row = program // blocks
+    block = (program % blocks).to(tl.int32)
+    start, middle, head, length = split(row, stride, C, VEC, ALIGNED)
+    out_start, out_middle, out_head, out_length = split(row, out_stride, C, VEC, ALIGNED)
+    ok = row < N
+    if keep is not None:
+        ok = tl.load(keep + row) != 0
+    g = tl.load(upstream + row) if EACH else tl.load(upstream)
+    g = tl.where(ok, g.to(tl.float32), 0.0)
+    y = tl.load(label + row).to(tl.int32)
+    top = tl.load(saved + row)
+    own_slope = tl.load(saved + N + row)
+    $load_k
+    if scale is not None:
+        g = g * scale
+    o = block * T + tl.arange(0, T)
+    live = o < tl.where(ok, length, 0)
+    x = tl.load(z + middle + o, mask=live, other=0.0, eviction_policy="evict_first").to(tl.float32)
+    x = adjusted(x, shift, scale, head + o, live)
+    $entry_middle
+    v = tl.where(o == y - head, own_slope, slope(x$entry, top$k)) * g
+    v = tl.where(ok, v, 0.0)
+    tl.store(out + out_middle + o, v.to(out.dtype.element_ty), mask=o < length, eviction_policy="evict_first")
+    if not ALIGNED:
+        if block == 0:
+            lane = tl.arange(0, 32)
+            column = tl.where(lane < head, lane, lane + length)
+            live = column < tl.where(ok, C, 0)
+            x = tl.load(z + start + column, mask=live, other=0.0).to(tl.float32)
+            x = adjusted(x, shift, scale, column, live)
+            $entry_column
+            v = tl.where(column == y, own_slope, slope(x$entry, top$k)) * g
+            v = tl.where(ok, v, 0.0)
+            tl.store(out + out_start + column, v.to(out.dtype.element_ty), mask=column < C)
+'''
+
+SMALL = '''@triton.jit
+def small(z, out, label, keep, weight, share, shift, scale, margin, diagonal, table, losses, saved,
+          N, C, stride, out_stride, R: tl.constexpr, B: tl.constexpr, GRADIENT: tl.constexpr, SAVE: tl.constexpr):
+    """R rows from end to end in registers: one read, one exponential an element."""
+    row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
+    here = row < N
+    ok = here
+    if keep is not None:
+        ok = here & (tl.load(keep + row, mask=here, other=0) != 0)
+    y = tl.load(label + row, mask=ok, other=0).to(tl.int32)
+    column = tl.arange(0, B)[None, :]
+    live = column < tl.where(ok, C, 0)[:, None]
+    x = tl.load(z + row[:, None] * stride + column, mask=live, other=float("-inf")).to(tl.float32)
+    x = adjusted(x, shift, scale, column, live)
+    hit = column == y[:, None]
+    own = tl.sum(tl.where(hit, x, 0.0), axis=1)
+    if margin is not None:
+        taken = tl.load(margin + y)
+        if scale is not None:
+            taken = taken * scale
+        own = own - taken
+    own = tl.where(ok, own, 0.0)
+    masked = own == float("-inf")
+    own = tl.where(masked, -1e30, own)
+    others = tl.where(hit | ~live, float("-inf"), x)
+    $entry_rows
+    top, S$sums = whole(others$entry)
+    diagonal_of_row = own * 0.0
+    if diagonal is not None:
+        diagonal_of_row = tl.load(diagonal + y)
+    weight_of_row = own * 0.0 + 1.0
+    if weight is not None:
+        weight_of_row = tl.load(weight + row, mask=ok, other=0.0)
+    scaled = weight_of_row
+    if share is not None:
+        scaled = scaled * tl.load(share)
+    loss, own_slope$k = compute(top, S$sums, own, y.to(tl.float32), diagonal_of_row, scaled)
+    own_slope = tl.where(masked, 0.0, own_slope)
+    tl.store(losses + row, tl.where(ok, loss_of_row(loss, masked, weight_of_row), 0.0), mask=here)
+    if SAVE:
+        tl.store(saved + row, top, mask=here)
+        tl.store(saved + N + row, own_slope, mask=here)
+        $save_k_here
+    if GRADIENT:
+        g = slope(others$entry, top[:, None]$k_column)
+        g = tl.where(hit, own_slope[:, None], g)
+        if scale is not None:
+            g = g * scale
+        g = tl.where(ok[:, None], g, 0.0)
+        tl.store(out + row[:, None] * out_stride + column, g.to(out.dtype.element_ty),
+                 mask=column < tl.where(here, C, 0)[:, None])
+'''
+
+SUMS = '''@triton.jit
+def sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride,
+         K: tl.constexpr, T: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.constexpr):
+    """One row's sums, for a formula that runs elsewhere."""
+    row = tl.program_id(0).to(tl.int64)
+    ok = True
+    if keep is not None:
+        ok = tl.load(keep + row) != 0
+    if ok:
+        start, middle, head, length = split(row, stride, C, VEC, ALIGNED)
+        y = tl.load(label + row).to(tl.int32)
+        own = adjusted_label(tl.load(z + start + y), y, shift, scale, margin)
+        top, S$sums = sums_of_row(z, start, middle, head, length, y, C, shift, scale, table, K, T, ALIGNED)
+        tl.store(saved + row, top)
+        tl.store(saved + N + row, own)
+        tl.store(saved + 2 * N + row, S)
+        $save_sums
+'''
+
+TRACED = (LOADED, PASSES, STREAM, PULL_BACK, SMALL)
+EAGER = (LOADED, PASSES, SUMS, PULL_BACK)
