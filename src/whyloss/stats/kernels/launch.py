@@ -41,6 +41,12 @@ def tile(classes: int, sums: int) -> dict[str, int]:
     return {"K": 4 if sums else 8, "T": 2048, "num_warps": 8}
 
 
+def _long(classes: int, source: Source) -> dict[str, int]:
+    """The same, with J: how many elements of a row fall to one lane, as a power of two."""
+    size = tile(classes, len(source.sums))
+    return {**size, "J": triton.next_power_of_2(triton.cdiv(classes, size["T"]))}
+
+
 def aligned(*tensors: Tensor) -> tuple[int, bool]:
     """(elements of a wide access, whether every row of every tensor is made of whole ones)."""
     vec = VECTOR // tensors[0].element_size()
@@ -73,7 +79,7 @@ def forward(
         _start(made.small, (triton.cdiv(count, R),), arguments, {"R": R, "B": B, **flags, "num_warps": warps})
         return
     vec, even = aligned(z, target)
-    size = {**tile(classes, len(source.sums)), "VEC": vec, "ALIGNED": even}
+    size = {**_long(classes, source), "VEC": vec, "ALIGNED": even}
     _start(made.stream, (count,), arguments, {**size, **flags})
 
 
@@ -84,7 +90,7 @@ def sums(source: Source, z: Tensor, row: dict[str, Any], saved: Tensor) -> None:
     vec, even = aligned(z)
     names = ("label", "keep", "shift", "scale", "margin", "table")
     arguments = (z, *(given[n] for n in names), saved, count, classes, z.stride(0))
-    size = {**tile(classes, len(source.sums)), "VEC": vec, "ALIGNED": even}
+    size = {**_long(classes, source), "VEC": vec, "ALIGNED": even}
     _start(module(source.text).sums, (count,), arguments, size)
 
 

@@ -12,9 +12,9 @@ from whyloss.stats.program import Graph, Program, shortened
 from whyloss.stats.table import CONSTANT, HUGE, REST, Rest, needed
 from whyloss.stats.trace import Symbol, Untraceable
 
-# What a summand or a slope may read of one class: exp(z - top), z - top, z, 1 where it is neither masked nor the label,
-# 1 where z is the largest, and its entry in the label's row of the table.
-CELLS = ("e", "u", "z", "live", "tie", "entry")
+# What a summand or a slope may read of one class: exp(z - top), z - top, z - the label's logit, z, 1 where it is neither
+# masked nor the label, 1 where z is the largest, and its entry in the label's row of the table.
+CELLS = ("e", "u", "v", "z", "live", "tie", "entry")
 
 
 class Cell(Symbol):
@@ -114,13 +114,14 @@ class _Terms:
 
     def __init__(self, plan: Plan, power: float | None):
         self.plan, self.power = plan, power or 0.0
-        self.e, self.u, self.z, self.live = (plan.input(name) for name in ("e", "u", "z", "live"))
+        self.e, self.u, self.v, self.z, self.live = (plan.input(name) for name in ("e", "u", "v", "z", "live"))
         self.member = self.live  # the label is left out of the sums, and its slope is not read
         self.table = plan.input("entry")
 
     @property
     def sum_u(self) -> Cell:
-        return self.plan.total(self.u)
+        # By way of the label's logit, which does not move as the top does: no second accumulator.
+        return self.plan.total(self.v) + self.count * (self.plan.input("base") - self.plan.input("top"))
 
     @property
     def count(self) -> Cell:

@@ -128,6 +128,7 @@ def _around(
     launch.sums(made, z, row, found)
     impossible = torch.isneginf(found[1])
     base = {"top": found[0], "own": torch.where(impossible, -HUGE, found[1]), "S": found[2]}
+    base["base"] = torch.where(impossible, 0.0, found[1])
     base |= {name: found[3 + i] for i, name in enumerate(made.sums)}
     base["label"] = rows.label.to(torch.float32)
     base["diagonal"] = found[0] * 0 if row["diagonal"] is None else row["diagonal"][rows.label]

@@ -44,6 +44,7 @@ SPELLED = {
 MADE = {
     "live": "tl.where(x > float('-inf'), 1.0, 0.0)",
     "z": "tl.where(x > float('-inf'), x, 0.0)",
+    "v": "tl.where(x > float('-inf'), x - base, 0.0)",
     "tie": "tl.where(u == 0.0, 1.0, 0.0)",
     "entry": "entry",
 }
@@ -78,7 +79,7 @@ def written(plan: Plan) -> Source:
     text = HEADER + "\n\n".join([*map(_without_blanks, parts), *(_filled(t, fill) for t in templates)])
     if not plan.statistics:
         return Source(text, len(names), sums)
-    inputs = ("top", "own", "S", *sums)
+    inputs = ("top", "own", "base", "S", *sums)
     statistics = _as_torch(lines, {n: ends[f"statistic {n}"] for n in plan.statistics}, (*inputs, "label", "diagonal"))
     slopes = tuple(f"c_{n}" for n in plan.statistics)
     pulled = _as_torch(
@@ -106,6 +107,10 @@ def _fill(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any]:
         "save_k_here": [f"tl.store(saved + {i + 2} * N + row, {n}, mask=here)" for i, n in enumerate(k)],
         "save_sums": [f"tl.store(saved + {i + 3} * N + row, {n})" for i, n in enumerate(sums)],
         "entry_middle": read("head + o", "live"),
+        "sums_anew": [
+            f"{', '.join(['_', *(f'n_{n}' for n in ('S', *sums))])} = whole(x[None, :]{', entry[None, :]' if entry else ''}, base)",
+            *(f"{n} = tl.where(anew, n_{n}, {n})" for n in ("S", *sums)),
+        ],
         "entry_column": read("column", "live"),
         "entry_lane": [*read("column", "live"), "entry = entry[None, :]"] if entry else [],
         "entry_rows": read("column_of_row", "live"),
@@ -211,7 +216,7 @@ def _power(values: list[str], exponent: Any) -> str:
     return f"power({x}, {n})"
 
 
-CELL = {"e": "e", "u": "u", "z": "z", "live": "live", "tie": "tie", "entry": "entry"}
+CELL = {"e": "e", "u": "u", "v": "v", "z": "z", "live": "live", "tie": "tie", "entry": "entry"}
 
 
 def _made(w: _Writer, ends: Iterable[Any], masked_u: bool) -> str:
@@ -238,7 +243,7 @@ def _accumulate(w: _Writer, plan: Plan, sums: Sequence[str], extra: Sequence[str
     frame = ["S", *sums]
     values = {"S": "e", **{n: w.value(w.ends[f"sum {n}"], CELL, {}) for n in sums}}
     return f"""@triton.jit
-def accumulate({", ".join(["x", *extra, "m", *frame])}):
+def accumulate({", ".join(["x", *extra, "base", "m", *frame])}):
     # Lanes that have seen nothing keep minus infinity.
     n = tl.maximum(m, tl.max(x, axis=0))
     origin = tl.where(n == float("-inf"), 0.0, n)
@@ -253,7 +258,7 @@ def accumulate({", ".join(["x", *extra, "m", *frame])}):
 
 
 @triton.jit
-def whole({", ".join(["x", *extra])}):
+def whole({", ".join(["x", *extra, "base"])}):
     # The sums of rows that are here from end to end.
     top = tl.max(x, axis=1)
     top = tl.where(top == float("-inf"), 0.0, top)
@@ -282,7 +287,7 @@ def finish({", ".join(["m", *frame])}):
 def _compute(w: _Writer, sums: Sequence[str], coefficients: Sequence[int]) -> str:
     """From the sums to loss, the label's slope, and the coefficients of the others'."""
     inputs = ("top", "S", *sums, "own", "label", "diagonal", "weight")
-    known = {name: name for name in inputs}
+    known = {**{name: name for name in inputs}, "base": "base"}
     ends = [w.ends["loss"], w.ends["own"], *coefficients]
     results = [w.value(end, known, {}) for end in ends]
     # A constant takes the shape of a row.
@@ -290,6 +295,7 @@ def _compute(w: _Writer, sums: Sequence[str], coefficients: Sequence[int]) -> st
     return f"""@triton.jit
 def compute({", ".join(inputs)}):
     zero = own * 0.0
+    base = tl.where(own == -1e30, 0.0, own)
     {w.assignments(ends, False, known, {})}
     return {", ".join(results)}
 """

@@ -55,32 +55,40 @@ def loss_of_row(loss, own_is_masked, weight_of_row):
 '''
 
 PASSES = '''@triton.jit
-def sums_of_row(z, start, middle, head, length, y, C, shift, scale, table,
-                K: tl.constexpr, T: tl.constexpr, ALIGNED: tl.constexpr):
+def sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table,
+                K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, ALIGNED: tl.constexpr):
     """top, S and the sums over all classes but the label."""
     m = tl.full((T,), float("-inf"), tl.float32)
     S = tl.zeros((T,), tl.float32)
     $zeros
     tile = tl.arange(0, K)[:, None] * T + tl.arange(0, T)[None, :]
     full = length // (K * T) * (K * T)
-    own_place = y - head
     for i in range(0, full, K * T):
         o = i + tile
         x = tl.load(z + middle + o, eviction_policy="evict_last").to(tl.float32)
         live = o < length
         x = adjusted(x, shift, scale, head + o, live)
-        if (own_place >= i) & (own_place < i + K * T):
-            x = tl.where(o == own_place, float("-inf"), x)
         $entry_middle
-        m, S$sums = accumulate(x$entry, m, S$sums)
+        m, S$sums = accumulate(x$entry, base, m, S$sums)
     if full < length:
         o = full + tile
         live = o < length
         x = tl.load(z + middle + o, mask=live, other=float("-inf"), eviction_policy="evict_last").to(tl.float32)
-        x = adjusted(x, shift, scale, head + o, live)
-        x = tl.where(live & (o != own_place), x, float("-inf"))
+        x = tl.where(live, adjusted(x, shift, scale, head + o, live), float("-inf"))
         $entry_middle
-        m, S$sums = accumulate(x$entry, m, S$sums)
+        m, S$sums = accumulate(x$entry, base, m, S$sums)
+    # The label was read with the others, to spare a comparison for each. Its lane is summed again, without it.
+    place = y - head
+    inside = (place >= 0) & (place < length)
+    mine = tl.where(inside, place % T, 0)
+    o = mine + tl.arange(0, J) * T
+    live = (o != place) & (o < tl.where(inside, length, 0))
+    x = tl.load(z + middle + o, mask=live, other=float("-inf")).to(tl.float32)
+    x = tl.where(live, adjusted(x, shift, scale, head + o, live), float("-inf"))
+    $entry_middle
+    anew = (tl.arange(0, T) == mine) & inside
+    $sums_anew
+    m = tl.where(anew, tl.max(x, axis=0), m)
     if not ALIGNED:
         lane = tl.arange(0, T)
         column = tl.where(lane < head, lane, lane + length)
@@ -89,7 +97,7 @@ def sums_of_row(z, start, middle, head, length, y, C, shift, scale, table,
         x = adjusted(x, shift, scale, column, live)
         x = tl.where(live & (column != y), x, float("-inf"))[None, :]
         $entry_lane
-        m, S$sums = accumulate(x$entry, m, S$sums)
+        m, S$sums = accumulate(x$entry, base, m, S$sums)
     return finish(m, S$sums)
 
 
@@ -147,8 +155,8 @@ def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, 
 
 STREAM = '''@triton.jit
 def stream(z, out, label, keep, weight, share, shift, scale, margin, diagonal, table, losses, saved,
-           N, C, stride, out_stride, K: tl.constexpr, T: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.constexpr,
-           GRADIENT: tl.constexpr, SAVE: tl.constexpr):
+           N, C, stride, out_stride, K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, VEC: tl.constexpr,
+           ALIGNED: tl.constexpr, GRADIENT: tl.constexpr, SAVE: tl.constexpr):
     """One row: its loss and, while it is near, its gradient; or the coefficients to make the gradient of, later."""
     row = tl.program_id(0).to(tl.int64)
     ok = True
@@ -160,7 +168,7 @@ def stream(z, out, label, keep, weight, share, shift, scale, margin, diagonal, t
         own = adjusted_label(tl.load(z + start + y), y, shift, scale, margin)
         masked = own == float("-inf")
         own = tl.where(masked, -1e30, own)
-        top, S$sums = sums_of_row(z, start, middle, head, length, y, C, shift, scale, table, K, T, ALIGNED)
+        top, S$sums = sums_of_row(z, start, middle, head, length, y, tl.where(masked, 0.0, own), C, shift, scale, table, K, T, J, ALIGNED)
         diagonal_of_row = own * 0.0
         if diagonal is not None:
             diagonal_of_row = tl.load(diagonal + y)
@@ -255,7 +263,7 @@ def small(z, out, label, keep, weight, share, shift, scale, margin, diagonal, ta
     own = tl.where(masked, -1e30, own)
     others = tl.where(hit | ~live, float("-inf"), x)
     $entry_rows
-    top, S$sums = whole(others$entry)
+    top, S$sums = whole(others$entry, tl.where(masked, 0.0, own)[:, None])
     diagonal_of_row = own * 0.0
     if diagonal is not None:
         diagonal_of_row = tl.load(diagonal + y)
@@ -284,7 +292,7 @@ def small(z, out, label, keep, weight, share, shift, scale, margin, diagonal, ta
 
 SUMS = '''@triton.jit
 def sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride,
-         K: tl.constexpr, T: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.constexpr):
+         K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.constexpr):
     """One row's sums, for a formula that runs elsewhere."""
     row = tl.program_id(0).to(tl.int64)
     ok = True
@@ -294,7 +302,8 @@ def sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride,
         start, middle, head, length = split(row, stride, C, VEC, ALIGNED)
         y = tl.load(label + row).to(tl.int32)
         own = adjusted_label(tl.load(z + start + y), y, shift, scale, margin)
-        top, S$sums = sums_of_row(z, start, middle, head, length, y, C, shift, scale, table, K, T, ALIGNED)
+        masked = own == float("-inf")
+        top, S$sums = sums_of_row(z, start, middle, head, length, y, tl.where(masked, 0.0, own), C, shift, scale, table, K, T, J, ALIGNED)
         tl.store(saved + row, top)
         tl.store(saved + N + row, own)
         tl.store(saved + 2 * N + row, S)
