@@ -5,7 +5,7 @@ BIN := .venv/bin
 # One thread for each process: two threads of one process on two busy cores wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: advise claims test test-slow check stubs bench
+.PHONY: advise claims test test-slow test-kernels test-gpu check stubs bench
 .DELETE_ON_ERROR:
 
 advise: $(READY)  ## a first look: the main job, on data that comes with scikit-learn
@@ -19,6 +19,15 @@ test: $(READY)  ## the tests, in a minute or two
 
 test-slow: $(READY)  ## simulations that take many minutes
 	$(ONE_THREAD) $(BIN)/pytest -n auto --maxprocesses 2 -m slow
+
+test-kernels: $(BIN)/.triton  ## the GPU code without a GPU: in Triton's interpreter, and compiled for an H200
+	$(ONE_THREAD) TRITON_INTERPRET=1 $(BIN)/pytest -n auto --maxprocesses 2 -m 'not slow' -k 'triton or kernels' \
+	  tests/kernels tests/laws.py tests/test_edges.py tests/accuracy.py
+	$(ONE_THREAD) $(BIN)/pytest -n auto --maxprocesses 2 -m kernels tests/kernels/test_compiled.py
+
+test-gpu: $(READY)  ## the same on the GPU of this machine
+	WHYLOSS_DEVICE=cuda $(BIN)/pytest -m 'not slow' -k 'triton or kernels' \
+	  tests/kernels tests/laws.py tests/test_edges.py tests/accuracy.py
 
 check: $(READY)  ## all that has to hold before a change goes in
 	$(BIN)/ruff check
@@ -43,4 +52,8 @@ $(READY): pyproject.toml constraints.txt
 	$$python -m venv .venv || { \
 	  echo "No virtual environment could be made. On Debian and Ubuntu, install the package python3-venv." >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(BIN)/.triton: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt triton
 	@touch $@

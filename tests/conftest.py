@@ -1,9 +1,19 @@
 """For every test: one torch thread, because the tests themselves run side by side, and a fixed seed."""
 
+import os
+
 import pytest
 import torch
 
+from whyloss.stats.kernels import interpreted
+
 torch.set_num_threads(1)
+if device := os.environ.get("WHYLOSS_DEVICE"):  # where every tensor of the tests is made
+    torch.set_default_device(device)
+if interpreted():  # numpy takes the place of a GPU there, and warns of numbers that no thread looks at
+    import numpy as np
+
+    np.seterr(all="ignore")
 
 
 @pytest.fixture(autouse=True)

@@ -15,11 +15,14 @@ from torch import Tensor
 import whyloss.losses
 from whyloss.losses.loss import Loss, RowLoss
 from whyloss.losses.region import RegionLoss
+from whyloss.stats.kernels import absent
 from whyloss.stats.table import needed
 
 for _module in pkgutil.iter_modules(whyloss.losses.__path__):
     importlib.import_module(f"whyloss.losses.{_module.name}")
 
+# In Triton's interpreter, or on a GPU (make test-kernels, make test-gpu).
+KERNELS = () if absent(torch.get_default_device()) else ("triton",)
 OPTIONS = {*RowLoss.fields(), *RegionLoss.fields()}
 
 
@@ -57,7 +60,7 @@ class Case:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        return ("reference",) if self.cls.normalized else ("reference", "dense")
+        return ("reference",) if self.cls.normalized else ("reference", "dense", *KERNELS)
 
     @property
     def reads_raw_logits(self) -> bool:

@@ -13,7 +13,7 @@ def explain_engine(loss: Loss, logits: Tensor, target: Tensor | None = None) -> 
 
     >>> import torch, whyloss
     >>> whyloss.explain_engine(whyloss.FocalLoss(), torch.zeros(8, 3))
-    'dense: logits on the CPU and one label a row: two passes in cache-sized blocks'
+    'dense: logits on the CPU: two passes in cache-sized blocks'
     """
     if not isinstance(loss, RowLoss):
         return "reference: not a row loss, computed as plain differentiable torch"

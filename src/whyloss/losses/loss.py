@@ -5,7 +5,7 @@ Losses add and scale; row losses with equal options that are added still share o
 
 import inspect
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor
 
@@ -156,7 +156,7 @@ class RowLoss(Loss):
             ("smoothing_over", ("all", "others")),
             ("smoothing_weight", ("class", "sample")),
             ("empty", ("zero", "nan")),
-            ("engine", ("auto", "reference", "dense")),
+            ("engine", get_args(Engine)),
         ):
             self.require(getattr(self, name) in allowed, f"{name} in {allowed}", getattr(self, name))
         self.require(0 <= self.label_smoothing < 1, "0 <= label_smoothing < 1", self.label_smoothing)

@@ -1,24 +1,33 @@
 """Which engine computes a loss, and why. The one place that chooses."""
 
+import warnings
+from functools import cache
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from whyloss.stats import dense, reference
+from whyloss.stats import dense, kernels, reference
 from whyloss.stats.dense import computing
+from whyloss.stats.kernels import rows as triton
 from whyloss.stats.rows import Rows
 
-Engine = Literal["auto", "reference", "dense"]
+Engine = Literal["auto", "reference", "dense", "triton"]
 
 
 def total(z: Tensor, rows: Rows, engine: Engine = "auto", share: Tensor | None = None) -> Tensor:
     """The sum of the weighted row losses of logits [N, C], times `share`, a scalar in the computing dtype."""
     name, _ = choose(z, rows, engine)
-    if name == "dense" and not (share is not None and share.requires_grad):
-        return dense.total(z, rows, share)
-    value = dense.total(z, rows) if name == "dense" else reference.row_losses(computing(z), rows).sum()
-    return value if share is None else value * share
+    late = share is not None and share.requires_grad
+    given = None if late else share
+    if name == "dense":
+        value = dense.total(z, rows, given)
+    elif name == "triton":
+        value = triton.total(z, rows, given)
+    else:
+        value = reference.row_losses(computing(z), rows).sum()
+        late = share is not None
+    return value * share if late and share is not None else value
 
 
 def each(z: Tensor, rows: Rows, engine: Engine = "auto") -> Tensor:
@@ -26,6 +35,8 @@ def each(z: Tensor, rows: Rows, engine: Engine = "auto") -> Tensor:
     name, _ = choose(z, rows, engine)
     if name == "dense":
         return dense.each(z, rows)
+    if name == "triton":
+        return triton.each(z, rows)
     return reference.row_losses(computing(z), rows)
 
 
@@ -38,30 +49,58 @@ def choose(z: Tensor, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
     """The engine's name, and the reason in words."""
     if engine == "reference":
         return "reference", "asked for by name"
-    reason = obstacle(z, rows)
-    if engine == "dense":
+    if engine != "auto":
+        reason = obstacle(z, rows) if engine == "dense" else obstacle_to_kernels(z, rows)
         if reason:
-            raise ValueError(f"engine='dense' cannot compute this: {reason}. Use engine='auto' or 'reference'.")
-        return "dense", "asked for by name"
-    if reason:
-        return "reference", reason
-    return "dense", "logits on the CPU and one label a row: two passes in cache-sized blocks"
+            raise ValueError(f"engine={engine!r} cannot compute this: {reason}. Use engine='auto' or 'reference'.")
+        return engine, "asked for by name"
+    if z.device.type == "cpu":
+        reason = obstacle(z, rows)
+        return ("reference", reason) if reason else ("dense", "logits on the CPU: two passes in cache-sized blocks")
+    reason = obstacle_to_kernels(z, rows)
+    if reason and z.device.type == "cuda" and reason == kernels.absent(z.device):
+        _say(reason)
+    return ("reference", reason) if reason else ("triton", "logits on a GPU: loss and gradient in one kernel")
 
 
 def obstacle(z: Tensor, rows: Rows) -> str:
     """Why the dense engine does not fit, or nothing."""
+    found = _beyond(z, rows)
+    if not found and z.device.type != "cpu":
+        return f"the logits are on {z.device.type}; the dense engine is for the CPU"
+    return found
+
+
+def obstacle_to_kernels(z: Tensor, rows: Rows) -> str:
+    """Why the Triton engine does not fit, or nothing."""
+    found = _beyond(z, rows) or kernels.absent(z.device)
+    if found:
+        return found
+    if isinstance(rows.scale, Tensor):
+        return "the scale differs from class to class"
+    if triton.source(rows) is None:
+        return "a statistic of this loss cannot be summed in a kernel"
+    return ""
+
+
+def _beyond(z: Tensor, rows: Rows) -> str:
+    """What only plain differentiable operations can do, or nothing."""
     if torch.compiler.is_compiling():
         return "inside torch.compile, whose own fusion takes the place of an engine"
     if transformed(z):
         return "inside a torch.func transform, which needs plain differentiable operations"
-    if z.device.type != "cpu":
-        return f"the logits are on {z.device.type}; the dense engine of this version is for the CPU"
     if rows.mix is not None or rows.normalized:
         return "the loss of every class as label is needed (soft target, or smoothing of a loss without a short form)"
     extra = (rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table)
     if rows.learnable or any(isinstance(x, Tensor) and x.requires_grad for x in extra):
         return "something besides the logits needs a gradient"
     return ""
+
+
+@cache
+def _say(reason: str) -> None:
+    """Once: losses work without kernels, and nobody would notice why they are slow."""
+    warnings.warn(f"whyloss computes losses on the GPU without its kernels: {reason}.", stacklevel=2)
 
 
 def transformed(z: Tensor) -> bool:

@@ -5,6 +5,7 @@ backward pass. Otherwise coefficients of the rows are kept, and the backward pas
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from whyloss.stats import reference
 from whyloss.stats.kernels.plan import plan
 from whyloss.stats.kernels.source import Source, written
-from whyloss.stats.rows import Rows, infinite
+from whyloss.stats.rows import Rows, computing_dtype, infinite
 from whyloss.stats.table import CONSTANT, HUGE
 from whyloss.stats.trace import Untraceable
 
@@ -40,12 +41,17 @@ def source(rows: Rows) -> Source | None:
 
 def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:
     """The sum of the weighted row losses, times `share`."""
-    return _Kernels.apply(z, rows, True, share, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
+    return _Kernels.apply(_in_rows(z), rows, True, share, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
 
 
 def each(z: Tensor, rows: Rows) -> Tensor:
     """[N] weighted row losses."""
-    return _Kernels.apply(z, rows, False, None, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
+    return _Kernels.apply(_in_rows(z), rows, False, None, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
+
+
+def _in_rows(z: Tensor) -> Tensor:
+    """With the classes of a row side by side, and no row twice."""
+    return z if z.stride(1) == 1 and z.stride(0) >= z.shape[1] else z.contiguous()
 
 
 class _Kernels(torch.autograd.Function):
@@ -54,7 +60,7 @@ class _Kernels(torch.autograd.Function):
         wanted = gradients and ctx.needs_input_grad[0]
         # Float16 cannot hold gradients that are divided by many rows: a loss scaler must have its say before.
         now = wanted and total and z.dtype != torch.float16 and z.shape[1] < WIDE
-        losses, ctx.gradient, saved = sweep(z, rows, now=now, later=wanted and not now, share=share)
+        losses, ctx.gradient, saved = sweep(z, rows, now=now, later=wanted and not now, upstream=share if now else None)
         ctx.rows, ctx.total, ctx.share = rows, total, share
         ctx.save_for_backward(z, saved)
         if not total:
@@ -69,7 +75,7 @@ class _Kernels(torch.autograd.Function):
         (u,) = upstream
         z, saved = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
-            losses = reference.row_losses(z.to(torch.float32), ctx.rows)
+            losses = reference.row_losses(z.to(computing_dtype(z)), ctx.rows)
             value = losses if not ctx.total else losses.sum() if ctx.share is None else losses.sum() * ctx.share
             (gradient,) = torch.autograd.grad(value, z, u, create_graph=True)
             return gradient, None, None, None, None
@@ -77,31 +83,35 @@ class _Kernels(torch.autograd.Function):
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is not None:
             launch.scale_(gradient, u)
-        elif saved is not None:
-            scaled = u if ctx.share is None else u * ctx.share
-            gradient = torch.empty_like(z)
-            launch.pull_back(_source(ctx.rows), z, described(ctx.rows), saved, scaled.contiguous(), gradient)
+            return gradient, None, None, None, None
+        scaled = u if ctx.share is None else u * ctx.share
+        if saved is None:
+            gradient = sweep(z, ctx.rows, now=True, later=False, upstream=scaled)[1]
         else:
-            gradient = sweep(z, ctx.rows, now=True, later=False, share=ctx.share)[1]
-            assert gradient is not None
-            launch.scale_(gradient, u)
+            gradient = launch.like(z)
+            launch.pull_back(_source(ctx.rows), z, described(ctx.rows), saved, scaled.contiguous(), gradient)
         return gradient, None, None, None, None
 
 
 def sweep(
-    z: Tensor, rows: Rows, now: bool, later: bool, share: Tensor | None = None, out: Tensor | None = None
+    z: Tensor, rows: Rows, now: bool, later: bool, upstream: Tensor | None = None, out: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """(losses, the gradient of their sum times `share` if wanted `now`, coefficients to make it of `later`). `out` may
-    be the logits themselves."""
+    """(losses, the gradient of their sum if wanted `now`, coefficients to make it of `later`, if that is the cheaper
+    way). The gradient is that of the sum weighted by `upstream`, a number or [N]. `out` may be the logits themselves."""
     from whyloss.stats.kernels import launch
 
-    made, row, count = _source(rows), described(rows), z.shape[0]
+    made, count, exact = _source(rows), z.shape[0], computing_dtype(z)
+    each = upstream is not None and upstream.ndim > 0
+    if each:  # it weighs the rows; their losses have been told before
+        rows = replace(rows, weight=upstream if rows.weight is None else upstream * rows.weight)
+    row, share = described(rows), None if each else upstream
     if now and out is None:
-        out = torch.empty_like(z)
+        out = launch.like(z)
     if made.statistics is not None:
         return _around(z, rows, made, row, now, later, share, out)
-    losses = torch.empty(count, dtype=torch.float32, device=z.device)
-    saved = z.new_zeros(2 + made.coefficients, count, dtype=torch.float32) if later else None
+    losses = torch.empty(count, dtype=exact, device=z.device)
+    keep = later and launch.keeps_coefficients(z.shape[1])
+    saved = z.new_zeros(2 + made.coefficients, count, dtype=exact) if keep else None
     launch.forward(made, z, row, losses, out if now else None, share, saved)
     return losses, out if now else None, saved
 
@@ -123,14 +133,15 @@ def _around(
     assert made.pulled is not None
     assert rows.label is not None
     # Rows that count for nothing keep these innocent sums.
-    found = z.new_zeros(3 + len(made.sums), z.shape[0], dtype=torch.float32)
+    exact = computing_dtype(z)
+    found = z.new_zeros(3 + len(made.sums), z.shape[0], dtype=exact)
     found[2] = 1.0
     launch.sums(made, z, row, found)
     impossible = torch.isneginf(found[1])
     base = {"top": found[0], "own": torch.where(impossible, -HUGE, found[1]), "S": found[2]}
     base["base"] = torch.where(impossible, 0.0, found[1])
     base |= {name: found[3 + i] for i, name in enumerate(made.sums)}
-    base["label"] = rows.label.to(torch.float32)
+    base["label"] = rows.label.to(exact)
     base["diagonal"] = found[0] * 0 if row["diagonal"] is None else row["diagonal"][rows.label]
     given = made.statistics(base)[1]
     with torch.enable_grad():
@@ -151,7 +162,7 @@ def _around(
     if not now:
         return losses, None, saved
     assert out is not None
-    launch.pull_back(made, z, row, saved, torch.ones((), device=z.device) if share is None else share, out)
+    launch.pull_back(made, z, row, saved, found.new_ones(()) if share is None else share, out)
     return losses, out, None
 
 

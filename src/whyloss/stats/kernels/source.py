@@ -42,10 +42,10 @@ SPELLED = {
 }
 # What a cell is, as an expression of x (minus infinity where the class does not count), u, and the table's row.
 MADE = {
-    "live": "tl.where(x > float('-inf'), 1.0, 0.0)",
+    "live": "tl.where(x > float('-inf'), 1.0, 0.0).to(ACC)",
     "z": "tl.where(x > float('-inf'), x, 0.0)",
     "v": "tl.where(x > float('-inf'), x - base, 0.0)",
-    "tie": "tl.where(u == 0.0, 1.0, 0.0)",
+    "tie": "tl.where(u == 0.0, 1.0, 0.0).to(ACC)",
     "entry": "entry",
 }
 MULTIPLIED = 6.0  # integer powers up to here are products
@@ -101,11 +101,12 @@ def _fill(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any]:
         "entry": ", entry" if entry else "",
         "k": "".join(f", {n}" for n in k),
         "k_column": "".join(f", {n}[:, None]" for n in k),
-        "zeros": [f"{n} = tl.zeros((T,), tl.float32)" for n in sums],
+        "zeros": [f"{n} = tl.zeros((T,), ACC)" for n in sums],
         "load_k": [f"{n} = tl.load(saved + {i + 2} * N + row)" for i, n in enumerate(k)],
         "save_k": [f"tl.store(saved + {i + 2} * N + row, {n})" for i, n in enumerate(k)],
-        "save_k_here": [f"tl.store(saved + {i + 2} * N + row, {n}, mask=here)" for i, n in enumerate(k)],
+        "load_k_here": [f"{n} = tl.load(saved + {i + 2} * N + row, mask=ok, other=0.0)" for i, n in enumerate(k)],
         "save_sums": [f"tl.store(saved + {i + 3} * N + row, {n})" for i, n in enumerate(sums)],
+        "save_sums_here": [f"tl.store(saved + {i + 3} * N + row, {n}, mask=ok)" for i, n in enumerate(sums)],
         "entry_middle": read("head + o", "live"),
         "sums_anew": [
             f"{', '.join(['_', *(f'n_{n}' for n in ('S', *sums))])} = whole(x[None, :]{', entry[None, :]' if entry else ''}, base)",
@@ -189,6 +190,8 @@ class _Writer:
         values = [self.value(a, known, given) for a in arguments]
         if operation == "pow":
             return _power(values, arguments[1])
+        if operation == "where" and isinstance(arguments[1], float) and isinstance(arguments[2], float):
+            return f"tl.where({', '.join(values)}).to(ACC)"  # two numbers alone would be float32
         return SPELLED[operation].format(*values)
 
     def value(self, end: Any, known: Mapping[str, str], given: Mapping[int, str]) -> str:

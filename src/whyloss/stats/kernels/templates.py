@@ -7,7 +7,7 @@ reads it is then not compiled.
 
 Rows are read in tiles of [K, T]: K values fall to a lane before lanes meet, so that an element costs one exponential
 and a K-th of another. A row starts wherever its stride puts it; what is aligned to 16 bytes goes in wide accesses, the
-few elements at either end apart. The label's own gradient is written last, once, from float32."""
+few elements at either end apart. The label's own gradient is written last, once, before any rounding. ACC: what is computed in."""
 
 LOADED = '''@triton.jit
 def adjusted(x, shift, scale, column, live):
@@ -20,7 +20,7 @@ def adjusted(x, shift, scale, column, live):
 
 @triton.jit
 def adjusted_label(z_of_label, y, shift, scale, margin):
-    own = z_of_label.to(tl.float32)
+    own = z_of_label.to(ACC)
     if shift is not None:
         own = own + tl.load(shift + y)
     if scale is not None:
@@ -58,14 +58,14 @@ PASSES = '''@triton.jit
 def sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table,
                 K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, ALIGNED: tl.constexpr):
     """top, S and the sums over all classes but the label."""
-    m = tl.full((T,), float("-inf"), tl.float32)
-    S = tl.zeros((T,), tl.float32)
+    m = tl.full((T,), float("-inf"), ACC)
+    S = tl.zeros((T,), ACC)
     $zeros
     tile = tl.arange(0, K)[:, None] * T + tl.arange(0, T)[None, :]
     full = length // (K * T) * (K * T)
     for i in range(0, full, K * T):
         o = i + tile
-        x = tl.load(z + middle + o, eviction_policy="evict_last").to(tl.float32)
+        x = tl.load(z + middle + o, eviction_policy="evict_last").to(ACC)
         live = o < length
         x = adjusted(x, shift, scale, head + o, live)
         $entry_middle
@@ -73,7 +73,7 @@ def sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table,
     if full < length:
         o = full + tile
         live = o < length
-        x = tl.load(z + middle + o, mask=live, other=float("-inf"), eviction_policy="evict_last").to(tl.float32)
+        x = tl.load(z + middle + o, mask=live, other=float("-inf"), eviction_policy="evict_last").to(ACC)
         x = tl.where(live, adjusted(x, shift, scale, head + o, live), float("-inf"))
         $entry_middle
         m, S$sums = accumulate(x$entry, base, m, S$sums)
@@ -83,7 +83,7 @@ def sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table,
     mine = tl.where(inside, place % T, 0)
     o = mine + tl.arange(0, J) * T
     live = (o != place) & (o < tl.where(inside, length, 0))
-    x = tl.load(z + middle + o, mask=live, other=float("-inf")).to(tl.float32)
+    x = tl.load(z + middle + o, mask=live, other=float("-inf")).to(ACC)
     x = tl.where(live, adjusted(x, shift, scale, head + o, live), float("-inf"))
     $entry_middle
     anew = (tl.arange(0, T) == mine) & inside
@@ -93,7 +93,7 @@ def sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table,
         lane = tl.arange(0, T)
         column = tl.where(lane < head, lane, lane + length)
         live = column < C
-        x = tl.load(z + start + column, mask=live, other=float("-inf")).to(tl.float32)
+        x = tl.load(z + start + column, mask=live, other=float("-inf")).to(ACC)
         x = adjusted(x, shift, scale, column, live)
         x = tl.where(live & (column != y), x, float("-inf"))[None, :]
         $entry_lane
@@ -104,7 +104,7 @@ def sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table,
 @triton.jit
 def blank(out, start, C, T: tl.constexpr):
     """The gradient of a row that counts for nothing, whatever its logits hold."""
-    nothing = tl.zeros((T,), tl.float32).to(out.dtype.element_ty)
+    nothing = tl.zeros((T,), ACC).to(out.dtype.element_ty)
     for i in range(0, C, T):
         o = i + tl.arange(0, T)
         tl.store(out + start + o, nothing, mask=o < C)
@@ -119,7 +119,7 @@ def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, 
     if full < length:
         o = full + tile
         live = o < length
-        x = tl.load(z + middle + o, mask=live, other=0.0, eviction_policy="evict_first").to(tl.float32)
+        x = tl.load(z + middle + o, mask=live, other=0.0, eviction_policy="evict_first").to(ACC)
         x = adjusted(x, shift, scale, head + o, live)
         $entry_middle
         g = slope(x$entry, top$k)
@@ -128,7 +128,7 @@ def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, 
         tl.store(out + out_middle + o, g.to(out.dtype.element_ty), mask=live, eviction_policy="evict_first")
     for i in range(0, full, K * T):
         o = (full - K * T - i) + tile
-        x = tl.load(z + middle + o, eviction_policy="evict_first").to(tl.float32)
+        x = tl.load(z + middle + o, eviction_policy="evict_first").to(ACC)
         live = o < length
         x = adjusted(x, shift, scale, head + o, live)
         $entry_middle
@@ -140,7 +140,7 @@ def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, 
         lane = tl.arange(0, 32)
         column = tl.where(lane < head, lane, lane + length)
         live = column < C
-        x = tl.load(z + start + column, mask=live, other=0.0).to(tl.float32)
+        x = tl.load(z + start + column, mask=live, other=0.0).to(ACC)
         x = adjusted(x, shift, scale, column, live)
         $entry_column
         g = slope(x$entry, top$k)
@@ -178,7 +178,7 @@ def stream(z, out, label, keep, weight, share, shift, scale, margin, diagonal, t
         scaled = weight_of_row
         if share is not None:
             scaled = scaled * tl.load(share)
-        loss, own_slope$k = compute(top, S$sums, own, y.to(tl.float32), diagonal_of_row, scaled)
+        loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), diagonal_of_row, scaled)
         own_slope = tl.where(masked, 0.0, own_slope)
         tl.store(losses + row, loss_of_row(loss, masked, weight_of_row))
         if SAVE:
@@ -209,7 +209,7 @@ def pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N, C, s
     if keep is not None:
         ok = tl.load(keep + row) != 0
     g = tl.load(upstream + row) if EACH else tl.load(upstream)
-    g = tl.where(ok, g.to(tl.float32), 0.0)
+    g = tl.where(ok, g.to(ACC), 0.0)
     y = tl.load(label + row).to(tl.int32)
     top = tl.load(saved + row)
     own_slope = tl.load(saved + N + row)
@@ -218,7 +218,7 @@ def pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N, C, s
         g = g * scale
     o = block * T + tl.arange(0, T)
     live = o < tl.where(ok, length, 0)
-    x = tl.load(z + middle + o, mask=live, other=0.0, eviction_policy="evict_first").to(tl.float32)
+    x = tl.load(z + middle + o, mask=live, other=0.0, eviction_policy="evict_first").to(ACC)
     x = adjusted(x, shift, scale, head + o, live)
     $entry_middle
     v = tl.where(o == y - head, own_slope, slope(x$entry, top$k)) * g
@@ -229,7 +229,7 @@ def pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N, C, s
             lane = tl.arange(0, 32)
             column = tl.where(lane < head, lane, lane + length)
             live = column < tl.where(ok, C, 0)
-            x = tl.load(z + start + column, mask=live, other=0.0).to(tl.float32)
+            x = tl.load(z + start + column, mask=live, other=0.0).to(ACC)
             x = adjusted(x, shift, scale, column, live)
             $entry_column
             v = tl.where(column == y, own_slope, slope(x$entry, top$k)) * g
@@ -237,10 +237,9 @@ def pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N, C, s
             tl.store(out + out_start + column, v.to(out.dtype.element_ty), mask=column < C)
 '''
 
-SMALL = '''@triton.jit
-def small(z, out, label, keep, weight, share, shift, scale, margin, diagonal, table, losses, saved,
-          N, C, stride, out_stride, R: tl.constexpr, B: tl.constexpr, GRADIENT: tl.constexpr, SAVE: tl.constexpr):
-    """R rows from end to end in registers: one read, one exponential an element."""
+SMALL_PASSES = '''@triton.jit
+def rows_in_registers(z, label, keep, shift, scale, margin, N, C, stride, R: tl.constexpr, B: tl.constexpr):
+    """R rows from end to end: what they are, what they hold, and the label's logit."""
     row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
     here = row < N
     ok = here
@@ -249,7 +248,7 @@ def small(z, out, label, keep, weight, share, shift, scale, margin, diagonal, ta
     y = tl.load(label + row, mask=ok, other=0).to(tl.int32)
     column = tl.arange(0, B)[None, :]
     live = column < tl.where(ok, C, 0)[:, None]
-    x = tl.load(z + row[:, None] * stride + column, mask=live, other=float("-inf")).to(tl.float32)
+    x = tl.load(z + row[:, None] * stride + column, mask=live, other=float("-inf")).to(ACC)
     x = adjusted(x, shift, scale, column, live)
     hit = column == y[:, None]
     own = tl.sum(tl.where(hit, x, 0.0), axis=1)
@@ -259,9 +258,27 @@ def small(z, out, label, keep, weight, share, shift, scale, margin, diagonal, ta
             taken = taken * scale
         own = own - taken
     own = tl.where(ok, own, 0.0)
+    others = tl.where(hit | ~live, float("-inf"), x)
+    return row, here, ok, y, column, live, hit, own, others
+
+
+@triton.jit
+def store_rows(out, g, row, here, ok, column, scale, C, out_stride):
+    if scale is not None:
+        g = g * scale
+    g = tl.where(ok[:, None], g, 0.0)
+    live = column < tl.where(here, C, 0)[:, None]
+    tl.store(out + row[:, None] * out_stride + column, g.to(out.dtype.element_ty), mask=live)
+'''
+
+SMALL = '''@triton.jit
+def small(z, out, label, keep, weight, share, shift, scale, margin, diagonal, table, losses,
+          N, C, stride, out_stride, R: tl.constexpr, B: tl.constexpr, GRADIENT: tl.constexpr):
+    """R rows in registers: one read, one exponential an element."""
+    row, here, ok, y, column, live, hit, own, others = rows_in_registers(
+        z, label, keep, shift, scale, margin, N, C, stride, R, B)
     masked = own == float("-inf")
     own = tl.where(masked, -1e30, own)
-    others = tl.where(hit | ~live, float("-inf"), x)
     $entry_rows
     top, S$sums = whole(others$entry, tl.where(masked, 0.0, own)[:, None])
     diagonal_of_row = own * 0.0
@@ -273,21 +290,41 @@ def small(z, out, label, keep, weight, share, shift, scale, margin, diagonal, ta
     scaled = weight_of_row
     if share is not None:
         scaled = scaled * tl.load(share)
-    loss, own_slope$k = compute(top, S$sums, own, y.to(tl.float32), diagonal_of_row, scaled)
+    loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), diagonal_of_row, scaled)
     own_slope = tl.where(masked, 0.0, own_slope)
     tl.store(losses + row, tl.where(ok, loss_of_row(loss, masked, weight_of_row), 0.0), mask=here)
-    if SAVE:
-        tl.store(saved + row, top, mask=here)
-        tl.store(saved + N + row, own_slope, mask=here)
-        $save_k_here
     if GRADIENT:
         g = slope(others$entry, top[:, None]$k_column)
-        g = tl.where(hit, own_slope[:, None], g)
-        if scale is not None:
-            g = g * scale
-        g = tl.where(ok[:, None], g, 0.0)
-        tl.store(out + row[:, None] * out_stride + column, g.to(out.dtype.element_ty),
-                 mask=column < tl.where(here, C, 0)[:, None])
+        store_rows(out, tl.where(hit, own_slope[:, None], g), row, here, ok, column, scale, C, out_stride)
+'''
+
+SMALL_SUMS = '''@triton.jit
+def small_sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride, R: tl.constexpr, B: tl.constexpr):
+    row, here, ok, y, column, live, hit, own, others = rows_in_registers(
+        z, label, keep, shift, scale, margin, N, C, stride, R, B)
+    masked = own == float("-inf")
+    $entry_rows
+    top, S$sums = whole(others$entry, tl.where(masked, 0.0, own)[:, None])
+    tl.store(saved + row, top, mask=ok)
+    tl.store(saved + N + row, own, mask=ok)
+    tl.store(saved + 2 * N + row, S, mask=ok)
+    $save_sums_here
+
+
+@triton.jit
+def small_pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N, C, stride, out_stride,
+                    R: tl.constexpr, B: tl.constexpr, EACH: tl.constexpr):
+    row, here, ok, y, column, live, hit, own, others = rows_in_registers(
+        z, label, keep, shift, scale, None, N, C, stride, R, B)
+    g = tl.load(upstream + row, mask=ok, other=0.0) if EACH else tl.load(upstream)
+    top = tl.load(saved + row, mask=ok, other=0.0)
+    own_slope = tl.load(saved + N + row, mask=ok, other=0.0)
+    $load_k_here
+    $entry_rows
+    v = slope(others$entry, top[:, None]$k_column)
+    v = tl.where(hit, own_slope[:, None], v)
+    v = v * (g[:, None] if EACH else g)
+    store_rows(out, v, row, here, ok, column, scale, C, out_stride)
 '''
 
 SUMS = '''@triton.jit
@@ -310,5 +347,5 @@ def sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride,
         $save_sums
 '''
 
-TRACED = (LOADED, PASSES, STREAM, PULL_BACK, SMALL)
-EAGER = (LOADED, PASSES, SUMS, PULL_BACK)
+TRACED = (LOADED, PASSES, STREAM, PULL_BACK, SMALL_PASSES, SMALL)
+EAGER = (LOADED, PASSES, SUMS, PULL_BACK, SMALL_PASSES, SMALL_SUMS)

@@ -1,0 +1,133 @@
+"""Kernels compiled for an H200 on a machine that has none: registers, spills and the width of every access.
+
+What a compiler decides shows in the machine code: a loop that lost its 16-byte accesses, or keeps more numbers than a
+thread has registers for, is several times slower and passes every other test."""
+
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import whyloss
+from whyloss.losses import rows as door
+
+pytestmark = [
+    pytest.mark.kernels,
+    # What is to be compiled must not be interpreted: the job runs this file by itself.
+    pytest.mark.skipif("__import__('os').environ.get('TRITON_INTERPRET') == '1'", reason="interpreted"),
+]
+LOSSES = {
+    "ce": whyloss.CrossEntropyLoss(),
+    "smooth": whyloss.CrossEntropyLoss(label_smoothing=0.1),
+    "focal": whyloss.FocalLoss(),
+    "gce": whyloss.GeneralizedCrossEntropyLoss(),
+    "brier": whyloss.BrierLoss(),
+    "penalty": whyloss.ConfidencePenaltyLoss(),
+}
+SHORT = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
+WIDTHS = [32000, 50257, 128256]
+
+
+@dataclass
+class Code:
+    """What the assembler says of a kernel. loads and stores: how many of each width, in bytes."""
+
+    registers: int
+    stack: int
+    loads: Counter[int]
+    stores: Counter[int]
+
+
+@cache
+def compiled(name: str, kernel: str, classes: int, dtype: torch.dtype, save: bool = False) -> Code:
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from whyloss.stats.kernels import launch, rows
+
+    source = rows.source(door.enter(LOSSES[name], torch.zeros(2, 4), torch.tensor([0, 1]), None).rows)
+    assert source is not None
+    function = getattr(launch.module(source.text), kernel)
+    vec = 16 // dtype.itemsize
+    if kernel == "small":
+        B = triton.next_power_of_2(classes)
+        R = max(1, launch.ELEMENTS // B)
+        size: dict[str, Any] = {"R": R, "B": B, "GRADIENT": True}
+        options = {"num_warps": min(32, max(4, R * B // 1024))}
+    elif kernel == "pull_back":
+        size = {"T": launch.STRETCH, "VEC": vec, "ALIGNED": classes % vec == 0, "EACH": True}
+        options = {"num_warps": 4}
+    else:
+        size = {**launch.row_size(classes, source), "VEC": vec, "ALIGNED": classes % vec == 0}
+        size |= {"GRADIENT": not save, "SAVE": save}
+        options = {n: size.pop(n) for n in ("num_warps", "maxnreg") if n in size}
+    short = SHORT[dtype]
+    types = {"z": f"*{short}", "out": f"*{short}", "label": "*i64", "losses": "*fp32", "saved": "*fp32"}
+    types |= {"share": "*fp32", "upstream": "*fp32", "N": "i32", "C": "i32", "stride": "i32", "out_stride": "i32"}
+    types["blocks"] = "i32"
+    signature, constants, attributes = {}, {}, {}
+    for place, argument in enumerate(function.arg_names):
+        if argument in size or argument not in types:
+            signature[argument], constants[(place,)] = "constexpr", size.get(argument)
+            continue
+        signature[argument] = types[argument]
+        whole = types[argument].startswith("*") or (argument in ("C", "stride", "out_stride") and classes % 16 == 0)
+        if whole:  # as Triton finds by itself, of pointers and numbers
+            attributes[(place,)] = [["tt.divisibility", 16]]
+    made = triton.compile(
+        ASTSource(function, signature, constants, attributes), target=GPUTarget("cuda", 90, 32), options={**options, "enable_fp_fusion": True}
+    )
+    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        Path(file.name).write_bytes(made.asm["cubin"])
+        used = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
+        sass = subprocess.run([tool, "-sass", file.name], capture_output=True, text=True, check=True).stdout
+    sizes = re.search(r"REG:(\d+) STACK:(\d+)", used)
+    assert sizes is not None
+    return Code(int(sizes[1]), int(sizes[2]), _widths("LDG", sass), _widths("STG", sass))
+
+
+def _widths(instruction: str, sass: str) -> Counter[int]:
+    bits = {"U8": 8, "S8": 8, "U16": 16, "64": 64, "128": 128}
+    found = re.findall(rf"{instruction}\.E((?:\.\w+)*)", sass)
+    return Counter(next((bits[p] for p in f.split(".") if p in bits), 32) // 8 for f in found)
+
+
+@pytest.mark.parametrize("classes", WIDTHS)
+@pytest.mark.parametrize("name", LOSSES)
+def test_long_rows(name: str, classes: int):
+    code = compiled(name, "stream", classes, torch.bfloat16)
+    assert code.stack <= 8, "registers spill"
+    # Two blocks of threads share a processor's 65536 registers, so that one can wait for memory while another counts.
+    assert code.registers <= 128
+    wide, narrow = code.loads[16], code.loads[2]
+    assert wide >= 16
+    assert narrow <= (11 if classes % 8 else 2), "an access lost its width"  # the label's, the ends', the label's lane
+    assert code.stores[16] >= 8
+    assert code.stores[2] <= (2 if classes % 8 else 1)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_coefficients_and_the_gradient_from_them(name: str):
+    for kernel in ("stream", "pull_back"):
+        code = compiled(name, kernel, 128256, torch.bfloat16, save=kernel == "stream")
+        assert code.stack <= 8
+        assert code.registers <= 128
+        assert code.loads[16] >= 4
+        assert code.loads[2] <= 2
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+@pytest.mark.parametrize("name", LOSSES)
+def test_short_rows(name: str, dtype: torch.dtype):
+    code = compiled(name, "small", 1000, dtype)
+    assert code.stack == 0
+    assert code.registers <= 128
