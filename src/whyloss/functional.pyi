@@ -18,7 +18,7 @@ class RowOptions(TypedDict, total=False):
     smoothing_over: Literal["all", "others"]
     smoothing_weight: Literal["class", "sample"]
     empty: Literal["zero", "nan"]
-    engine: Literal["auto", "reference", "dense"]
+    engine: Literal["auto", "reference", "dense", "triton"]
     validate: bool | None
     sample_weight: Tensor | None
     normalizer: float | Tensor | None

@@ -83,7 +83,9 @@ def compiled(name: str, kernel: str, classes: int, dtype: torch.dtype, save: boo
         if whole:  # as Triton finds by itself, of pointers and numbers
             attributes[(place,)] = [["tt.divisibility", 16]]
     made = triton.compile(
-        ASTSource(function, signature, constants, attributes), target=GPUTarget("cuda", 90, 32), options={**options, "enable_fp_fusion": True}
+        ASTSource(function, signature, constants, attributes),
+        target=GPUTarget("cuda", 90, 32),
+        options={**options, "enable_fp_fusion": True},
     )
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:

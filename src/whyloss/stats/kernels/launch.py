@@ -158,5 +158,3 @@ def _start(kernel: Any, grid: tuple[int, ...], arguments: tuple[Any, ...], size:
             kernel[grid](*arguments, **size)
     else:  # Triton's interpreter
         kernel[grid](*arguments, **size)
-
-

@@ -1,8 +1,8 @@
 """What a kernel has to do for a loss, as one graph: sums over a row, arithmetic on them, and the slope of each logit.
 
-The statistics' table is written for tensors; here it runs on symbols. What it sums becomes an accumulator, what it does
-with sums becomes arithmetic on numbers per row, and what it says about slopes becomes the pull-back. So a statistic that
-is added to the table is in the kernels, too. Knows the table and graphs; nothing of Triton."""
+The statistics' table is written for tensors; here it runs on symbols. What it sums becomes an accumulator, what it
+does with sums becomes arithmetic on numbers per row, and what it says about slopes becomes the pull-back. So a
+statistic that is added to the table is in the kernels, too. Knows the table and graphs; nothing of Triton."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from whyloss.stats.program import Graph, Program, shortened
 from whyloss.stats.table import CONSTANT, HUGE, REST, Rest, needed
 from whyloss.stats.trace import Symbol, Untraceable
 
-# What a summand or a slope may read of one class: exp(z - top), z - top, z - the label's logit, z, 1 where it is neither
-# masked nor the label, 1 where z is the largest, and its entry in the label's row of the table.
+# What a summand or a slope may read of one class: exp(z - top), z - top, z - the label's logit, z, 1 where it is
+# neither masked nor the label, 1 where z is the largest, and its entry in the label's row of the table.
 CELLS = ("e", "u", "v", "z", "live", "tie", "entry")
 
 
@@ -121,7 +121,7 @@ class _Terms:
     @property
     def sum_u(self) -> Cell:
         # By way of the label's logit, which does not move as the top does: no second accumulator.
-        return self.plan.total(self.v) + self.count * (self.plan.input("base") - self.plan.input("top"))
+        return self.plan.total(self.v) + self.count * (self.plan.input("base") - self.plan.input("top"))  # pyright: ignore
 
     @property
     def count(self) -> Cell:

@@ -96,15 +96,16 @@ class _Kernels(torch.autograd.Function):
 def sweep(
     z: Tensor, rows: Rows, now: bool, later: bool, upstream: Tensor | None = None, out: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """(losses, the gradient of their sum if wanted `now`, coefficients to make it of `later`, if that is the cheaper
-    way). The gradient is that of the sum weighted by `upstream`, a number or [N]. `out` may be the logits themselves."""
+    """(losses, the gradient of their sum if wanted `now`, coefficients to make it of `later` where that is cheaper).
+    The gradient is that of the sum weighted by `upstream`, a number or [N]. `out` may be the logits themselves."""
     from whyloss.stats.kernels import launch
 
     made, count, exact = _source(rows), z.shape[0], computing_dtype(z)
-    each = upstream is not None and upstream.ndim > 0
-    if each:  # it weighs the rows; their losses have been told before
+    share = upstream
+    if upstream is not None and upstream.ndim > 0:  # it weighs the rows; their losses have been told before
         rows = replace(rows, weight=upstream if rows.weight is None else upstream * rows.weight)
-    row, share = described(rows), None if each else upstream
+        share = None
+    row = described(rows)
     if now and out is None:
         out = launch.like(z)
     if made.statistics is not None:

@@ -96,6 +96,7 @@ def _fill(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any]:
         place = column if column != "column_of_row" else "column"
         return [f"entry = tl.load(table + {row} * C + {place}, mask={live}, other=0.0)"] if entry else []
 
+    frame = ["S", *sums]
     return {
         "sums": "".join(f", {n}" for n in sums),
         "entry": ", entry" if entry else "",
@@ -109,8 +110,8 @@ def _fill(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any]:
         "save_sums_here": [f"tl.store(saved + {i + 3} * N + row, {n}, mask=ok)" for i, n in enumerate(sums)],
         "entry_middle": read("head + o", "live"),
         "sums_anew": [
-            f"{', '.join(['_', *(f'n_{n}' for n in ('S', *sums))])} = whole(x[None, :]{', entry[None, :]' if entry else ''}, base)",
-            *(f"{n} = tl.where(anew, n_{n}, {n})" for n in ("S", *sums)),
+            f"_{''.join(f', n_{n}' for n in frame)} = whole(x[None, :]{', entry[None, :]' if entry else ''}, base)",
+            *(f"{n} = tl.where(anew, n_{n}, {n})" for n in frame),
         ],
         "entry_column": read("column", "live"),
         "entry_lane": [*read("column", "live"), "entry = entry[None, :]"] if entry else [],

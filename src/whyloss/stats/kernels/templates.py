@@ -7,9 +7,10 @@ reads it is then not compiled.
 
 Rows are read in tiles of [K, T]: K values fall to a lane before lanes meet, so that an element costs one exponential
 and a K-th of another. A row starts wherever its stride puts it; what is aligned to 16 bytes goes in wide accesses, the
-few elements at either end apart. The label's own gradient is written last, once, before any rounding. ACC: what is computed in."""
+few elements at either end apart. The label's own gradient is written last, once, before any rounding. ACC: the type
+that is computed in."""
 
-LOADED = '''@triton.jit
+LOADED = """@triton.jit
 def adjusted(x, shift, scale, column, live):
     if shift is not None:
         x = x + tl.load(shift + column, mask=live, other=0.0)
@@ -52,7 +53,7 @@ def loss_of_row(loss, own_is_masked, weight_of_row):
     # A label that is masked out makes an unbounded loss infinite.
     loss = tl.where(own_is_masked & (tl.abs(loss) > 1e15), loss * float("inf"), loss)
     return loss * weight_of_row
-'''
+"""
 
 PASSES = '''@triton.jit
 def sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table,
@@ -168,7 +169,8 @@ def stream(z, out, label, keep, weight, share, shift, scale, margin, diagonal, t
         own = adjusted_label(tl.load(z + start + y), y, shift, scale, margin)
         masked = own == float("-inf")
         own = tl.where(masked, -1e30, own)
-        top, S$sums = sums_of_row(z, start, middle, head, length, y, tl.where(masked, 0.0, own), C, shift, scale, table, K, T, J, ALIGNED)
+        base = tl.where(masked, 0.0, own)
+        top, S$sums = sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table, K, T, J, ALIGNED)
         diagonal_of_row = own * 0.0
         if diagonal is not None:
             diagonal_of_row = tl.load(diagonal + y)
@@ -298,7 +300,7 @@ def small(z, out, label, keep, weight, share, shift, scale, margin, diagonal, ta
         store_rows(out, tl.where(hit, own_slope[:, None], g), row, here, ok, column, scale, C, out_stride)
 '''
 
-SMALL_SUMS = '''@triton.jit
+SMALL_SUMS = """@triton.jit
 def small_sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride, R: tl.constexpr, B: tl.constexpr):
     row, here, ok, y, column, live, hit, own, others = rows_in_registers(
         z, label, keep, shift, scale, margin, N, C, stride, R, B)
@@ -325,7 +327,7 @@ def small_pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N
     v = tl.where(hit, own_slope[:, None], v)
     v = v * (g[:, None] if EACH else g)
     store_rows(out, v, row, here, ok, column, scale, C, out_stride)
-'''
+"""
 
 SUMS = '''@triton.jit
 def sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride,
@@ -340,7 +342,8 @@ def sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride,
         y = tl.load(label + row).to(tl.int32)
         own = adjusted_label(tl.load(z + start + y), y, shift, scale, margin)
         masked = own == float("-inf")
-        top, S$sums = sums_of_row(z, start, middle, head, length, y, tl.where(masked, 0.0, own), C, shift, scale, table, K, T, J, ALIGNED)
+        base = tl.where(masked, 0.0, own)
+        top, S$sums = sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table, K, T, J, ALIGNED)
         tl.store(saved + row, top)
         tl.store(saved + N + row, own)
         tl.store(saved + 2 * N + row, S)
