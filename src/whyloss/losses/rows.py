@@ -122,7 +122,7 @@ def enter_linear(
         per_row = _sample_weight(type(loss).__name__, sample_weight, labels, computing_dtype(hidden))
         entered = enter(loss, stand_in.expand(flat.shape[0], shape[-1]), rows_of_target, per_row)
         entered.shape = labels
-    entered.head = Head(flat, weight, bias, softcap, binary, memory)
+    entered.head = Head(flat, weight, bias, softcap, binary, memory, loss.engine)
     return entered
 
 
