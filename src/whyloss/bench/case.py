@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import prod
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 
@@ -17,7 +17,13 @@ from whyloss.advise.finding import InputError
 Kind = Literal["logits", "linear", "segmentation", "multilabel"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 SUFFIXES: dict[str, Dtype] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-SIZES = {"logits": "NxC", "linear": "NxDxC", "segmentation": "NxCxHxW or NxCxDxHxW", "multilabel": "NxC"}
+AXES: dict[Kind, tuple[int, ...]] = {"logits": (2,), "linear": (3,), "segmentation": (4, 5), "multilabel": (2,)}
+SIZES: dict[Kind, str] = {
+    "logits": "NxC",
+    "linear": "NxDxC",
+    "segmentation": "NxCxHxW or NxCxDxHxW",
+    "multilabel": "NxC",
+}
 
 CPU = (
     "logits-512x32000",
@@ -93,13 +99,13 @@ class Case:
 def parse(name: str) -> Case | None:
     """The case that a full name spells: kind-NxC, then -bf16 or -fp16 if it is not float32."""
     found = re.fullmatch(r"([a-z]+)-([1-9]\d*(?:x[1-9]\d*)+)(?:-(fp32|bf16|fp16))?", name)
-    if not found or found[1] not in get_args(Kind):
+    kind: Kind | None = next((kind for kind in SIZES if found and kind == found[1]), None)
+    if not found or not kind:
         return None
-    shape = tuple(map(int, found[2].split("x")))
-    axes = {"logits": (2,), "linear": (3,), "segmentation": (4, 5), "multilabel": (2,)}[found[1]]
-    if len(shape) not in axes or (found[1] != "multilabel" and Case(found[1], shape).logits[1] < 2):
-        raise InputError(f"The case {name!r} does not fit: {found[1]} is {SIZES[found[1]]}, with C at least 2.")
-    return Case(found[1], shape, SUFFIXES[found[3] or "fp32"])
+    case = Case(kind, tuple(map(int, found[2].split("x"))), SUFFIXES[found[3] or "fp32"])
+    if len(case.shape) not in AXES[kind] or (kind != "multilabel" and case.logits[1] < 2):
+        raise InputError(f"The case {name!r} does not fit: {kind} is {SIZES[kind]}, with C at least 2.")
+    return case
 
 
 def chosen(patterns: Sequence[str], device: str, dtype: Dtype | None = None, quick: bool = False) -> list[Case]:

@@ -130,8 +130,10 @@ def _measure(
 def _too_large(case: Case, subject: Subject, device: str) -> Record:
     told = {"case": case.name, "kind": case.kind, "shape": list(case.shape), "dtype": case.dtype, "device": device}
     nothing = dict.fromkeys(
-        ("forward_ms", "total_ms", "extra_mib", "of_floor", "error", "ratio", "graph_total_ms")
-        + ("value_error", "gradient_error", "floor_forward_ms", "floor_total_ms")
+        (
+            *("forward_ms", "total_ms", "extra_mib", "of_floor", "error", "ratio", "graph_total_ms"),
+            *("value_error", "gradient_error", "floor_forward_ms", "floor_total_ms"),
+        )
     )
     note = "The inputs do not fit into the memory of the device."
     about = {"loss": subject.name, "implementation": "all", "family": "whyloss", "note": note}

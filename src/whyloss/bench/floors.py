@@ -12,7 +12,7 @@ import torch
 from .case import Case, Dtype
 
 REGION = frozenset({"dice", "dice-and-cross-entropy"})
-TRIES = 7
+TRIES = 15
 
 
 @dataclass(frozen=True)

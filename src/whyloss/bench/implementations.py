@@ -18,7 +18,7 @@ from whyloss.stats.linear import choose as choose_linear
 
 from .case import Case
 from .inputs import Inputs
-from .peers import PEERS, Call, Peer, entries
+from .peers import PEERS, Call, OnHead, Peer, entries
 from .subjects import Subject
 
 Family = Literal["whyloss", "torch", "torch.compile", "peer"]
@@ -71,8 +71,9 @@ def _ours(case: Case, subject: Subject, inputs: Inputs) -> list[Implementation]:
 
 def _engine(case: Case, loss: Any, inputs: Inputs) -> str:
     if case.kind != "linear" or not isinstance(loss, RowLoss):
-        return explain_engine(loss, *inputs.leaves, inputs.target).partition(":")[0]
-    entered = door.enter_linear(loss, *inputs.leaves, inputs.target, None, None, None, None)
+        return explain_engine(loss, inputs.leaves[0], inputs.target).partition(":")[0]
+    hidden, weight = inputs.leaves
+    entered = door.enter_linear(loss, hidden, weight, inputs.target, None, None, None, None)
     assert entered.head is not None
     return choose_linear(entered.head, entered.rows, loss.engine)[0]
 
@@ -80,7 +81,8 @@ def _engine(case: Case, loss: Any, inputs: Inputs) -> str:
 def _our_call(case: Case, loss: Any, **options: Any) -> Call:
     if case.kind != "linear":
         return loss
-    return lambda hidden, weight, target: loss.linear(hidden, weight, target, **options)
+    call: OnHead = lambda hidden, weight, target: loss.linear(hidden, weight, target, **options)  # noqa: E731
+    return call
 
 
 def _plain(case: Case, subject: Subject) -> list[Implementation]:
@@ -102,7 +104,8 @@ def plain_call(case: Case, subject: Subject, upcast: bool) -> Call:
 
     if case.kind != "linear":
         return on_logits
-    return lambda hidden, weight, target: on_logits(F.linear(hidden, weight), target)
+    call: OnHead = lambda hidden, weight, target: on_logits(F.linear(hidden, weight), target)  # noqa: E731
+    return call
 
 
 def _compiled(case: Case, subject: Subject) -> Call:

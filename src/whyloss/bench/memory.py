@@ -19,10 +19,10 @@ class Alive(TorchDispatchMode):
         self.known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = {x.untyped_storage()._cdata for x in tree_iter((args, kwargs)) if isinstance(x, Tensor)}
+        given = {_key(x) for x in tree_iter((args, kwargs)) if isinstance(x, Tensor)}
         result = func(*args, **(kwargs or {}))
         for made in tree_iter(result):
-            if isinstance(made, Tensor) and (key := made.untyped_storage()._cdata) not in given | self.known:
+            if isinstance(made, Tensor) and (key := _key(made)) not in given | self.known:
                 size = made.untyped_storage().nbytes()
                 self.known.add(key)
                 self.now += size
@@ -33,6 +33,10 @@ class Alive(TorchDispatchMode):
     def _freed(self, key: int, size: int) -> None:
         self.known.discard(key)
         self.now -= size
+
+
+def _key(x: Tensor) -> int:
+    return x.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage] - views of one storage share it
 
 
 def peak_bytes(run: Callable[[], object], device: str = "cpu") -> int:
