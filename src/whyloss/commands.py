@@ -239,7 +239,7 @@ def measure(
     quick: bool = False,
     rounds: int | None = None,
     seconds: float | None = None,
-    compile: bool | None = None,
+    compile: Annotated[bool | None, Parameter(negative="--no-compile")] = None,
     threads: int = 1,
     seed: int = 0,
     out: Annotated[Path, Parameter(metavar="DIR")] = Path("whyloss-bench"),

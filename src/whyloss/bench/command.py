@@ -2,8 +2,9 @@
 
 Knows the order of the work, and none of it itself."""
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from rich.console import Console
 
 from whyloss.advise.finding import InputError
-from whyloss.advise.report.files import clean
+from whyloss.advise.report.files import clean, put
 
 from . import peers as others
 from .case import Case, Dtype, chosen
@@ -21,7 +22,7 @@ from .implementations import implementations
 from .inputs import make
 from .machine import machine, versions
 from .progress import Bar
-from .report import write
+from .report import save, write
 from .run import Effort, Record, compare
 from .subjects import QUICK, Subject, selected
 
@@ -75,20 +76,31 @@ def bench(
     work = _work(chosen(patterns, device, dtype, quick), selected(losses or (QUICK if quick else ())))
     report = Report(command, seed, machine(device, threads), versions())
     report.peers = _peers(peers, device)
-    write(report.plain(), out)  # before the minutes of work: whether it can be written at all
+    _check_folder(out)
     began, before = time.perf_counter(), torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         with Bar(console or Console(quiet=True), len(work)) as bar:
-            _measure(work, report, effort, device == "cuda" if compiled is None else compiled, peers, bar)
+            for rows in _measure(work, report, effort, device == "cuda" if compiled is None else compiled, peers, bar):
+                report.rows += rows
+                report.seconds = time.perf_counter() - began
+                save(report.plain(), out)  # a peer that brings the process down costs one comparison
         report.finished = True
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Interrupted. What was measured is in {out}.") from None
+        kept = f"What was measured is in {out}." if report.rows else "Nothing was measured yet."
+        raise KeyboardInterrupt(f"Interrupted. {kept}") from None
     finally:
         torch.set_num_threads(before)
-        report.seconds = time.perf_counter() - began
-        write(report.plain(), out)
+        if report.rows:
+            write(report.plain(), out)
     return report.plain()
+
+
+def _check_folder(out: Path) -> None:
+    """Before the minutes of work: whether the results can be written at all."""
+    put(out, {})
+    if not os.access(out, os.W_OK):
+        raise InputError(f"Nothing can be written to '{out}'. Name a folder that you may write to with --out.")
 
 
 def _work(cases: Sequence[Case], subjects: Sequence[Subject]) -> list[tuple[Case, Subject]]:
@@ -107,7 +119,8 @@ def _measure(
     compiled: bool,
     peers: Sequence[others.Peer],
     bar: Bar,
-) -> None:
+) -> Iterator[list[Record]]:
+    """The records of each comparison as it ends."""
     device = report.machine["device"]
     floors = measure(device, [case.dtype for case, _ in work if case.kind == "linear"])
     report.floors = _told(floors)
@@ -120,10 +133,10 @@ def _measure(
                 inputs = None  # the old ones go before the new ones come
                 inputs, made = make(case, device, report.seed), case
             ways = implementations(case, subject, inputs, compiled, peers)
-            report.rows += compare(case, subject, inputs, ways, floors, effort)
+            yield compare(case, subject, inputs, ways, floors, effort)
         except torch.cuda.OutOfMemoryError:
             made = None
-            report.rows.append(_too_large(case, subject, device))
+            yield [_too_large(case, subject, device)]
         bar.done()
 
 
@@ -136,7 +149,7 @@ def _too_large(case: Case, subject: Subject, device: str) -> Record:
         )
     )
     note = "The inputs do not fit into the memory of the device."
-    about = {"loss": subject.name, "implementation": "all", "family": "whyloss", "note": note}
+    about = {"loss": subject.name, "implementation": "all", "family": "whyloss", "note": note, "wrong": False}
     return told | about | nothing
 
 

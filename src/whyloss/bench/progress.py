@@ -20,6 +20,7 @@ class Bar:
             console=console,
             expand=True,
             disable=not console.is_terminal,
+            auto_refresh=False,  # a clock that ticks would take its time from what is being measured
         )
         self._task = self._bar.add_task("floors", total=total)
 
@@ -33,10 +34,11 @@ class Bar:
         self._bar.stop()
 
     def begin(self, case: str, subject: str) -> None:
-        self._bar.update(self._task, description=f"{case} {subject}")
+        self._bar.update(self._task, description=f"{case} {subject}", refresh=True)
         if not self._console.is_terminal and case != self._last:
             self._console.print(f"{case} ...", highlight=False, markup=False)
         self._last = case
 
     def done(self) -> None:
         self._bar.advance(self._task)
+        self._bar.refresh()

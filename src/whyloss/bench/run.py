@@ -21,11 +21,12 @@ from .inputs import Inputs
 from .memory import peak_bytes
 from .peers import Call
 from .subjects import Subject
-from .truth import Truth, truth
+from .truth import Truth, truth, worst
 
 Record = dict[str, Any]
 SMALL = 2**26  # bytes of inputs up to which the host's part in the time is told apart by a CUDA graph
 COPIES = 64  # at most
+WRONG = 1e-3  # a relative error that rounding in 16 bits may reach
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,13 @@ class Contestant:
     overwrites: bool = False
     note: str = ""
     graph: list[float | None] = field(default_factory=lambda: [None, None])
+
+    @property
+    def error(self) -> float | None:
+        """The larger of the two; not a number if one of them is not."""
+        if self.note or self.value_error is None or self.gradient_error is None:
+            return None
+        return worst([self.value_error, self.gradient_error])
 
     def attempt(self, work: Callable[[], object]) -> None:
         """Do it, unless something has failed before; what fails is noted."""
@@ -87,8 +95,8 @@ def _compare(
         true = truth(case, subject, inputs)
     except torch.cuda.OutOfMemoryError:
         true = None
-    field_ = [Contestant(implementation) for implementation in implementations]
-    for contestant in field_:
+    contestants = [Contestant(implementation) for implementation in implementations]
+    for contestant in contestants:
         contestant.attempt(lambda c=contestant: _check(c, inputs, clean, true))
         _restore(contestant, inputs, clean)
         if not contestant.note and (device == "cuda" or contestant.implementation.family != "torch.compile"):
@@ -96,9 +104,9 @@ def _compare(
             contestant.attempt(lambda c=contestant: _weigh(c, inputs, device))
             _restore(contestant, inputs, clean)
     copies = _copies(inputs, device)
-    times = _time(field_, copies, clean, effort, device)
+    times = _time(contestants, copies, clean, effort, device)
     _empty(device)
-    return _records(case, subject, field_, times, floors, device)
+    return _records(case, subject, contestants, times, floors, device)
 
 
 def _check(contestant: Contestant, inputs: Inputs, clean: Inputs, true: Truth | None) -> None:
@@ -129,23 +137,23 @@ def _forward(contestant: Contestant, inputs: Inputs) -> None:
 
 
 def _time(
-    field_: Sequence[Contestant], copies: Sequence[Inputs], clean: Inputs, effort: Effort, device: str
+    contestants: Sequence[Contestant], copies: Sequence[Inputs], clean: Inputs, effort: Effort, device: str
 ) -> dict[tuple[int, str], list[float]]:
     def run(contestant: Contestant, work: Callable[[Contestant, Inputs], object], number: int) -> None:
         contestant.attempt(lambda: work(contestant, copies[number % len(copies)]))
 
     def after(key: tuple[int, str], number: int) -> None:
-        _restore(field_[key[0]], copies[number % len(copies)], clean)
+        _restore(contestants[key[0]], copies[number % len(copies)], clean)
 
     runs = {
         (place, name): partial(run, contestant, work)
         for name, work in (("forward", _forward), ("total", _total))
-        for place, contestant in enumerate(field_)
+        for place, contestant in enumerate(contestants)
         if not contestant.note
     }
     times = take_turns(runs, device, effort.rounds, effort.seconds, after)
     if device == "cuda" and clean.bytes <= SMALL:
-        for contestant in field_:
+        for contestant in contestants:
             if not contestant.note and not contestant.overwrites:
                 contestant.graph = [
                     in_graph(lambda number, w=work, c=contestant: w(c, copies[number]), copies)
@@ -181,25 +189,27 @@ def _empty(device: str) -> None:
 def _records(
     case: Case,
     subject: Subject,
-    field_: Sequence[Contestant],
+    contestants: Sequence[Contestant],
     times: dict[tuple[int, str], list[float]],
     floors: Floors,
     device: str,
 ) -> list[Record]:
     def of(place: int, name: str, how: Callable[[list[float]], float]) -> float | None:
         found = times.get((place, name))
-        return how(found) if found and not field_[place].note else None
+        return how(found) if found and not contestants[place].note else None
 
     def baseline(how: Callable[[list[float]], float]) -> float | None:
-        plain = [of(place, "total", how) for place, c in enumerate(field_) if c.implementation.family == "torch"]
+        plain = [of(place, "total", how) for place, c in enumerate(contestants) if c.implementation.family == "torch"]
         return min((seconds for seconds in plain if seconds), default=None)
 
     middle, best = baseline(median), baseline(min)
+    best_error = min(
+        (c.error for c in contestants if c.implementation.family == "torch" and c.error is not None), default=0
+    )
     least_forward, least = floors.seconds(case, subject.name)
     found: list[Record] = []
-    for place, contestant in enumerate(field_):
+    for place, contestant in enumerate(contestants):
         total, quickest = of(place, "total", median), of(place, "total", min)
-        errors = [contestant.value_error, contestant.gradient_error]
         found.append(
             {
                 "case": case.name,
@@ -214,7 +224,8 @@ def _records(
                 "total_ms": _ms(total),
                 "extra_mib": None if contestant.bytes is None else contestant.bytes / 2**20,
                 "of_floor": least / total if total else None,
-                "error": None if contestant.note or None in errors else max(e for e in errors if e is not None),
+                "error": contestant.error,
+                "wrong": _wrong(contestant.error, best_error),
                 "ratio": middle / total if middle and total else None,
                 "forward_quickest_ms": _ms(of(place, "forward", min)),
                 "total_quickest_ms": _ms(quickest),
@@ -231,6 +242,11 @@ def _records(
             }
         )
     return found
+
+
+def _wrong(error: float | None, of_torch: float) -> bool:
+    """No rounding error of the dtype, which plain torch has as well."""
+    return error is not None and not error <= max(WRONG, 3 * of_torch)
 
 
 def _ms(seconds: float | None) -> float | None:

@@ -2,6 +2,8 @@
 
 Every loss here is a mean over the first axis (rows, images), so it is summed item by item."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -33,7 +35,12 @@ class Truth:
         for found, true in zip(gradients, self.gradients, strict=True):
             off = found.detach()[: len(true)].double() - true
             errors.append((off.norm() / true.norm().clamp(min=1e-300)).item())
-        return max(errors)
+        return worst(errors)
+
+
+def worst(errors: Sequence[float]) -> float:
+    """The largest; not a number if one of them is not."""
+    return math.nan if any(map(math.isnan, errors)) else max(errors)
 
 
 def truth(case: Case, subject: Subject, inputs: Inputs) -> Truth:

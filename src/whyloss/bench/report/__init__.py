@@ -11,7 +11,12 @@ from whyloss.advise.report.files import as_text, put
 from .table import markdown
 from .terminal import show
 
-__all__ = ["markdown", "show", "write"]
+__all__ = ["markdown", "save", "show", "write"]
+
+
+def save(report: Mapping[str, Any], folder: Path) -> None:
+    """bench.json alone."""
+    put(folder, {"bench.json": as_text(report)})
 
 
 def write(report: Mapping[str, Any], folder: Path) -> dict[str, Path]:

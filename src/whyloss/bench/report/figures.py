@@ -1,7 +1,6 @@
 """Figures as people read them. Knows numbers only."""
 
 NONE = "–"
-BEYOND = 0.01  # an error from which an implementation does not compute the same thing
 
 
 def time(ms: float | None) -> str:
@@ -27,11 +26,6 @@ def share(value: float | None) -> str:
 
 def error(value: float | None) -> str:
     return NONE if value is None else "0" if value == 0 else f"{value:.0e}"
-
-
-def wrong(value: float | None) -> bool:
-    """Not a rounding error. NaN is wrong too, and becomes null in JSON; it is told from what was not measured there."""
-    return value is not None and not value <= BEYOND
 
 
 def duration(seconds: float) -> str:

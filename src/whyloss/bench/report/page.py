@@ -48,7 +48,6 @@ def _template() -> Any:
     filters: dict[str, Any] = {
         "drawn": _drawn,
         "spoken": pictures.spoken,
-        "wrong": figures.wrong,
         "error": figures.error,
     }
     environment.filters.update(filters)

@@ -1,6 +1,7 @@
 """The picture of a comparison: a bar for each implementation, as SVG whose colours are the page's CSS variables.
 
-A bar is forward and backward, its dark part forward alone; the upright line is the floor. Knows Vega-Altair."""
+A bar is forward and backward, in full colour as far as forward alone; the tick across it is the floor. Knows
+Vega-Altair."""
 
 import re
 from typing import Any
@@ -10,8 +11,8 @@ import altair as alt
 from . import figures
 from .table import Comparison
 
-WIDTH, STEP = 380, 38
-COLOURS = {"whyloss": "--series-1", "torch": "--series-6", "torch.compile": "--series-3", "peer": "--series-2"}
+WIDTH, STEP = 380, 40
+COLOURS = {"whyloss": "--series-1", "torch": "--faint", "torch.compile": "--series-3", "peer": "--series-2"}
 LONGEST = 8  # times the quickest; longer bars are broken off, or the others could not be told apart
 
 
@@ -29,6 +30,7 @@ def picture(comparison: Comparison) -> str:
             "note": f"{figures.time(row['total_ms'])} ms" + (" ▸" if row["total_ms"] > end else ""),
             "forward": min(row["forward_ms"], row["total_ms"], end),
             "total": min(row["total_ms"], end),
+            "floor": floor,
             "colour": f"var({COLOURS[row['family']]})",
         }
         for place, row in enumerate(rows)
@@ -46,10 +48,10 @@ def picture(comparison: Comparison) -> str:
         ),
     ]
     if floor is not None and floor < end:
-        line = alt.Chart(alt.Data(values=[{"floor": floor}])).mark_rule(strokeDash=[3, 3])
-        layers.append(line.encode(x=alt.X("floor:Q"), color=alt.value("var(--muted)")))
+        tick = chart.mark_tick(height=19, thickness=2, yOffset=8, orient="vertical")
+        layers.append(tick.encode(x=alt.X("floor:Q"), color=alt.value("var(--ink)")))
     spec = alt.layer(*layers).properties(width=WIDTH, height=STEP * len(rows)).to_dict()
-    spec["config"] = {"background": None, "padding": 2, "view": {"stroke": None}, "text": {"fontSize": 13}}
+    spec["config"] = {"background": None, "padding": 2, "view": {"stroke": None}, "text": {"fontSize": 14}}
     return _svg(spec)
 
 

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from . import figures
 from .table import Comparison, Record, about, absent, cases
 
 STYLES = {"whyloss": "bold cyan", "torch": "", "torch.compile": "", "peer": ""}
@@ -58,6 +57,6 @@ def _table(head: Sequence[str], comparison: Comparison, room: int, headed: bool)
         table.add_column(name, width=WIDTHS[name], justify="right", no_wrap=True)
     for row, cells in comparison.measured:
         style = STYLES[row["family"]]
-        last = Text(cells[-1], style="bold red" if figures.wrong(row["error"]) else style)
+        last = Text(cells[-1], style="bold red" if row["wrong"] else style)
         table.add_row(*(Text(cell, style=style) for cell in cells[:-1]), last)
     return table
