@@ -2,7 +2,9 @@
 
 What fails in an implementation becomes a row that says so; nothing of it reaches the others."""
 
+import contextlib
 import gc
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ from .truth import Truth, truth, worst
 Record = dict[str, Any]
 SMALL = 2**26  # bytes of inputs up to which the host's part in the time is told apart by a CUDA graph
 COPIES = 64  # at most
+CACHE = 2**26  # bytes, where torch does not know them
 WRONG = 1e-3  # a relative error that rounding in 16 bits may reach
 
 
@@ -76,7 +79,8 @@ def compare(
     effort: Effort,
 ) -> list[Record]:
     """A record of each implementation, in their order."""
-    with warnings.catch_warnings():  # peers and compilers have much to say
+    # Peers and compilers have much to say; standard output is for the tables.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
         return _compare(case, subject, inputs, implementations, floors, effort)
 
@@ -166,7 +170,7 @@ def _copies(inputs: Inputs, device: str) -> list[Inputs]:
     """As many of the inputs as do not fit into the cache of a GPU together."""
     if device != "cuda":
         return [inputs]
-    cache = torch.cuda.get_device_properties(inputs.target.device).L2_cache_size
+    cache = getattr(torch.cuda.get_device_properties(inputs.target.device), "L2_cache_size", CACHE)
     return [inputs, *(inputs.clone() for _ in range(min(COPIES, -(-2 * cache // inputs.bytes)) - 1))]
 
 
@@ -203,9 +207,8 @@ def _records(
         return min((seconds for seconds in plain if seconds), default=None)
 
     middle, best = baseline(median), baseline(min)
-    best_error = min(
-        (c.error for c in contestants if c.implementation.family == "torch" and c.error is not None), default=0
-    )
+    by_torch = [c.error for c in contestants if c.implementation.family == "torch" and c.error is not None]
+    torch_error = max(by_torch, default=0.0)
     least_forward, least = floors.seconds(case, subject.name)
     found: list[Record] = []
     for place, contestant in enumerate(contestants):
@@ -225,7 +228,7 @@ def _records(
                 "extra_mib": None if contestant.bytes is None else contestant.bytes / 2**20,
                 "of_floor": least / total if total else None,
                 "error": contestant.error,
-                "wrong": _wrong(contestant.error, best_error),
+                "wrong": _wrong(contestant.error, torch_error),
                 "ratio": middle / total if middle and total else None,
                 "forward_quickest_ms": _ms(of(place, "forward", min)),
                 "total_quickest_ms": _ms(quickest),

@@ -11,7 +11,7 @@ import altair as alt
 from . import figures
 from .table import Comparison
 
-WIDTH, STEP = 380, 40
+WIDTH, STEP = 380, 38
 COLOURS = {"whyloss": "--series-1", "torch": "--faint", "torch.compile": "--series-3", "peer": "--series-2"}
 LONGEST = 8  # times the quickest; longer bars are broken off, or the others could not be told apart
 
@@ -51,7 +51,7 @@ def picture(comparison: Comparison) -> str:
         tick = chart.mark_tick(height=19, thickness=2, yOffset=8, orient="vertical")
         layers.append(tick.encode(x=alt.X("floor:Q"), color=alt.value("var(--ink)")))
     spec = alt.layer(*layers).properties(width=WIDTH, height=STEP * len(rows)).to_dict()
-    spec["config"] = {"background": None, "padding": 2, "view": {"stroke": None}, "text": {"fontSize": 14}}
+    spec["config"] = {"background": None, "padding": 2, "view": {"stroke": None}, "text": {"fontSize": 13}}
     return _svg(spec)
 
 
