@@ -23,7 +23,7 @@ TINY = ["logits-40x10", "linear-30x8x20"]
 def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     out = tmp_path_factory.mktemp("bench")
     peers = [
-        planted.peer(planted.refusing, planted.double),
+        planted.peer(planted.refusing, planted.double, planted.undefined, planted.overwriting),
         planted.peer(planted.right, package="no-such-package"),
     ]
     return bench(TINY, losses=["ce", "focal"], rounds=3, seconds=0.01, out=out, peers=peers), out
@@ -57,7 +57,12 @@ def test_tables_fit_eighty_columns(report: tuple[dict[str, Any], Path]):
     for row in report[0]["rows"]:
         assert row["implementation"] in text
     assert "refusing: RuntimeError: Widths of 10 are not for us." in text
+    assert "overwriting writes over its input." in text
     assert "no-such-package: not installed" in text
+    assert [line.split()[-1] for line in text.splitlines() if line.startswith(("double", "undefined"))] == [
+        "1e+00",
+        "NaN",
+    ]
     assert "…" not in text, "nothing is cut off"
 
 
@@ -100,6 +105,23 @@ def test_an_interrupted_run_keeps_what_was_measured(tmp_path: Path):
     assert not written["finished"]
     assert "Interrupted" in (tmp_path / "bench.html").read_text()
     assert "Interrupted" in printed(written)
+
+
+def test_what_does_not_fit_into_memory_is_said(tmp_path: Path):
+    found = bench(["logits-4000000000x4000000", "logits-30x5"], losses=["ce"], seconds=0.01, out=tmp_path, peers=[])
+    first, *others = found["rows"]
+    assert first["note"] == "The inputs do not fit into the memory of the device."
+    assert {row["note"] for row in others} == {""}
+    assert "do not fit" in printed(found)
+
+
+def test_a_device_that_failed_ends_the_run_with_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*given: Any) -> list[dict[str, Any]]:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nMore.")
+
+    monkeypatch.setattr(command, "compare", fail)
+    with pytest.raises(InputError, match=r"illegal memory access.*measure the remaining cases apart"):
+        bench(["logits-30x5"], losses=["ce"], out=tmp_path, peers=[])
 
 
 def test_everything_that_is_typed_arrives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

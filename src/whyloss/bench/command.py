@@ -21,9 +21,10 @@ from .floors import Floors, measure
 from .implementations import implementations
 from .inputs import make
 from .machine import machine, versions
+from .memory import exhausted
 from .progress import Bar
 from .report import save, write
-from .run import Effort, Record, compare
+from .run import Effort, Record, compare, first_line
 from .subjects import QUICK, Subject, selected
 
 QUICK_EFFORT = Effort(rounds=10, seconds=0.3)
@@ -89,6 +90,13 @@ def bench(
     except KeyboardInterrupt:
         kept = f"What was measured is in {out}." if report.rows else "Nothing was measured yet."
         raise KeyboardInterrupt(f"Interrupted. {kept}") from None
+    except RuntimeError as error:
+        if "CUDA error" not in str(error):
+            raise
+        raise InputError(
+            f"The device failed after {len(report.rows)} rows, and cannot be used again in this process: "
+            f"{first_line(error)} What was measured is in {out}; measure the remaining cases apart."
+        ) from None
     finally:
         torch.set_num_threads(before)
         if report.rows:
@@ -134,7 +142,9 @@ def _measure(
                 inputs, made = make(case, device, report.seed), case
             ways = implementations(case, subject, inputs, compiled, peers)
             yield compare(case, subject, inputs, ways, floors, effort)
-        except torch.cuda.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as error:
+            if not exhausted(error):
+                raise
             made = None
             yield [_too_large(case, subject, device)]
         bar.done()

@@ -1,4 +1,4 @@
-"""The most bytes that a call holds at once above its inputs; its results count."""
+"""The most bytes that a call holds at once above its inputs (its results count), and whether there were too few."""
 
 import weakref
 from collections.abc import Callable
@@ -51,3 +51,8 @@ def peak_bytes(run: Callable[[], object], device: str = "cpu") -> int:
     run()
     torch.cuda.synchronize()
     return torch.cuda.max_memory_allocated() - before
+
+
+def exhausted(error: BaseException) -> bool:
+    """Whether this is how torch says that memory is at an end."""
+    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

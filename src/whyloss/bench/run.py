@@ -20,7 +20,7 @@ from .clock import in_graph, take_turns
 from .floors import Floors
 from .implementations import Implementation
 from .inputs import Inputs
-from .memory import peak_bytes
+from .memory import exhausted, peak_bytes
 from .peers import Call
 from .subjects import Subject
 from .truth import Truth, truth, worst
@@ -97,7 +97,9 @@ def _compare(
     clean = inputs.clone()  # some implementations write their gradient over the logits
     try:
         true = truth(case, subject, inputs)
-    except torch.cuda.OutOfMemoryError:
+    except (RuntimeError, MemoryError) as error:
+        if not exhausted(error):
+            raise
         true = None
     contestants = [Contestant(implementation) for implementation in implementations]
     for contestant in contestants:

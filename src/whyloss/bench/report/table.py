@@ -48,7 +48,7 @@ def _cells(row: Record, graph: bool) -> tuple[str, ...]:
         figures.ratio(row["ratio"]),
         figures.share(row["of_floor"]),
         figures.size(row["extra_mib"]),
-        figures.error(row["error"]),
+        "NaN" if row["error"] is None and row["wrong"] else figures.error(row["error"]),
     )
 
 

@@ -42,6 +42,9 @@ def show(report: Record, console: Console, page: Path | None = None) -> None:
 def _print(comparison: Comparison, console: Console, headed: bool) -> None:
     if comparison.measured:
         console.print(_table(comparison.head, comparison, console.width, headed))
+    for row, cells in comparison.measured:
+        if row["overwrites_input"]:
+            console.print(Text(f"{cells[0]} writes over its input.", style="dim"))
     for row in comparison.failed:
         text = Text(f"{row['implementation']}: ").append(row["note"], style="not bold")
         text.stylize("red" if row["family"] == "whyloss" else "dim")
