@@ -262,7 +262,7 @@ def measure(
         device: Where. [default: cuda if there is one]
         dtype: Compute every case in this dtype. [default: each case's own]
         quick: Fewer losses and rounds: a first look.
-        rounds: Rounds of each comparison, at most; never fewer than three are made. [default: 50; with --quick 10]
+        rounds: Rounds of each comparison, at most; never fewer than three are made. [default: 200; with --quick 10]
         seconds: Seconds that the rounds of each comparison may take. [default: 3; with --quick 0.3]
         compile: Measure torch.compile too, which takes its time to compile. [default: on CUDA only]
         threads: Threads of the CPU.

@@ -36,7 +36,7 @@ WRONG = 1e-3  # a relative error that rounding in 16 bits may reach
 class Effort:
     """Rounds of each comparison, at most, and the seconds they may take."""
 
-    rounds: int = 50
+    rounds: int = 200
     seconds: float = 3.0
 
 
