@@ -210,7 +210,7 @@ whyloss bench --quick
     A first look, in less than a minute. Then open whyloss-bench/bench.html.
 
 whyloss bench
-    All cases of this device; on a CPU some minutes.
+    All cases of this device; on a CPU a quarter of an hour.
 
 whyloss bench linear --loss focal --loss brier
     Two losses behind a linear head, by a part of the case's name.

@@ -66,6 +66,21 @@ def test_tables_fit_eighty_columns(report: tuple[dict[str, Any], Path]):
     assert "…" not in text, "nothing is cut off"
 
 
+def test_a_long_report_ends_with_a_summary(report: tuple[dict[str, Any], Path]):
+    ratios = [
+        f"{row['loss']} {row['ratio']:.2f}"
+        for row in report[0]["rows"]
+        if row["implementation"].startswith("whyloss (auto")
+    ]
+    assert len(ratios) == 4
+    assert not any(ratio in printed(report[0]) for ratio in ratios)
+    many = printed({**report[0], "rows": report[0]["rows"] * 2}).partition("In all")[2]
+    assert all(ratio in many for ratio in ratios)
+    assert all(
+        f"{loss} <b>{figure}</b>" in (report[1] / "bench.html").read_text() for loss, figure in map(str.split, ratios)
+    )
+
+
 def test_columns_for_cuda_graphs_fit_too(report: tuple[dict[str, Any], Path]):
     rows = [{**row, "graph_total_ms": 1234.5, "total_ms": 1234.5} for row in report[0]["rows"] if not row["note"]]
     text = printed({**report[0], "rows": rows})

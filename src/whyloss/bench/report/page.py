@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from . import figures, pictures
-from .table import Comparison, Record, about, absent, cases
+from .table import Comparison, Record, about, absent, cases, summary
 from .terminal import LEGEND
 
 FAMILIES = (
@@ -32,6 +32,7 @@ def render(report: Record) -> str:
         cases=list(cases(report["rows"])),
         about=about(report),
         absent=absent(report),
+        summary=summary(report),
         legend=LEGEND,
         families=FAMILIES,
         took=figures.duration(report["seconds"]),

@@ -63,6 +63,15 @@ def about(report: Record) -> list[str]:
     return lines
 
 
+def summary(report: Record) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Each case with its losses, and how much faster than plain torch the engine is that `engine="auto"` takes."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in report["rows"]:
+        if row["implementation"].startswith("whyloss (auto") and row["ratio"] is not None:
+            found.setdefault(row["case"], []).append((row["loss"], figures.ratio(row["ratio"])))
+    return list(found.items())
+
+
 def absent(report: Record) -> list[str]:
     """The peers of which nothing was measured, and why."""
     return [

@@ -2,6 +2,7 @@
 
 Knows rich and the cells. Everything goes in as plain text, never as rich's markup."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .table import Comparison, Record, about, absent, cases
+from .table import Comparison, Record, about, absent, cases, summary
 
 STYLES = {"whyloss": "bold cyan", "torch": "", "torch.compile": "", "peer": ""}
 WIDTHS = {"forward": 7, "total": 7, "graph": 7, "× torch": 7, "floor": 5, "MiB": 6, "error": 6}
+MANY = 20  # rows that ask for a summary
 LEGEND = (
     "Milliseconds, medians. total: forward and backward. × torch: time of plain torch (the quicker, where there are "
     "two) / this time; above 1 is faster. floor: the least time that memory or matrix products allow, as a share of "
@@ -31,6 +33,12 @@ def show(report: Record, console: Console, page: Path | None = None) -> None:
         for place, comparison in enumerate(comparisons):
             console.print(Text(f"{comparison.loss}  ", style="yellow").append(comparison.floor, style="dim"))
             _print(comparison, console, place == 0)
+    if (told := summary(report)) and len(report["rows"]) > MANY:
+        console.print(Text("\nIn all: × torch of whyloss (auto)", style="bold"))
+        for case, ratios in told:
+            text = f"{case}: " + ", ".join(f"{loss}\u00a0{ratio}" for loss, ratio in ratios)
+            lines = textwrap.fill(text, console.width, subsequent_indent="  ")  # rich would break at the fixed spaces
+            console.print(Text(lines.replace("\u00a0", " ")))
     if missing := absent(report):
         console.print(Text(f"\nNot measured: {'; '.join(missing)}.", style="dim"))
     if not report["finished"]:
