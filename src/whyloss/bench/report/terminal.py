@@ -37,7 +37,8 @@ def show(report: Record, console: Console, page: Path | None = None) -> None:
         console.print(Text("\nIn all: × torch of whyloss (auto)", style="bold"))
         for case, ratios in told:
             text = f"{case}: " + ", ".join(f"{loss}\u00a0{ratio}" for loss, ratio in ratios)
-            lines = textwrap.fill(text, console.width, subsequent_indent="  ")  # rich would break at the fixed spaces
+            # Rich would break at the fixed spaces.
+            lines = textwrap.fill(text, console.width, subsequent_indent="  ", break_on_hyphens=False)
             console.print(Text(lines.replace("\u00a0", " ")))
     if missing := absent(report):
         console.print(Text(f"\nNot measured: {'; '.join(missing)}.", style="dim"))
