@@ -38,8 +38,8 @@ check: $(READY)  ## all that has to hold before a change goes in
 stubs: $(READY)  ## signatures of whyloss.functional for type checkers, from the classes
 	$(BIN)/python -m whyloss.stubs
 
-bench: $(READY)  ## the dense CPU engine beside plain torch
-	$(ONE_THREAD) $(BIN)/python benchmarks/dense_cpu.py
+bench: $(READY)  ## how fast the losses are here, beside plain torch; less than a minute
+	$(ONE_THREAD) $(BIN)/whyloss bench --quick
 
 $(READY): pyproject.toml constraints.txt
 	@for python in python3 python3.14 python3.13 python3.12 python3.11 none; do \

@@ -1,47 +1,13 @@
 """Numbers that no machine changes: bytes that are alive at once, above what goes in and what comes out."""
 
-import weakref
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 from torch.nn.functional import linear as layer
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 
 import whyloss
-
-
-class Alive(TorchDispatchMode):
-    """Counts the bytes of storages made inside it that have not been freed; `peak` is the most at any time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self.known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = {x.untyped_storage()._cdata for x in tree_iter((args, kwargs)) if isinstance(x, Tensor)}
-        result = func(*args, **(kwargs or {}))
-        for made in tree_iter(result):
-            if isinstance(made, Tensor) and (key := made.untyped_storage()._cdata) not in given | self.known:
-                size = made.untyped_storage().nbytes()
-                self.known.add(key)
-                self.now += size
-                self.peak = max(self.peak, self.now)
-                weakref.finalize(made.untyped_storage(), self._freed, key, size)
-        return result
-
-    def _freed(self, key: int, size: int) -> None:
-        self.known.discard(key)
-        self.now -= size
-
-
-def peak_bytes(run: Any) -> int:
-    with Alive() as alive:
-        run()
-    return alive.peak
+from whyloss.bench.memory import peak_bytes
 
 
 def test_the_counter_counts():
