@@ -10,22 +10,23 @@ from torch import Tensor
 from whyloss.stats import dense, kernels, reference
 from whyloss.stats.dense import computing
 from whyloss.stats.kernels import rows as triton
-from whyloss.stats.rows import Rows
+from whyloss.stats.rows import Rows, flat
 
 Engine = Literal["auto", "reference", "dense", "triton"]
 
 
 def total(z: Tensor, rows: Rows, engine: Engine = "auto", share: Tensor | None = None) -> Tensor:
-    """The sum of the weighted row losses of logits [N, C], times `share`, a scalar in the computing dtype."""
+    """The sum of the weighted row losses of logits [N, C], times `share`, a scalar in the computing dtype. Logits
+    [N, C, P] are taken as they are by kernels, and turned into rows for all else."""
     name, _ = choose(z, rows, engine)
     late = share is not None and share.requires_grad
     given = None if late else share
     if name == "dense":
-        value = dense.total(z, rows, given)
+        value = dense.total(flat(z), rows, given)
     elif name == "triton":
         value = triton.total(z, rows, given)
     else:
-        value = reference.row_losses(computing(z), rows).sum()
+        value = reference.row_losses(computing(flat(z)), rows).sum()
         late = share is not None
     return value * share if late and share is not None else value
 
@@ -34,10 +35,10 @@ def each(z: Tensor, rows: Rows, engine: Engine = "auto") -> Tensor:
     """[N] weighted row losses of logits [N, C], in the computing dtype."""
     name, _ = choose(z, rows, engine)
     if name == "dense":
-        return dense.each(z, rows)
+        return dense.each(flat(z), rows)
     if name == "triton":
         return triton.each(z, rows)
-    return reference.row_losses(computing(z), rows)
+    return reference.row_losses(computing(flat(z)), rows)
 
 
 def binary(z: Tensor, rows: Rows) -> Tensor:
@@ -81,6 +82,11 @@ def obstacle_to_kernels(z: Tensor, rows: Rows) -> str:
     if triton.source(rows) is None:
         return "a statistic of this loss cannot be summed in a kernel"
     return ""
+
+
+def reads_planes(logits: Tensor, engine: Engine) -> bool:
+    """Whether logits [N, C, *pixels] may be read as they lie, so that no copy with the classes last is needed."""
+    return engine == "triton" or (engine == "auto" and logits.is_cuda and not torch.compiler.is_compiling())
 
 
 def _beyond(z: Tensor, rows: Rows) -> str:

@@ -17,6 +17,8 @@ from whyloss.stats.kernels.source import Source
 
 SMALL = 4096  # widest row that is kept in registers
 ELEMENTS = 2048  # of small rows that go together
+HELD = 32  # most classes of a pixel that are kept in registers
+PIXELS = 256  # that go together
 STRETCH = 4096  # of a row's gradient that one program makes
 VECTOR = 16  # bytes of the widest access
 
@@ -50,6 +52,8 @@ def row_size(classes: int, source: Source) -> dict[str, int]:
 
 def like(z: Tensor) -> Tensor:
     """Room for the gradient, with rows that start where those of the logits do: a kernel steps through both alike."""
+    if z.ndim == 3:
+        return torch.empty(z.shape, dtype=z.dtype, device=z.device)
     return torch.empty(z.shape[0], z.stride(0), dtype=z.dtype, device=z.device)[:, : z.shape[1]]
 
 
@@ -89,6 +93,21 @@ def forward(
     size = {**row_size(classes, source), "VEC": vec, "ALIGNED": even}
     flags = {"GRADIENT": out is not None, "SAVE": saved is not None}
     _start(made.stream, (count,), (z, target, *(given[n] for n in (*names, "saved")), *sizes), {**size, **flags})
+
+
+def planes(
+    source: Source, z: Tensor, row: dict[str, Any], losses: Tensor, out: Tensor | None, share: Tensor | None
+) -> None:
+    """The same for logits [N, C, P], each class a plane of pixels; `out` is contiguous."""
+    images, classes, pixels = z.shape
+    target = z if out is None else out
+    given = {**row, "share": share, "losses": losses}
+    names = ("label", "keep", "weight", "share", "shift", "scale", "margin", "diagonal", "table", "losses")
+    size = {"C": classes, "T": PIXELS, "HELD": classes <= HELD, "GRADIENT": out is not None, "num_warps": 4}
+    arguments = (z, target, *(given[n] for n in names), pixels)
+    strides = {"image_stride": z.stride(0), "stride": z.stride(1)}
+    made = module(source.text, z.dtype == torch.float64)
+    _start(made.planes, (triton.cdiv(pixels, PIXELS), images), arguments, {**size, **strides})
 
 
 def sums(source: Source, z: Tensor, row: dict[str, Any], saved: Tensor) -> None:
@@ -150,7 +169,7 @@ def _scale(x, factor, n, B: tl.constexpr, PROGRAMS: tl.constexpr):  # pyright: i
 
 
 def _start(kernel: Any, grid: tuple[int, ...], arguments: tuple[Any, ...], size: dict[str, Any]) -> None:
-    if grid[0] == 0:
+    if not all(grid):
         return
     first, size = arguments[0], {**size, "enable_fp_fusion": True}  # said, because Triton's default is to change
     if first.device.type == "cuda":

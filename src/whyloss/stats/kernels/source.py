@@ -70,7 +70,7 @@ def written(plan: Plan) -> Source:
     coefficients = w.frontier(ends["slope"])
     names = [f"k{i}" for i in range(len(coefficients))]
     extra = ["entry"] if any(line == ("input", "entry") for line in lines) else []
-    parts = [_accumulate(w, plan, sums, extra), _finish(plan, sums)]
+    parts = [_accumulate(w, plan, sums, extra), _terms(w, sums, extra), _finish(plan, sums)]
     if not plan.statistics:
         parts.append(_compute(w, sums, coefficients))
     parts.append(_slope(w, dict(zip(coefficients, names, strict=True)), extra))
@@ -102,6 +102,14 @@ def _fill(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any]:
         "entry": ", entry" if entry else "",
         "k": "".join(f", {n}" for n in k),
         "k_column": "".join(f", {n}[:, None]" for n in k),
+        "zeros_of_pixels": [f"{n} = tl.zeros((T,), ACC)" for n in ("S", *sums)],
+        "add_terms": [
+            f"added = terms(x{', entry' if entry else ''}, base, top)",
+            *(f"{n} += added[{i}]" for i, n in enumerate(frame)),
+        ],
+        "flat_sums": [f"{n} = tl.reshape({n}, (T,))" for n in ("m", *frame)],
+        "entry_of_pixels": [f"entry = tl.load(table + y.to(tl.int64) * C + c, mask=live, other=0.0)"] if entry else [],
+        "entry_row": ", entry[None, :]" if entry else "",
         "zeros": [f"{n} = tl.zeros((T,), ACC)" for n in sums],
         "load_k": [f"{n} = tl.load(saved + {i + 2} * N + row)" for i, n in enumerate(k)],
         "save_k": [f"tl.store(saved + {i + 2} * N + row, {n})" for i, n in enumerate(k)],
@@ -272,6 +280,19 @@ def whole({", ".join(["x", *extra, "base"])}):
     {w.assignments(ends, True, CELL, {})}
     {_after([f"n_{n} = tl.sum({values[n]}, axis=1)" for n in frame])}
     return {", ".join(["top", *(f"n_{n}" for n in frame)])}
+"""
+
+
+def _terms(w: _Writer, sums: Sequence[str], extra: Sequence[str]) -> str:
+    ends = [w.ends[f"sum {n}"] for n in sums]
+    return f"""@triton.jit
+def terms({", ".join(["x", *extra, "base", "top"])}):
+    # What one class adds to the sums.
+    u = x - top
+    e = tl.exp2(u * LOG2E)
+    {_made(w, ends, True)}
+    {w.assignments(ends, True, CELL, {})}
+    return {", ".join(["e", *(w.value(end, CELL, {}) for end in ends)]) + ("" if ends else ",")}
 """
 
 
