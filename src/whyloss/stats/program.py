@@ -36,7 +36,12 @@ class Program:
 
     def source(self) -> str:
         """The program as Python, with torch."""
-        body = [f"    v{number} = {_spelled(line, self.inputs[0])}" for number, line in enumerate(self.lines)]
+        known: dict[str, str] = {}  # what is spelled alike is computed once
+        body: list[str] = []
+        for number, line in enumerate(self.lines):
+            spelled = _spelled(line, self.inputs[0])
+            body.append(f"    v{number} = {known.setdefault(spelled, spelled)}")
+            known[spelled] = f"v{number}"
         results = ", ".join(_value(line) for line in (self.loss, *self.slopes.values()))
         return "\n".join([f"def run({', '.join(self.inputs)}):", *body, f"    return ({results},)", ""])
 
@@ -95,9 +100,9 @@ def _minimum(x: Any, y: Any) -> Any:
 
 
 def _expit(x: Tensor) -> Tensor:
-    """torch.sigmoid, which is 0 from -88 on in float32, where 8e-39 to 1e-45 are still to be had."""
-    e = torch.exp(-x.abs())
-    return torch.where(x > 0, 1.0, e) / (1 + e)
+    """torch.sigmoid, which is 0 from -88 on in float32, where 8e-39 to 1e-45 are still to be had; e^min(x, 0) takes
+    them, without torch.where, which does not vectorise."""
+    return x.clamp_max(0).exp_().mul_(x.abs().sigmoid_())
 
 
 def _two_values(where: Tensor, yes: float, no: float, like: Tensor) -> Tensor:
