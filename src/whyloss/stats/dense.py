@@ -60,7 +60,7 @@ class _Dense(torch.autograd.Function):
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
             gradient = sweep(z, ctx.rows, gradient=True, upstream=u if ctx.share is None else u * ctx.share)[1]
-        elif bool(u != 1):
+        elif float(u) != 1:
             gradient.mul_(u)
         return gradient, None, None, None, None
 
