@@ -11,14 +11,12 @@ from torch import Tensor
 from whyloss.stats import reference
 from whyloss.stats.rows import Rows, computing_dtype, infinite
 from whyloss.stats.table import CONSTANT
-from whyloss.stats.tile import Tile
+from whyloss.stats.tile import Tile, tile_rows
 
 # Elements and rows in a block: large enough that running the formula once a block costs little beside it, small enough
 # that the numbers per row stay in the cache, and what is computed in another dtype than the logits is not fresh memory
 # every time.
 BLOCK, ROWS = 2**21, 2**16
-# Elements in a tile: with what a statistic makes for it, it fits the second-level cache (of each thread).
-TILE = 2**17
 
 
 def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:
@@ -88,7 +86,7 @@ def sweep(
     step = max(1, min(BLOCK // classes, ROWS))
     spare = None
     if not in_place:
-        size = min(step, count) if gradient else min(tile_rows(classes), step, count)
+        size = min(step, count) if gradient else min(tile_rows(rows.names, classes), step, count)
         spare = torch.empty(size, classes, dtype=dtype, device=z.device)
     if 0 < count <= step:
         return _one_block(z, grad, spare, rows, upstream), grad
@@ -114,11 +112,6 @@ def _one_block(z: Tensor, grad: Tensor | None, spare: Tensor | None, rows: Rows,
     return losses
 
 
-def tile_rows(classes: int) -> int:
-    """Rows in a tile."""
-    return max(1, TILE * torch.get_num_threads() // classes)
-
-
 class _Block:
     """Some rows on which the formula runs once, in tiles; `buffer` [B, C] holds first the exponentials, then the
     gradient. A buffer of fewer rows than there are is used for one tile after the other."""
@@ -127,7 +120,7 @@ class _Block:
         assert rows.label is not None
         self.rows, self.buffer = rows, buffer
         self.coefficients: dict[str, Tensor] = {}
-        step = tile_rows(z.shape[1])
+        step = tile_rows(rows.names, z.shape[1])
         if len(z) <= step:
             self.tiles = [Tile(z, buffer, rows.label, rows)]
             self.base, self.impossible = self.tiles[0].base, self.tiles[0].impossible

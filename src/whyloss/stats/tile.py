@@ -17,16 +17,28 @@ from whyloss.stats.table import HUGE, REST, Rest
 
 needed = cache(table.needed)  # asked several times a call; torch.compile, which likes no caches, never comes here
 
-# Exponentials may be relative to the label's own logit, which spares the search for the largest, where nothing that is
-# summed depends on what they are relative to.
-ANY_ORIGIN = frozenset(
-    {"log_odds", "logit", "label", "own", "rest_sq", "rest_log_p", "rest_count", "rest_z_sq", "rest_expected"}
-    | {"rest_table"}
-)
-# Where a sum of exponentials keeps its relative accuracy, as bounds of the log-odds: above HIGHEST the others all but
-# underflow beside the label, below LOWEST the label beside them. Between LOW and HIGH, squares and inverses do as well.
-LOWEST, HIGHEST = -27.0, 60.0
-LOW, HIGH = -20.0, 30.0
+# Elements in a tile: with what a statistic makes for it, it fits the second-level cache (of each thread). Where no
+# statistic makes anything, fewer and larger tiles are quicker.
+TILE, BARE_TILE = 2**18, 2**21
+BARE = frozenset({"log_odds", "logit", "label", "own", "rest_lse", "rest_log_p", "rest_count"})
+# Statistics that are the same, and as exact, whatever point the exponentials are relative to.
+ANY_ORIGIN = BARE | {"rest_sq", "rest_z_sq", "rest_expected", "rest_table"}
+# Bounds, as logarithms, within which sums of exponentials and what is made of them keep their relative accuracy: of
+# log-odds (beyond them the others all but underflow beside the label, or the label beside them), of the sum if it is
+# relative to nothing; and of both, those within which slopes, some as steep as (1 - p_y)^3, may be divided by the sum.
+ODDS, SUM, MILD = (-27.0, 60.0), (-20.0, 30.0), (-20.0, 20.0)
+
+
+def tile_rows(names: tuple[str, ...], classes: int) -> int:
+    """Rows in a tile for these statistics."""
+    size = BARE_TILE if BARE.issuperset(needed(frozenset(names))) else TILE
+    return max(1, size * torch.get_num_threads() // classes)
+
+
+def _within(x: Tensor, low: float, high: float) -> tuple[bool, bool]:
+    """Whether all of x is between these bounds (NaN is not), and mild."""
+    least, most = (float(v) for v in x.aminmax())
+    return low < least and most < high, least > MILD[0] and most < MILD[1]
 
 
 class Tile:
@@ -42,40 +54,55 @@ class Tile:
         self.base: dict[str, Tensor] = {}
         self.impossible: Tensor | None = None
         self._sum_u: Tensor | None = None  # where it fell to hand
-        if not self._with_label_in():
-            self._with_label_out()
+        if not self._as_they_are() and not self._from_the_largest():
+            self._from_the_largest_other()
         for name in self.names:
             if name in REST:
                 self.base[name] = REST[name].value(self, self.rest)
 
-    def _with_label_in(self) -> bool:
-        """The usual tile: exponentials relative to the label's logit, or to the largest, and then a 0 for the label.
-        Spares passes over the buffer. False where that is not exact: the sum of the others all but underflows or
-        overflows, or a logit is infinite."""
-        if "rival" in self.names:
+    def _as_they_are(self) -> bool:
+        """The usual tile: exponentials of the logits as they are, no pass for a point that they are relative to. False
+        where that is not exact, or a statistic depends on that point."""
+        if not ANY_ORIGIN.issuperset(self.names):
             return False
-        adjusted = self.rows.shift is not None or self.rows.scale is not None or self.source.dtype != self.e.dtype
-        z = self._scaled_into(self.e) if adjusted else self.source
-        own = z.gather(1, self.y)
-        free = ANY_ORIGIN.issuperset(self.names)
-        top = own if free else z.amax(1, keepdim=True)
-        torch.sub(z, top, out=self.e)
-        none = torch.zeros_like(own)  # to scatter; many times as fast as scattering a number
-        if "rest_log_p" in self.names:  # while the buffer holds what it sums
-            self._sum_u = (self.e if free else self.e.scatter_(1, self.y, none)).sum(1)
-        S = self.e.exp_().scatter_(1, self.y, none).sum(1)
-        own, top, log_S, inverse = own.squeeze(1), top.squeeze(1), S.log(), S.reciprocal()
-        log_odds = -log_S if free else (own - top) - log_S
-        least, most = (float(x) for x in log_odds.aminmax())
-        if not (least > (LOWEST if free else -inf) and most < HIGHEST):  # nor if one is NaN
+        z, own = self._adjusted(), None
+        if "logit" in self.names or "rest_log_p" in self.names:
+            own = z.gather(1, self.y).squeeze(1)
+            self._sum_u = z.sum(1) - own if "rest_log_p" in self.names else None
+        at_label = torch.exp(z, out=self.e).gather(1, self.y)
+        none = torch.zeros_like(at_label)
+        S = self.e.scatter_(1, self.y, none).sum(1)
+        log_S, inverse = S.log(), S.reciprocal()
+        log_odds = (at_label.squeeze(1) / S).log_()  # not a difference of logarithms, which would lose digits
+        (sound, mild), (sound_sum, mild_sum) = _within(log_odds, *ODDS), _within(log_S, *SUM)
+        if not (sound and sound_sum):
             return False
-        if free and not (least > LOW and most < HIGH):
-            self.e.mul_(inverse.unsqueeze(1))  # once and for all: products with it would underflow
+        if not (mild and mild_sum):
+            self.e.mul_(inverse.unsqueeze(1))  # once and for all: a slope times the inverse would underflow
             inverse = torch.ones_like(inverse)
-        self._found(log_odds, own, top, Rest(top, S, log_S, inverse, _row_sum))
+        self._found(log_odds, own, None, Rest(none.squeeze(1), S, log_S, inverse, _row_sum))
         return True
 
-    def _with_label_out(self) -> None:
+    def _from_the_largest(self) -> bool:
+        """Exponentials relative to the largest logit, the label's included and then set to 0. False where that is not
+        exact: the others all but underflow, or a logit is infinite."""
+        if "rival" in self.names:
+            return False
+        z = self._adjusted()
+        top, own = z.amax(1, keepdim=True), z.gather(1, self.y)
+        none = torch.zeros_like(own)
+        torch.sub(z, top, out=self.e)
+        if "rest_log_p" in self.names:  # while the buffer holds what it sums
+            self._sum_u = self.e.scatter_(1, self.y, none).sum(1)
+        S = self.e.exp_().scatter_(1, self.y, none).sum(1)
+        own, top, log_S = own.squeeze(1), top.squeeze(1), S.log()
+        log_odds = (own - top) - log_S
+        if not _within(log_odds, -inf, ODDS[1])[0]:
+            return False
+        self._found(log_odds, own, None, Rest(top, S, log_S, S.reciprocal(), _row_sum))
+        return True
+
+    def _from_the_largest_other(self) -> None:
         """Any tile: the label is taken out first, so that the largest of the others is what all is relative to."""
         self._sum_u = None
         own = self._scaled_into(self.e).gather(1, self.y).squeeze(1)
@@ -90,21 +117,27 @@ class Tile:
         rest = Rest(origin, S, torch.where(some, safe.log(), -HUGE), safe.reciprocal(), _row_sum)
         self._found((own - origin) - rest.log_S, own, torch.where(empty, -HUGE, top), rest)
 
-    def _found(self, log_odds: Tensor, own: Tensor, rival: Tensor, rest: Rest) -> None:
+    def _found(self, log_odds: Tensor, own: Tensor | None, rival: Tensor | None, rest: Rest) -> None:
         rows, names = self.rows, self.names
         if (margins := rows.margins()) is not None:
             margin = margins[self.label]
-            log_odds, own = log_odds - margin, own - margin
+            log_odds, own = log_odds - margin, None if own is None else own - margin
         self.rest = rest
         self.base["log_odds"] = log_odds
-        if "logit" in names:
+        if "logit" in names and own is not None:
             self.base["logit"] = own
-        if "rival" in names:
+        if "rival" in names and rival is not None:
             self.base["rival"] = rival
         if "label" in names:
-            self.base["label"] = self.label.to(own.dtype)
+            self.base["label"] = self.label.to(log_odds.dtype)
         if rows.table is not None:
             self.base["own"] = rows.table.diagonal()[self.label]
+
+    def _adjusted(self) -> Tensor:
+        """The logits as the loss sees them; in the buffer, if they are not simply the source."""
+        if self.rows.shift is None and self.rows.scale is None and self.source.dtype == self.e.dtype:
+            return self.source
+        return self._scaled_into(self.e)
 
     def _scaled_into(self, out: Tensor) -> Tensor:
         out.copy_(self.source)
