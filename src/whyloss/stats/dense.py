@@ -86,8 +86,8 @@ def sweep(
     step = max(1, min(BLOCK // classes, ROWS))
     spare = None
     if not in_place:
-        size = min(step, count) if gradient else min(tile_rows(rows.names, classes), step, count)
-        spare = torch.empty(size, classes, dtype=dtype, device=z.device)
+        size = step if gradient else min(tile_rows(classes), step)
+        spare = torch.empty(min(size, count), classes, dtype=dtype, device=z.device)
     if 0 < count <= step:
         return _one_block(z, grad, spare, rows, upstream), grad
     losses = torch.empty(count, dtype=dtype, device=z.device)
@@ -120,7 +120,7 @@ class _Block:
         assert rows.label is not None
         self.rows, self.buffer = rows, buffer
         self.coefficients: dict[str, Tensor] = {}
-        step = tile_rows(rows.names, z.shape[1])
+        step = min(tile_rows(z.shape[1], rows.names), len(buffer))
         if len(z) <= step:
             self.tiles = [Tile(z, buffer, rows.label, rows)]
             self.base, self.impossible = self.tiles[0].base, self.tiles[0].impossible

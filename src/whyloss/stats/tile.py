@@ -29,10 +29,10 @@ ANY_ORIGIN = BARE | {"rest_sq", "rest_z_sq", "rest_expected", "rest_table"}
 ODDS, SUM, MILD = (-27.0, 60.0), (-20.0, 30.0), (-20.0, 20.0)
 
 
-def tile_rows(names: tuple[str, ...], classes: int) -> int:
-    """Rows in a tile for these statistics."""
-    size = BARE_TILE if BARE.issuperset(needed(frozenset(names))) else TILE
-    return max(1, size * torch.get_num_threads() // classes)
+def tile_rows(classes: int, names: tuple[str, ...] | None = None) -> int:
+    """Rows in a tile; for these statistics, if what is made of the logits is kept for the gradient."""
+    bare = names is not None and BARE.issuperset(needed(frozenset(names)))
+    return max(1, (BARE_TILE if bare else TILE) * torch.get_num_threads() // classes)
 
 
 def _within(x: Tensor, low: float, high: float) -> tuple[bool, bool]:
