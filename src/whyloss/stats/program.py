@@ -165,6 +165,8 @@ def _reduced(b: Graph, operation: str, a: list[Any]) -> Any:
         return 0.0
     if operation == "mul" and 1.0 in [x for x, c in zip(a, constant, strict=True) if c]:
         return a[1] if constant[0] and a[0] == 1.0 else a[0]
+    if operation == "mul" and constant[0] and a[0] == -1.0:
+        return _reduced(b, "neg", a[1:])
     if operation == "mul" and 0.0 in [x for x, c in zip(a, constant, strict=True) if c]:
         return 0.0
     if operation == "add" and 0.0 in [x for x, c in zip(a, constant, strict=True) if c]:
