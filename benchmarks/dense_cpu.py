@@ -1,9 +1,9 @@
 """The dense CPU engine beside plain torch written by hand for the same loss: forward and backward, one thread, float32.
 
 Both run on the same inputs in turns (plain, ours, plain, ours, ...), so that a busy machine slows both alike; small
-shapes several times a turn. The ratio is plain time / our time: above 1 whyloss is faster. It is given for the medians
-of all turns, and for the quickest turn of each, which a busy machine disturbs less. Run it with `make bench`, or with
---help for its options."""
+shapes several times a turn. Measured is the processor time of this process. The ratio is plain time / our time: above 1
+whyloss is faster. It is given for the medians of all turns, and for the quickest turn of each, which a busy machine
+disturbs least. Run it with `make bench`, or with --help for its options."""
 
 import argparse
 import json
@@ -57,14 +57,14 @@ CASES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Ten
 
 
 def turn(loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, y: Tensor) -> float:
-    """Seconds of one forward and backward pass, the mean of several if they are short."""
+    """Seconds of the processor for one forward and backward pass, the mean of several if they are short."""
     calls = -(-LOGITS_A_TURN // z.numel())
     z.grad = None
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(calls):
         z.grad = None
         loss(z, y).backward()
-    return (time.perf_counter() - start) / calls
+    return (time.process_time() - start) / calls
 
 
 def compare(case: str, shape: tuple[int, int], rounds: int) -> dict[str, object]:

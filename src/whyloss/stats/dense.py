@@ -16,7 +16,7 @@ from whyloss.stats.tile import Tile, tile_rows
 # Elements and rows in a block: large enough that running the formula once a block costs little beside it, small enough
 # that the numbers per row stay in the cache, and what is computed in another dtype than the logits is not fresh memory
 # every time.
-BLOCK, ROWS = 2**21, 2**16
+BLOCK, ROWS = 2**21, 2**14
 
 
 def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:

@@ -36,12 +36,13 @@ class Program:
 
     def source(self) -> str:
         """The program as Python, with torch."""
-        known: dict[str, str] = {}  # what is spelled alike is computed once
+        kept = {end for end in (self.loss, *self.slopes.values()) if isinstance(end, int)}
+        last = {a: number for number, line in enumerate(self.lines) for a in line[1:] if isinstance(a, int)}
         body: list[str] = []
         for number, line in enumerate(self.lines):
-            spelled = _spelled(line, self.inputs[0])
-            body.append(f"    v{number} = {known.setdefault(spelled, spelled)}")
-            known[spelled] = f"v{number}"
+            body.append(f"    v{number} = {_spelled(line, self.inputs[0])}")
+            # What nobody reads again makes room in the cache.
+            body.extend(f"    del v{a}" for a, at in last.items() if at == number and a not in kept)
         results = ", ".join(_value(line) for line in (self.loss, *self.slopes.values()))
         return "\n".join([f"def run({', '.join(self.inputs)}):", *body, f"    return ({results},)", ""])
 
