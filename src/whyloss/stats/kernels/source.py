@@ -108,7 +108,7 @@ def _fill(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any]:
             *(f"{n} += added[{i}]" for i, n in enumerate(frame)),
         ],
         "flat_sums": [f"{n} = tl.reshape({n}, (T,))" for n in ("m", *frame)],
-        "entry_of_pixels": [f"entry = tl.load(table + y.to(tl.int64) * C + c, mask=live, other=0.0)"] if entry else [],
+        "entry_of_pixels": ["entry = tl.load(table + y.to(tl.int64) * C + c, mask=live, other=0.0)"] if entry else [],
         "entry_row": ", entry[None, :]" if entry else "",
         "zeros": [f"{n} = tl.zeros((T,), ACC)" for n in sums],
         "load_k": [f"{n} = tl.load(saved + {i + 2} * N + row)" for i, n in enumerate(k)],
