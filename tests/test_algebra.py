@@ -231,6 +231,6 @@ def test_engines_are_explained():
     assert whyloss.explain_engine(ce(engine="reference"), z) == "reference: asked for by name"
     assert whyloss.explain_engine(ce(), z).startswith("dense")
     assert "every class as label" in whyloss.explain_engine(ce(), z, soft())
-    assert "region" in whyloss.explain_engine(whyloss.DiceLoss(), z) or "row loss" in whyloss.explain_engine(
-        whyloss.DiceLoss(), z
-    )
+    assert "regions" in whyloss.explain_engine(whyloss.DiceLoss(), z)
+    assert "regions" in whyloss.explain_engine(whyloss.DiceLoss(link="sigmoid"), z)
+    assert "not a row loss" in whyloss.explain_engine(whyloss.DiceLoss() + whyloss.FocalLoss(), z)
