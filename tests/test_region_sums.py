@@ -229,9 +229,17 @@ def test_the_form_is_chosen_with_a_reason():
         name, why = regions.choose(z, pixels)
         assert name == "reference"
         assert word in why
-    name, why = regions.choose(z.to("meta"), Pixels(t.detach().to("meta")))
-    assert (name, "meta" in why) == ("reference", True)
-    (gradient,) = torch.autograd.grad(whyloss.DiceLoss()(z, t.detach().argmax(1), sample_weight=learnt), learnt)
+    t = t.detach()
+    far, labels = z.to("meta"), t.argmax(1).to("meta")  # neither CPU nor GPU
+    for logits, target, word in (
+        (far, labels, "meta"),
+        (far.double(), labels, "float64"),
+        (far, t.to("meta"), "masks"),
+    ):
+        name, why = regions.choose(logits, Pixels(target))
+        assert name == "reference"
+        assert word in why
+    (gradient,) = torch.autograd.grad(whyloss.DiceLoss()(z, t.argmax(1), sample_weight=learnt), learnt)
     assert gradient.any()
     assert gradient.shape == learnt.shape
 

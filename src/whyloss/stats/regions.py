@@ -17,6 +17,7 @@ from torch import Tensor
 
 from whyloss.stats import region_blocks
 from whyloss.stats.engine import transformed
+from whyloss.stats.kernels import absent
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
 
@@ -38,7 +39,12 @@ class Form(NamedTuple):
     pull_back: Callable[[Tensor, Pixels, Tensor], Tensor]
 
 
-FORMS = {"blocks": Form(region_blocks.take, region_blocks.pull_back)}
+def _form(name: str) -> Form:
+    if name == "blocks":
+        return Form(region_blocks.take, region_blocks.pull_back)
+    from whyloss.stats.kernels import region  # loads Triton
+
+    return Form(region.take, region.pull_back)
 
 
 def sums(z: Tensor, pixels: Pixels) -> Sums:
@@ -46,7 +52,7 @@ def sums(z: Tensor, pixels: Pixels) -> Sums:
     name, _ = choose(z, pixels)
     if name == "reference":
         return reference(z, pixels)
-    return Sums(*_Passes.apply(z, pixels.target, pixels.weight, pixels, FORMS[name]))  # pyright: ignore
+    return Sums(*_Passes.apply(z, pixels.target, pixels.weight, pixels, _form(name)))  # pyright: ignore
 
 
 def choose(z: Tensor, pixels: Pixels) -> tuple[str, str]:
@@ -57,9 +63,21 @@ def choose(z: Tensor, pixels: Pixels) -> tuple[str, str]:
         return "reference", "inside a torch.func transform, which needs plain differentiable operations"
     if pixels.target.requires_grad or (pixels.weight is not None and pixels.weight.requires_grad):
         return "reference", "something besides the logits needs a gradient"
-    if z.device.type != "cpu":
-        return "reference", f"the logits are on {z.device.type}; sums in blocks are for the CPU"
-    return "blocks", "sums over regions, logits on the CPU: two passes in cache-sized blocks of pixels"
+    if z.device.type == "cpu":
+        return "blocks", "sums over regions, logits on the CPU: two passes in cache-sized blocks of pixels"
+    reason = _no_kernels(z, pixels)
+    if reason:
+        return "reference", reason
+    return "kernels", "sums over regions, logits on a GPU: two passes, each one Triton kernel"
+
+
+def _no_kernels(z: Tensor, pixels: Pixels) -> str:
+    """Why the kernels do not fit, or nothing."""
+    if z.dtype == torch.float64:
+        return "float64 logits, and the kernels compute in float32"
+    if pixels.link == "softmax" and not pixels.labelled:
+        return "masks under the softmax link; the kernels read one label a pixel, or the masks of the sigmoid link"
+    return absent(z.device)
 
 
 def reference(z: Tensor, pixels: Pixels) -> Sums:
