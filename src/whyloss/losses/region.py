@@ -201,8 +201,8 @@ class DiceLoss(RegionLoss):
     bounded = True
 
     def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
-        missed = prediction + target - 2 * intersection
-        return missed / (prediction + target + self.smooth)
+        size = prediction + target
+        return (size - 2 * intersection) / (size + self.smooth)
 
 
 class JaccardLoss(RegionLoss):

@@ -110,9 +110,9 @@ class _Passes(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.save_for_backward(z, target, weight)
         ctx.pixels, ctx.form = pixels, form
-        found = [part.to(computing_dtype(z), copy=True) for part in form.take(z, pixels)]
+        found = form.take(z, pixels).to(computing_dtype(z)).unbind()
         ctx.mark_non_differentiable(*found[2:])
-        return tuple(found)
+        return found
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
