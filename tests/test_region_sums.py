@@ -73,8 +73,8 @@ def test_every_region_loss_is_that_of_the_reference_in_float64(loss: Case, kind:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_derivatives_of_the_sums(kind: str, small_blocks: None):
-    z, t = case(kind, (2, 3, 6), torch.float64)
-    weight = torch.rand(2, 6, dtype=torch.float64)
+    z, t = case(kind, (2, 3, 9), torch.float64)
+    weight = torch.rand(2, 9, dtype=torch.float64)
     pixels = Pixels(t, "sigmoid" if kind == "sigmoid" else "softmax", weight=weight)
     z.requires_grad_()
 
@@ -190,7 +190,9 @@ def test_passes_may_be_taken_again_or_not_at_all(kind: str):
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 4, 4), (2, 3, 0), (2, 3)])
-def test_empty_and_single_pixels(shape: tuple[int, ...]):
+@pytest.mark.parametrize("few", [0, 8])
+def test_empty_and_single_pixels(shape: tuple[int, ...], few: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(regions, "FEW", few)  # 0: by blocks, 8: by the reference
     z, t = torch.randn(shape), torch.zeros(shape[0], *shape[2:]).long()
     for link, target in (("softmax", t), ("softmax", torch.zeros(shape)), ("sigmoid", torch.zeros(shape))):
         for over in ("image", "batch"):
@@ -223,8 +225,8 @@ def test_large_sums_do_not_drift():
 
 
 def test_the_form_is_chosen_with_a_reason():
-    z, t = case("masks", (2, 3, 4))
-    learnt = torch.ones(2, 4, requires_grad=True)
+    z, t = case("masks", (2, 3, 8))
+    learnt = torch.ones(2, 8, requires_grad=True)
     for pixels, word in ((Pixels(t.requires_grad_()), "gradient"), (Pixels(t.detach(), weight=learnt), "gradient")):
         name, why = regions.choose(z, pixels)
         assert name == "reference"
@@ -235,6 +237,7 @@ def test_the_form_is_chosen_with_a_reason():
         (far, labels, "meta"),
         (far.double(), labels, "float64"),
         (far, t.to("meta"), "masks"),
+        (z[:, :, :7], t[:, :, :7], "fewer than 8 pixels"),
     ):
         name, why = regions.choose(logits, Pixels(target))
         assert name == "reference"
@@ -242,6 +245,29 @@ def test_the_form_is_chosen_with_a_reason():
     (gradient,) = torch.autograd.grad(whyloss.DiceLoss()(z, t.argmax(1), sample_weight=learnt), learnt)
     assert gradient.any()
     assert gradient.shape == learnt.shape
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_autocast_around_the_backward_pass_changes_nothing(kind: str):
+    z, t = case(kind)
+    z.requires_grad_()
+    loss = whyloss.DiceLoss(link="sigmoid" if kind == "sigmoid" else "softmax")
+    (expected,) = torch.autograd.grad(loss(z, t), z)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (found,) = torch.autograd.grad(loss(z, t), z)
+    assert torch.equal(found, expected)
+
+
+def test_vmap_over_targets_alone():
+    z, t = torch.randn(2, 3, 9), torch.randint(0, 3, (4, 2, 9))
+    each = torch.func.vmap(lambda t: whyloss.DiceLoss()(z, t))(t)
+    torch.testing.assert_close(each, torch.stack([whyloss.DiceLoss()(z, one) for one in t]))
+
+
+def test_inference_mode():
+    z, t = case("labels")
+    with torch.inference_mode():
+        torch.testing.assert_close(whyloss.DiceLoss()(z.clone(), t), whyloss.DiceLoss()(z, t))
 
 
 def test_the_same_call_twice_is_the_same_to_the_bit():

@@ -21,6 +21,8 @@ from whyloss.stats.kernels import absent
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
 
+FEW = 8  # pixels
+
 
 class Sums(NamedTuple):
     """Each [N, C], in the computing dtype."""
@@ -59,10 +61,13 @@ def choose(z: Tensor, pixels: Pixels) -> tuple[str, str]:
     """The form's name, and the reason in words."""
     if torch.compiler.is_compiling():
         return "reference", "inside torch.compile, whose own fusion takes the place of an engine"
-    if transformed(z):
+    others = [x for x in (pixels.target, pixels.weight) if x is not None]
+    if any(transformed(x) for x in (z, *others)):
         return "reference", "inside a torch.func transform, which needs plain differentiable operations"
-    if pixels.target.requires_grad or (pixels.weight is not None and pixels.weight.requires_grad):
+    if any(x.requires_grad for x in others):
         return "reference", "something besides the logits needs a gradient"
+    if z.shape[2] < FEW:
+        return "reference", f"fewer than {FEW} pixels an image: its sums are as many numbers as its logits"
     if z.device.type == "cpu":
         return "blocks", "sums over regions, logits on the CPU: two passes in cache-sized blocks of pixels"
     reason = _no_kernels(z, pixels)
@@ -121,5 +126,6 @@ class _Passes(torch.autograd.Function):
             found = reference(z, ctx.pixels)[:2]
             (gradient,) = torch.autograd.grad(found, z, upstream[:2], create_graph=True)
         else:
-            gradient = ctx.form.pull_back(z, ctx.pixels, torch.stack(upstream[:2]))
+            with torch.autocast(z.device.type, enabled=False):  # backward() may be called inside one
+                gradient = ctx.form.pull_back(z, ctx.pixels, torch.stack(upstream[:2]))
         return gradient, None, None, None, None
