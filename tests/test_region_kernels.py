@@ -162,11 +162,10 @@ def test_layouts_empties_and_second_derivatives(by_kernels: None):
 # --- what compiling for a GPU makes of them ---------------------------------------------------------------------------
 
 BIN = Path(triton.__file__).parent / "backends/nvidia/bin"
-POINTERS = {"label": "*i64", "mask": "*u8", "weight": "*fp32", "given": "*fp32", "partial": "*fp32"}
-POINTERS |= {"intersection": "*fp32", "prediction": "*fp32"}
+POINTERS = dict.fromkeys(("weight", "given", "partial", "intersection", "prediction"), "*fp32")
 
 
-def compiled(name: str, dtype: str, **constants: int) -> Any:
+def compiled(name: str, dtype: str, label: str = "*i64", mask: str = "*u8", **constants: int) -> Any:
     """The kernel for compute capability 9.0; images laid out plane after plane, of a multiple of 16 pixels."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -176,7 +175,7 @@ def compiled(name: str, dtype: str, **constants: int) -> Any:
     kernel = getattr(region_kernels, name)
     constants = {"sp": 1, "ts": 1, "tp": 1, "us": 1, "dp": 1, "WIDE": False, **constants}
     constants = {n: v for n, v in constants.items() if n in kernel.arg_names}
-    types = {**POINTERS, "z": f"*{dtype}", "out": f"*{dtype}"}
+    types = {**POINTERS, "z": f"*{dtype}", "out": f"*{dtype}", "label": label, "mask": mask}
     signature = {n: "constexpr" if n in constants else types.get(n, "i32") for n in kernel.arg_names}
     places = {n: (kernel.arg_names.index(n),) for n in kernel.arg_names}
     even = [n for n in signature if n not in constants and (n in types or n in ("P", "sn", "sc", "dn", "dc", "tn"))]
@@ -220,6 +219,24 @@ def test_nothing_is_spilled(name: str, constants: dict[str, int], most: int):
     used, spilled = registers(compiled(name, "fp32", **constants))
     assert spilled == 0
     assert used <= most
+
+
+LABELS = ["*u8", "*i8", "*i16", "*i32", "*i64", "*u16", "*u32", "*u64"]
+ODD = {"WEIGHTED": True, "B": 128, "programs": 1, "ignore": 1}  # numbers that Triton takes for constants
+
+
+@alone
+@pytest.mark.parametrize("wide", [False, True])
+def test_every_target_and_layout_compiles(wide: bool):
+    for label in LABELS:
+        compiled("sums", "fp16", label=label, K=2, GIVEN=False, WIDE=wide, **ODD)
+    for mask in ("*fp32", "*bf16", "*i64", "*u8"):
+        compiled("switch_sums", "bf16", mask=mask, C=1, WIDE=wide, **ODD)
+        compiled("switch_pull_back", "bf16", mask=mask, C=1, WIDE=wide, **ODD)
+    last = {"sc": 1, "dc": 1, **ODD}  # channels last
+    compiled("sums", "fp32", K=3, GIVEN=False, WIDE=wide, **last)
+    compiled("pull_back", "fp32", C=3, WIDE=wide, **last)
+    compiled("pull_back_many", "fp32", WIDE=wide, **last)
 
 
 @alone
