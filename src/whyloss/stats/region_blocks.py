@@ -29,10 +29,11 @@ def take(z: Tensor, pixels: Pixels) -> Tensor:
 def pull_back(z: Tensor, pixels: Pixels, slopes: Tensor) -> Tensor:
     """The gradient of the logits, from the slopes of intersection and prediction, [2, N, C]."""
     gradient = torch.empty_like(z)
+    finite = bool(slopes.isfinite().all())
     for block in _blocks(z, pixels, gradient):
         block.pull_back(*slopes[:, block.images].unsqueeze(-1))
-        if block.u is not None:
-            block.e.masked_fill_(block.u == 0, 0.0)  # even where a slope is no number
+        if not finite and block.u is not None:
+            block.e.masked_fill_(block.u == 0, 0.0)  # 0 times a slope that is no number
         if gradient.dtype != block.e.dtype:
             gradient[block.images, :, block.part] = block.e  # rounded once
     return gradient
@@ -71,7 +72,10 @@ class _Block:
             ignored = own.ignored(self.t) if ignored is None else ignored
             self.u = own.counted(ignored, spare.dtype)
             self.t = self.t.masked_fill(ignored.squeeze(1) if own.labelled else ignored, 0)
-            self.x = self.x.masked_fill(self.u == 0, 0.0)  # so that no NaN of an ignored pixel gets out
+
+    def clean(self) -> Tensor:
+        """The logits, without what pixels hold that count for nothing."""
+        return self.x if self.u is None else self.x.masked_fill(self.u == 0, 0.0)
 
     def add(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> None:
         """Adds to the sums [k, C]."""
@@ -89,9 +93,11 @@ class _Block:
         return torch.mul(self.t, intersection, out=self.f).add_(prediction)
 
     def exponentials(self, shifted: bool) -> None:
-        """Fills `e`; shifted: relative to the largest logit of each pixel."""
+        """Fills `e`. Shifted: relative to the largest logit of each pixel, and without what an ignored pixel holds; if
+        that is no number then no sum of exponentials is sound."""
         if shifted:
-            torch.sub(self.x, self.x.amax(1, keepdim=True), out=self.e).exp_()
+            x = self.clean().to(self.e.dtype)
+            torch.sub(x, x.amax(1, keepdim=True), out=self.e).exp_()
         elif self.x.dtype == self.e.dtype:
             torch.exp(self.x, out=self.e)
         else:
@@ -176,7 +182,7 @@ class _Switches(_Block):
     """Sigmoid link: a mask for each class, each on its own."""
 
     def add(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> None:
-        p = torch.sigmoid(self.x.to(self.e.dtype), out=self.e)
+        p = torch.sigmoid(self.clean().to(self.e.dtype), out=self.e)
         if self.u is not None:
             p.mul_(self.u)
         prediction.add_(p.sum(2))
@@ -184,7 +190,7 @@ class _Switches(_Block):
         target.add_(self.weighted(self.t).sum(2))
 
     def pull_back(self, intersection: Tensor, prediction: Tensor) -> None:
-        x, w = self.x.to(self.e.dtype), self.worth(intersection, prediction)
+        x, w = self.clean().to(self.e.dtype), self.worth(intersection, prediction)
         w.mul_(torch.sigmoid(x, out=self.e))
         torch.neg(x, out=self.e).sigmoid_().mul_(w)  # 1 - p, exact
         if self.u is not None:
