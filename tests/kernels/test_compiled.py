@@ -32,6 +32,7 @@ LOSSES = {
     "penalty": whyloss.ConfidencePenaltyLoss(),
 }
 SHORT = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
+EXTENTS = ("C", "P", "stride", "out_stride", "image_stride")
 WIDTHS = [32000, 50257, 128256]
 
 
@@ -62,6 +63,9 @@ def compiled(name: str, kernel: str, classes: int, dtype: torch.dtype, save: boo
         R = max(1, launch.ELEMENTS // B)
         size: dict[str, Any] = {"R": R, "B": B, "GRADIENT": True}
         options = {"num_warps": min(32, max(4, R * B // 1024))}
+    elif kernel == "planes":
+        size = {"C": classes, "T": launch.PIXELS, "HELD": True, "GRADIENT": True}
+        options = {"num_warps": 4}
     elif kernel == "pull_back":
         size = {"T": launch.STRETCH, "VEC": vec, "ALIGNED": classes % vec == 0, "EACH": True}
         options = {"num_warps": 4}
@@ -72,14 +76,14 @@ def compiled(name: str, kernel: str, classes: int, dtype: torch.dtype, save: boo
     short = SHORT[dtype]
     types = {"z": f"*{short}", "out": f"*{short}", "label": "*i64", "losses": "*fp32", "saved": "*fp32"}
     types |= {"share": "*fp32", "upstream": "*fp32", "N": "i32", "C": "i32", "stride": "i32", "out_stride": "i32"}
-    types["blocks"] = "i32"
+    types |= {"blocks": "i32", "P": "i32", "image_stride": "i32"}
     signature, constants, attributes = {}, {}, {}
     for place, argument in enumerate(function.arg_names):
         if argument in size or argument not in types:
             signature[argument], constants[(place,)] = "constexpr", size.get(argument)
             continue
         signature[argument] = types[argument]
-        whole = types[argument].startswith("*") or (argument in ("C", "stride", "out_stride") and classes % 16 == 0)
+        whole = types[argument].startswith("*") or (argument in EXTENTS and (classes % 16 == 0 or kernel == "planes"))
         if whole:  # as Triton finds by itself, of pointers and numbers
             attributes[(place,)] = [["tt.divisibility", 16]]
     made = triton.compile(
@@ -125,6 +129,18 @@ def test_coefficients_and_the_gradient_from_them(name: str):
         assert code.registers <= 128
         assert code.loads[16] >= 4
         assert code.loads[2] <= 2
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+@pytest.mark.parametrize("name", ["ce", "focal", "brier"])
+def test_pixels(name: str, dtype: torch.dtype):
+    code = compiled(name, "planes", 19, dtype)
+    assert code.stack == 0
+    assert code.registers <= 128
+    # Two pixels a thread: an access holds both.
+    pair = 2 * dtype.itemsize
+    assert code.loads[pair] >= 19
+    assert code.stores[pair] >= 19
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
