@@ -46,6 +46,11 @@ class Code:
     stores: Counter[int]
 
 
+def rows_of(name: str, kernel: str) -> Any:
+    target = torch.full((2, 4), 0.25) if kernel.startswith("mixture") else torch.tensor([0, 1])
+    return door.enter(LOSSES[name], torch.zeros(2, 4), target, None).rows
+
+
 @cache
 def compiled(name: str, kernel: str, classes: int, dtype: torch.dtype, save: bool = False) -> Code:
     import triton
@@ -54,11 +59,11 @@ def compiled(name: str, kernel: str, classes: int, dtype: torch.dtype, save: boo
 
     from whyloss.stats.kernels import launch, rows
 
-    source = rows.source(door.enter(LOSSES[name], torch.zeros(2, 4), torch.tensor([0, 1]), None).rows)
+    source = rows.source(rows_of(name, kernel))
     assert source is not None
     function = getattr(launch.module(source.text), kernel)
     vec = 16 // dtype.itemsize
-    if kernel == "small":
+    if kernel in ("small", "mixture_small"):
         B = triton.next_power_of_2(classes)
         R = max(1, launch.ELEMENTS // B)
         size: dict[str, Any] = {"R": R, "B": B, "GRADIENT": True}
@@ -71,12 +76,12 @@ def compiled(name: str, kernel: str, classes: int, dtype: torch.dtype, save: boo
         options = {"num_warps": 4}
     else:
         size = {**launch.row_size(classes, source), "VEC": vec, "ALIGNED": classes % vec == 0}
-        size |= {"GRADIENT": not save, "SAVE": save}
+        size |= {"GRADIENT": not save} if kernel == "mixture_stream" else {"GRADIENT": not save, "SAVE": save}
         options = {n: size.pop(n) for n in ("num_warps", "maxnreg") if n in size}
     short = SHORT[dtype]
     types = {"z": f"*{short}", "out": f"*{short}", "label": "*i64", "losses": "*fp32", "saved": "*fp32"}
     types |= {"share": "*fp32", "upstream": "*fp32", "N": "i32", "C": "i32", "stride": "i32", "out_stride": "i32"}
-    types |= {"blocks": "i32", "P": "i32", "image_stride": "i32"}
+    types |= {"blocks": "i32", "P": "i32", "image_stride": "i32", "mix": "*fp32"}
     signature, constants, attributes = {}, {}, {}
     for place, argument in enumerate(function.arg_names):
         if argument in size or argument not in types:
@@ -149,3 +154,11 @@ def test_short_rows(name: str, dtype: torch.dtype):
     code = compiled(name, "small", 1000, dtype)
     assert code.stack == 0
     assert code.registers <= 128
+
+
+@pytest.mark.parametrize("kernel", ["mixture_small", "mixture_stream"])
+@pytest.mark.parametrize("name", ["ce", "focal", "brier"])
+def test_soft_targets(name: str, kernel: str):
+    code = compiled(name, kernel, 1000 if kernel == "mixture_small" else 32000, torch.float32)
+    assert code.stack <= 8
+    assert code.registers <= 168

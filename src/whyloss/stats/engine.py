@@ -67,6 +67,8 @@ def choose(z: Tensor, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
 def obstacle(z: Tensor, rows: Rows) -> str:
     """Why the dense engine does not fit, or nothing."""
     found = _beyond(z, rows)
+    if not found and (rows.mix is not None or rows.normalized):
+        return "the loss of every class as label is needed (soft target, or smoothing of a loss without a short form)"
     if not found and z.device.type != "cpu":
         return f"the logits are on {z.device.type}; the dense engine is for the CPU"
     return found
@@ -77,6 +79,8 @@ def obstacle_to_kernels(z: Tensor, rows: Rows) -> str:
     found = _beyond(z, rows) or kernels.absent(z.device)
     if found:
         return found
+    if rows.normalized:
+        return "the losses of all classes as label are needed before any of them is known"
     if isinstance(rows.scale, Tensor):
         return "the scale differs from class to class"
     if triton.source(rows) is None:
@@ -95,9 +99,7 @@ def _beyond(z: Tensor, rows: Rows) -> str:
         return "inside torch.compile, whose own fusion takes the place of an engine"
     if transformed(z):
         return "inside a torch.func transform, which needs plain differentiable operations"
-    if rows.mix is not None or rows.normalized:
-        return "the loss of every class as label is needed (soft target, or smoothing of a loss without a short form)"
-    extra = (rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table)
+    extra = (rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table, rows.mix)
     if rows.learnable or any(isinstance(x, Tensor) and x.requires_grad for x in extra):
         return "something besides the logits needs a gradient"
     return ""

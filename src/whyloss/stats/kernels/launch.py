@@ -110,6 +110,25 @@ def planes(
     _start(made.planes, (triton.cdiv(pixels, PIXELS), images), arguments, {**size, **strides})
 
 
+def mixture(
+    source: Source, z: Tensor, row: dict[str, Any], losses: Tensor, out: Tensor | None, share: Tensor | None
+) -> None:
+    """The same for soft targets."""
+    count, classes = z.shape
+    target = z if out is None else out
+    given = {**row, "share": share, "losses": losses}
+    names = ("mix", "keep", "weight", "offset", "share", "shift", "scale", "margin", "losses")
+    arguments = (z, target, *(given[n] for n in names), count, classes, z.stride(0), target.stride(0))
+    made = module(source.text, z.dtype == torch.float64)
+    if classes <= SMALL:
+        size, blocks = _small(count, classes)
+        _start(made.mixture_small, (blocks,), arguments, {**size, "GRADIENT": out is not None})
+        return
+    vec, even = aligned(z)
+    size = {**row_size(classes, source), "VEC": vec, "ALIGNED": even, "GRADIENT": out is not None}
+    _start(made.mixture_stream, (count,), arguments, size)
+
+
 def sums(source: Source, z: Tensor, row: dict[str, Any], saved: Tensor) -> None:
     """top, the label's logit, S and the sums of all rows, into `saved`."""
     count, classes = z.shape

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from whyloss.stats import reference
+from whyloss.stats.kernels.mixture import mixture
 from whyloss.stats.kernels.plan import plan
 from whyloss.stats.kernels.source import Source, written
 from whyloss.stats.rows import Rows, computing_dtype, flat, infinite
@@ -27,11 +28,14 @@ _sources: OrderedDict[Hashable, Source | None] = OrderedDict()
 
 def source(rows: Rows) -> Source | None:
     """The kernels of a loss; None where a statistic cannot be summed in a kernel."""
-    program = rows.program()
-    key = (rows.key if program is not None else None, rows.names, rows.power)
+    program, soft = rows.program(), rows.mix is not None
+    key = (rows.key if program is not None else None, rows.names, rows.power, soft)
     if key not in _sources:
         try:
-            _sources[key] = written(plan(rows.names, program, rows.power))
+            if soft and program is None:
+                raise Untraceable("a formula of every class that runs elsewhere")
+            made = mixture(rows.names, program, rows.power) if soft and program is not None else None
+            _sources[key] = written(plan(rows.names, program, rows.power)) if made is None else made
         except Untraceable:
             _sources[key] = None
         if len(_sources) > KEPT:
@@ -62,7 +66,9 @@ class _Kernels(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, rows: Rows, total: bool, share: Tensor | None, gradients: bool) -> Tensor:
         wanted = gradients and ctx.needs_input_grad[0]
         # Float16 cannot hold gradients that are divided by many rows: a loss scaler must have its say before.
-        now = wanted and total and z.dtype != torch.float16 and (z.shape[1] < WIDE or z.ndim == 3)
+        now = (
+            wanted and total and z.dtype != torch.float16 and (z.shape[1] < WIDE or z.ndim == 3 or rows.mix is not None)
+        )
         losses, ctx.gradient, saved = sweep(z, rows, now=now, later=wanted and not now, upstream=share if now else None)
         ctx.rows, ctx.total, ctx.share = rows, total, share
         ctx.save_for_backward(z, saved)
@@ -115,6 +121,9 @@ def sweep(
     if made.statistics is not None:
         return _around(z, rows, made, row, now, later, share, out)
     losses = torch.empty(count, dtype=exact, device=z.device)
+    if rows.mix is not None:
+        launch.mixture(made, z, row, losses, out if now else None, share)
+        return losses, out if now else None, None
     if z.ndim == 3:
         launch.planes(made, z, row, losses, out if now else None, share)
         return losses, out if now else None, None
@@ -184,6 +193,8 @@ def described(rows: Rows) -> dict[str, Any]:
     """What the kernels read besides logits, as they read it."""
     return {
         "label": rows.label,
+        "mix": None if rows.mix is None else rows.mix.contiguous(),
+        "offset": None if rows.offset is None else rows.offset.contiguous(),
         "keep": None if rows.keep is None else rows.keep.contiguous().view(torch.uint8),
         "weight": None if rows.weight is None else rows.weight.contiguous(),
         "shift": None if rows.shift is None else rows.shift.contiguous(),

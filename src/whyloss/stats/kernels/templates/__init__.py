@@ -11,8 +11,10 @@ few elements at either end apart. The label's own gradient is written last, once
 that is computed in."""
 
 from whyloss.stats.kernels.templates.long import LOADED, PASSES, PULL_BACK, STREAM, SUMS
+from whyloss.stats.kernels.templates.mixture import LONG, SHORT
 from whyloss.stats.kernels.templates.planes import PLANES
 from whyloss.stats.kernels.templates.short import SMALL, SMALL_PASSES, SMALL_SUMS
 
 TRACED = (LOADED, PASSES, STREAM, PULL_BACK, SMALL_PASSES, SMALL, PLANES)
 EAGER = (LOADED, PASSES, SUMS, PULL_BACK, SMALL_PASSES, SMALL_SUMS)
+MIXTURE = (LOADED, PASSES, SMALL_PASSES, SHORT, LONG)
