@@ -66,7 +66,7 @@ def compiled(name: str, kernel: str, classes: int, dtype: torch.dtype, save: boo
     if kernel in ("small", "mixture_small"):
         B = triton.next_power_of_2(classes)
         R = max(1, launch.ELEMENTS // B)
-        size: dict[str, Any] = {"R": R, "B": B, "GRADIENT": True}
+        size: dict[str, Any] = {"R": R, "B": B, "VEC": vec if classes % vec == 0 else 1, "GRADIENT": True}
         options = {"num_warps": min(32, max(4, R * B // 1024))}
     elif kernel == "planes":
         size = {"C": classes, "T": launch.PIXELS, "HELD": True, "GRADIENT": True}
@@ -154,11 +154,14 @@ def test_short_rows(name: str, dtype: torch.dtype):
     code = compiled(name, "small", 1000, dtype)
     assert code.stack == 0
     assert code.registers <= 128
+    assert code.loads[16]
+    assert code.stores[16]
+    assert not code.loads[2]
 
 
 @pytest.mark.parametrize("kernel", ["mixture_small", "mixture_stream"])
 @pytest.mark.parametrize("name", ["ce", "focal", "brier"])
 def test_soft_targets(name: str, kernel: str):
     code = compiled(name, kernel, 1000 if kernel == "mixture_small" else 32000, torch.float32)
-    assert code.stack <= 8
-    assert code.registers <= 168
+    assert code.stack <= 16
+    assert code.registers <= 208  # four passes, and every class as the label: fewer rows are on their way

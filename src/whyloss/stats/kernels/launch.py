@@ -85,7 +85,7 @@ def forward(
     names = ["label", "keep", "weight", "share", "shift", "scale", "margin", "diagonal", "table", "losses"]
     sizes = (count, classes, z.stride(0), target.stride(0))
     if classes <= SMALL:
-        size, blocks = _small(count, classes)
+        size, blocks = _small(z, target)
         arguments = (z, target, *(given[n] for n in names), *sizes)
         _start(made.small, (blocks,), arguments, {**size, "GRADIENT": out is not None})
         return
@@ -121,7 +121,7 @@ def mixture(
     arguments = (z, target, *(given[n] for n in names), count, classes, z.stride(0), target.stride(0))
     made = module(source.text, z.dtype == torch.float64)
     if classes <= SMALL:
-        size, blocks = _small(count, classes)
+        size, blocks = _small(z, target)
         _start(made.mixture_small, (blocks,), arguments, {**size, "GRADIENT": out is not None})
         return
     vec, even = aligned(z)
@@ -136,7 +136,7 @@ def sums(source: Source, z: Tensor, row: dict[str, Any], saved: Tensor) -> None:
     names = ("label", "keep", "shift", "scale", "margin", "table")
     arguments = (z, *(row[n] for n in names), saved, count, classes, z.stride(0))
     if classes <= SMALL:
-        size, blocks = _small(count, classes)
+        size, blocks = _small(z)
         _start(made.small_sums, (blocks,), arguments, size)
         return
     vec, even = aligned(z)
@@ -152,7 +152,7 @@ def pull_back(source: Source, z: Tensor, row: dict[str, Any], saved: Tensor, ups
     arguments = (z, out, *(given[n] for n in names), saved, count, classes, z.stride(0), out.stride(0))
     each = upstream.ndim > 0
     if classes <= SMALL:
-        size, blocks = _small(count, classes)
+        size, blocks = _small(z, out)
         _start(made.small_pull_back, (blocks,), arguments, {**size, "EACH": each})
         return
     vec, even = aligned(z, out)
@@ -162,11 +162,13 @@ def pull_back(source: Source, z: Tensor, row: dict[str, Any], saved: Tensor, ups
     _start(made.pull_back, (count * blocks,), (*arguments, blocks), size)
 
 
-def _small(count: int, classes: int) -> tuple[dict[str, int], int]:
+def _small(z: Tensor, *others: Tensor) -> tuple[dict[str, int], int]:
     """The size of a block of short rows, and how many there are."""
+    (count, classes), (vec, even) = z.shape, aligned(z, *others)
     B = triton.next_power_of_2(classes)
     R = max(1, ELEMENTS // B)
-    return {"R": R, "B": B, "num_warps": min(32, max(4, R * B // 1024))}, triton.cdiv(count, R)
+    size = {"R": R, "B": B, "VEC": vec if even else 1, "num_warps": min(32, max(4, R * B // 1024))}
+    return size, triton.cdiv(count, R)
 
 
 def scale_(x: Tensor, factor: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 SHORT = '''@triton.jit
 def mixture_small(z, out, mix, keep, weight, offset, share, shift, scale, margin, losses, N, C, stride, out_stride,
-                  R: tl.constexpr, B: tl.constexpr, GRADIENT: tl.constexpr):
+                  R: tl.constexpr, B: tl.constexpr, VEC: tl.constexpr, GRADIENT: tl.constexpr):
     """R rows in registers."""
     row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
     here = row < N
@@ -10,7 +10,8 @@ def mixture_small(z, out, mix, keep, weight, offset, share, shift, scale, margin
     if keep is not None:
         ok = here & (tl.load(keep + row, mask=here, other=0) != 0)
     column = tl.arange(0, B)[None, :]
-    live = column < tl.where(ok, C, 0)[:, None]
+    C, stride = whole_accesses(C, stride, VEC)
+    live = (column < C) & ok[:, None]
     x = tl.load(z + row[:, None] * stride + column, mask=live, other=float("-inf")).to(ACC)
     x = tl.where(live, adjusted(x, shift, scale, column, live), float("-inf"))
     q = tl.load(mix + row[:, None] * C + column, mask=live, other=0.0).to(ACC)
@@ -58,7 +59,7 @@ def mixture_small(z, out, mix, keep, weight, offset, share, shift, scale, margin
         g = tl.where(counts & possible, owed_own * q, 0.0)
         $pay_rows
         g += tl.where(hit, own_slope[:, None], slope(rest, second[:, None]$k_column))
-        store_rows(out, g * weight_of_row[:, None], row, here, ok, column, scale, C, out_stride)
+        store_rows(out, g * weight_of_row[:, None], row, here, ok, column, scale, C, out_stride, VEC)
 '''
 
 LONG = '''@triton.jit

@@ -1,7 +1,14 @@
 """Kernels for rows that fit into registers, several at a time."""
 
 SMALL_PASSES = '''@triton.jit
-def rows_in_registers(z, label, keep, shift, scale, margin, N, C, stride, R: tl.constexpr, B: tl.constexpr):
+def whole_accesses(C, stride, VEC: tl.constexpr):
+    # Says to the compiler what they are multiples of.
+    return C // VEC * VEC, stride // VEC * VEC
+
+
+@triton.jit
+def rows_in_registers(z, label, keep, shift, scale, margin, N, C, stride, R: tl.constexpr, B: tl.constexpr,
+                      VEC: tl.constexpr):
     """R rows from end to end: what they are, what they hold, and the label's logit."""
     row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
     here = row < N
@@ -10,7 +17,8 @@ def rows_in_registers(z, label, keep, shift, scale, margin, N, C, stride, R: tl.
         ok = here & (tl.load(keep + row, mask=here, other=0) != 0)
     y = tl.load(label + row, mask=ok, other=0).to(tl.int32)
     column = tl.arange(0, B)[None, :]
-    live = column < tl.where(ok, C, 0)[:, None]
+    C, stride = whole_accesses(C, stride, VEC)
+    live = (column < C) & ok[:, None]
     x = tl.load(z + row[:, None] * stride + column, mask=live, other=float("-inf")).to(ACC)
     x = adjusted(x, shift, scale, column, live)
     hit = column == y[:, None]
@@ -26,20 +34,22 @@ def rows_in_registers(z, label, keep, shift, scale, margin, N, C, stride, R: tl.
 
 
 @triton.jit
-def store_rows(out, g, row, here, ok, column, scale, C, out_stride):
+def store_rows(out, g, row, here, ok, column, scale, C, out_stride, VEC: tl.constexpr):
     if scale is not None:
         g = g * scale
     g = tl.where(ok[:, None], g, 0.0)
-    live = column < tl.where(here, C, 0)[:, None]
+    C, out_stride = whole_accesses(C, out_stride, VEC)
+    live = (column < C) & here[:, None]
     tl.store(out + row[:, None] * out_stride + column, g.to(out.dtype.element_ty), mask=live)
 '''
 
 SMALL = '''@triton.jit
 def small(z, out, label, keep, weight, share, shift, scale, margin, diagonal, table, losses,
-          N, C, stride, out_stride, R: tl.constexpr, B: tl.constexpr, GRADIENT: tl.constexpr):
+          N, C, stride, out_stride, R: tl.constexpr, B: tl.constexpr, VEC: tl.constexpr,
+          GRADIENT: tl.constexpr):
     """R rows in registers: one read, one exponential an element."""
     row, here, ok, y, column, live, hit, own, others = rows_in_registers(
-        z, label, keep, shift, scale, margin, N, C, stride, R, B)
+        z, label, keep, shift, scale, margin, N, C, stride, R, B, VEC)
     masked = own == float("-inf")
     own = tl.where(masked, -1e30, own)
     $entry_rows
@@ -58,13 +68,14 @@ def small(z, out, label, keep, weight, share, shift, scale, margin, diagonal, ta
     tl.store(losses + row, tl.where(ok, loss_of_row(loss, masked, weight_of_row), 0.0), mask=here)
     if GRADIENT:
         g = slope(others$entry, top[:, None]$k_column)
-        store_rows(out, tl.where(hit, own_slope[:, None], g), row, here, ok, column, scale, C, out_stride)
+        store_rows(out, tl.where(hit, own_slope[:, None], g), row, here, ok, column, scale, C, out_stride, VEC)
 '''
 
 SMALL_SUMS = """@triton.jit
-def small_sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride, R: tl.constexpr, B: tl.constexpr):
+def small_sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride, R: tl.constexpr, B: tl.constexpr,
+               VEC: tl.constexpr):
     row, here, ok, y, column, live, hit, own, others = rows_in_registers(
-        z, label, keep, shift, scale, margin, N, C, stride, R, B)
+        z, label, keep, shift, scale, margin, N, C, stride, R, B, VEC)
     masked = own == float("-inf")
     $entry_rows
     top, S$sums = whole(others$entry, tl.where(masked, 0.0, own)[:, None])
@@ -76,9 +87,9 @@ def small_sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride,
 
 @triton.jit
 def small_pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N, C, stride, out_stride,
-                    R: tl.constexpr, B: tl.constexpr, EACH: tl.constexpr):
+                    R: tl.constexpr, B: tl.constexpr, VEC: tl.constexpr, EACH: tl.constexpr):
     row, here, ok, y, column, live, hit, own, others = rows_in_registers(
-        z, label, keep, shift, scale, None, N, C, stride, R, B)
+        z, label, keep, shift, scale, None, N, C, stride, R, B, VEC)
     g = tl.load(upstream + row, mask=ok, other=0.0) if EACH else tl.load(upstream)
     top = tl.load(saved + row, mask=ok, other=0.0)
     own_slope = tl.load(saved + N + row, mask=ok, other=0.0)
@@ -87,5 +98,5 @@ def small_pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N
     v = slope(others$entry, top[:, None]$k_column)
     v = tl.where(hit, own_slope[:, None], v)
     v = v * (g[:, None] if EACH else g)
-    store_rows(out, v, row, here, ok, column, scale, C, out_stride)
+    store_rows(out, v, row, here, ok, column, scale, C, out_stride, VEC)
 """
