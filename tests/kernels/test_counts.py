@@ -100,6 +100,11 @@ def test_labels_are_looked_at_where_they_are(shape: tuple[int, ...], launched: l
                 assert launched[0] == "_share"
         torch.testing.assert_close(found[0], found[2])
         torch.testing.assert_close(found[1], found[3])
+    smoothed = [
+        torch.autograd.grad(whyloss.CrossEntropyLoss(engine=e, label_smoothing=0.1)(z, y), z)[0]
+        for e in ("triton", "reference")
+    ]
+    torch.testing.assert_close(*smoothed)
     nothing = torch.full_like(y, -100)
     assert whyloss.FocalLoss(engine="triton")(z, nothing) == 0
     assert torch.isnan(whyloss.FocalLoss(engine="triton", empty="nan")(z, nothing))

@@ -111,8 +111,14 @@ def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor
 def _looked_at_by_kernels(loss: "RowLoss", logits: Tensor) -> bool:
     """Whether labels may go to the kernels as they came: these see themselves which are ignored, and what would be
     done about them here takes longer than a small loss."""
-    plain = loss.link == "softmax" and loss.weight is None and not loss.label_smoothing and not loss.normalized
-    return plain and engine.reads_planes(logits, loss.engine) and not checks.looks(loss, logits)
+    short = loss.averaged is not None and (loss.adjust is None or loss.adjust.margin is None)
+    plain = loss.link == "softmax" and loss.weight is None and not loss.normalized
+    return (
+        plain
+        and (short or not loss.label_smoothing)
+        and engine.reads_planes(logits, loss.engine)
+        and not checks.looks(loss, logits)
+    )
 
 
 def enter_linear(
