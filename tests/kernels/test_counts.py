@@ -124,6 +124,21 @@ def test_losses_in_a_sum_share_the_kernel(launched: list[str]):
     torch.testing.assert_close(kept, z.grad)
 
 
+def test_a_parameter_on_a_schedule_is_not_compiled_at_every_step(launched: list[str], monkeypatch: pytest.MonkeyPatch):
+    from whyloss.stats.kernels import rows as kernels
+
+    monkeypatch.setattr(kernels, "_values", {})
+    z, y = torch.randn(3, 20, dtype=torch.float64).requires_grad_(), torch.tensor([0, 1, 2])
+    loss = whyloss.FocalLoss(engine="triton")
+    for step in range(kernels.SETTLED + 3):
+        loss.gamma = 1 + step / 10
+        ours = torch.autograd.grad(loss(z, y), z)[0]
+        exact = torch.autograd.grad(whyloss.FocalLoss(gamma=loss.gamma, engine="reference")(z, y), z)[0]
+        torch.testing.assert_close(ours, exact)
+    assert launched.count("small") == kernels.SETTLED
+    assert launched.count("small_sums") == 3
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_nothing_waits_for_the_gpu(reduction: str, weighted: bool, as_on_a_gpu: None):

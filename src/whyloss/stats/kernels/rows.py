@@ -15,6 +15,7 @@ from whyloss.stats import reference
 from whyloss.stats.kernels.mixture import mixture
 from whyloss.stats.kernels.plan import plan
 from whyloss.stats.kernels.source import Source, written
+from whyloss.stats.program import Program
 from whyloss.stats.rows import Rows, computing_dtype, flat, infinite
 from whyloss.stats.table import CONSTANT, HUGE
 from whyloss.stats.trace import Untraceable
@@ -22,13 +23,17 @@ from whyloss.stats.trace import Untraceable
 # From this width on a row is not served twice from the second-level cache, and two kernels are the faster way.
 WIDE = 200_000
 KEPT = 256
+# Parameters are written into the kernels. A loss whose parameters went through more values than this is on a schedule,
+# and would be compiled at every step; its formula runs between two kernels instead.
+SETTLED = 16
 
+_values: dict[Any, set[Hashable]] = {}
 _sources: OrderedDict[Hashable, Source | None] = OrderedDict()
 
 
 def source(rows: Rows) -> Source | None:
     """The kernels of a loss; None where a statistic cannot be summed in a kernel."""
-    program, soft = rows.program(), rows.mix is not None
+    program, soft = _settled(rows), rows.mix is not None
     key = (rows.key if program is not None else None, rows.names, rows.power, soft)
     if key not in _sources:
         try:
@@ -41,6 +46,17 @@ def source(rows: Rows) -> Source | None:
         if len(_sources) > KEPT:
             _sources.popitem(last=False)
     return _sources[key]
+
+
+def _settled(rows: Rows) -> Program | None:
+    """The program of a formula whose parameters stay as they are."""
+    program, family = rows.program(), rows.key
+    while isinstance(family, tuple):  # a sum's key is made of keys
+        family = family[0]
+    seen = _values.setdefault((family, rows.names), set())
+    if program is not None and len(seen) < SETTLED:
+        seen.add(rows.key)
+    return program if rows.key in seen else None
 
 
 def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:

@@ -102,12 +102,11 @@ def filling(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any
         "entry": ", entry" if entry else "",
         "k": "".join(f", {n}" for n in k),
         "k_column": "".join(f", {n}[:, None]" for n in k),
-        "zeros_of_pixels": [f"{n} = tl.zeros((T,), ACC)" for n in ("S", *sums)],
+        "zeros_of_pixels": [f"{n} = tl.zeros((T,), ACC)" for n in frame],
         "add_terms": [
             f"added = terms(x{', entry' if entry else ''}, base, top)",
             *(f"{n} += added[{i}]" for i, n in enumerate(frame)),
         ],
-        "flat_sums": [f"{n} = tl.reshape({n}, (T,))" for n in ("m", *frame)],
         "entry_of_pixels": ["entry = tl.load(table + y.to(tl.int64) * C + c, mask=live, other=0.0)"] if entry else [],
         "entry_row": ", entry[None, :]" if entry else "",
         "zeros": [f"{n} = tl.zeros((T,), ACC)" for n in sums],
