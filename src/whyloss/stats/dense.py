@@ -135,7 +135,7 @@ class _Block:
 
     def losses(self, upstream: Tensor | None, gradient: bool) -> Tensor:
         """The weighted losses; keeps the coefficients of the pull-back if a gradient is wanted."""
-        program = self.rows.program() if gradient else None
+        program = self.rows.program(gradient)
         value, slopes = self._by_autograd(gradient) if program is None else program(self.base)
         if gradient:
             weight = self._row_weight(upstream)

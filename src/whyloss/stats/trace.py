@@ -11,8 +11,10 @@ from whyloss.stats.slopes import differentiate
 from whyloss.stats.table import CONSTANT, derive, needed
 
 
-def trace(formula: Callable[..., Any], names: Sequence[str], power: float | None = None) -> Program | None:
-    """The program of a formula of these statistics; None where it cannot be traced."""
+def trace(
+    formula: Callable[..., Any], names: Sequence[str], power: float | None = None, slopes: bool = True
+) -> Program | None:
+    """The program of a formula of these statistics, with its slopes or without; None where it cannot be traced."""
     graph = Graph()
     inputs = {name: graph.add("input", name) for name in needed(frozenset(names))}
     base: dict[str, Any] = {name: Symbol(graph, line) for name, line in inputs.items()}
@@ -22,8 +24,8 @@ def trace(formula: Callable[..., Any], names: Sequence[str], power: float | None
             return None
     except Exception:  # whatever it is, the formula itself will show it, in its own words
         return None
-    slopes = differentiate(graph, result.line, {n: line for n, line in inputs.items() if n not in CONSTANT})
-    return simplified(graph, tuple(inputs), result.line, slopes)
+    sloped = {n: line for n, line in inputs.items() if slopes and n not in CONSTANT}
+    return simplified(graph, tuple(inputs), result.line, differentiate(graph, result.line, sloped))
 
 
 class Untraceable(Exception):
