@@ -24,7 +24,7 @@ class Entered:
     """A loss on its way: logits as rows, the rows' description, what each row weighs, and the shape to go back to."""
 
     loss: "RowLoss"
-    z: Tensor  # [N, C], or [N] with the sigmoid link; [N, C, P] where kernels read pixels as they lie
+    z: Tensor  # [N, C], or [N] with the sigmoid link; [N, C, P] where engines read pixels as they lie
     rows: Rows
     weight: Tensor | None  # [N] what each row counts for in the mean; None: 1
     shape: torch.Size
@@ -45,7 +45,7 @@ class Entered:
         # Where nothing counted the value is 0 that still has a graph, or NaN, if asked for.
         empty = torch.nan if self.loss.empty == "nan" else 0.0
         if self.weight is None and self.rows.keep is None:
-            count = self.z.shape[0]
+            count = self.shape.numel()
             share = 1 / count if count else empty
             return self._run(engine.total, torch.full((), share, dtype=computing_dtype(self.z), device=self.z.device))
         counted = self._counted()

@@ -17,12 +17,12 @@ Engine = Literal["auto", "reference", "dense", "triton"]
 
 def total(z: Tensor, rows: Rows, engine: Engine = "auto", share: Tensor | None = None) -> Tensor:
     """The sum of the weighted row losses of logits [N, C], times `share`, a scalar in the computing dtype. Logits
-    [N, C, P] are taken as they are by kernels, and turned into rows for all else."""
+    [N, C, P] are taken as they are by engines, and turned into rows for plain operations."""
     name, _ = choose(z, rows, engine)
     late = share is not None and share.requires_grad
     given = None if late else share
     if name == "dense":
-        value = dense.total(flat(z), rows, given)
+        value = dense.total(z, rows, given)
     elif name == "triton":
         value = triton.total(z, rows, given)
     else:
@@ -35,7 +35,7 @@ def each(z: Tensor, rows: Rows, engine: Engine = "auto") -> Tensor:
     """[N] weighted row losses of logits [N, C], in the computing dtype."""
     name, _ = choose(z, rows, engine)
     if name == "dense":
-        return dense.each(flat(z), rows)
+        return dense.each(z, rows)
     if name == "triton":
         return triton.each(z, rows)
     return reference.row_losses(computing(flat(z)), rows)
@@ -86,7 +86,9 @@ def obstacle_to_kernels(z: Tensor, rows: Rows) -> str:
 
 def reads_planes(logits: Tensor, engine: Engine) -> bool:
     """Whether logits [N, C, *pixels] may be read as they lie, so that no copy with the classes last is needed."""
-    return engine == "triton" or (engine == "auto" and logits.is_cuda and not torch.compiler.is_compiling())
+    if engine == "auto":
+        return logits.device.type in ("cpu", "cuda") and not torch.compiler.is_compiling()
+    return engine != "reference"
 
 
 def _beyond(z: Tensor, rows: Rows) -> str:

@@ -44,7 +44,8 @@ def _within(x: Tensor, low: float, high: float) -> tuple[bool, bool]:
 class Tile:
     """Some rows, and their `Terms` in the statistics' table: what is not the buffer is made when a statistic asks.
 
-    base: the statistics. e: the buffer. impossible: rows whose label is masked; None: there is none."""
+    base: the statistics. e: the buffer. impossible: rows whose label is masked; None: there is none. finite: known to
+    hold finite numbers only, so that coefficients of 0 make a gradient of 0."""
 
     def __init__(self, z: Tensor, buffer: Tensor, label: Tensor, rows: Rows):
         self.rows, self.e, self.source = rows, buffer, z
@@ -54,7 +55,8 @@ class Tile:
         self.base: dict[str, Tensor] = {}
         self.impossible: Tensor | None = None
         self._sum_u: Tensor | None = None  # where it fell to hand
-        if not self._as_they_are() and not self._from_the_largest():
+        self.finite = self._as_they_are() or self._from_the_largest()
+        if not self.finite:
             self._from_the_largest_other()
         for name in self.names:
             if name in REST:
