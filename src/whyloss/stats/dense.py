@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyloss.stats import reference
+from whyloss.stats import mixture, reference
 from whyloss.stats.rows import Rows, computing_dtype, flat, infinite
 from whyloss.stats.table import CONSTANT
 from whyloss.stats.tile import Tile, tile_rows
@@ -136,12 +136,15 @@ def _one_block(z: Tensor, grad: Tensor | None, spare: Tensor | None, rows: Rows,
     """Losses of a block; fills its `grad`. `spare` is where to compute if that is not in `grad`."""
     buffer = grad if spare is None else spare[: len(z)]
     assert buffer is not None
-    block = _Block(z, buffer, rows)
-    losses = block.losses(upstream, grad is not None)
-    if grad is not None:
-        block.pull_back()
-        if buffer is not grad:
-            grad.copy_(buffer)
+    if rows.mix is not None or rows.normalized:
+        losses = mixture.losses(z, buffer, rows, upstream, grad is not None)
+    else:
+        block = _Block(z, buffer, rows)
+        losses = block.losses(upstream, grad is not None)
+        if grad is not None:
+            block.pull_back()
+    if grad is not None and buffer is not grad:
+        grad.copy_(buffer)
     return losses
 
 

@@ -70,9 +70,9 @@ class Rows:
         loss = self.formula(**derive(self.names, known))
         return loss.expand_as(base["log_odds"])
 
-    def program(self, slopes: bool = True) -> Program | None:
+    def program(self, slopes: bool = True, every_label: bool = False) -> Program | None:
         """The formula and, if asked for, its slopes, traced; None where that cannot be done, or not be relied on."""
-        return None if self.key is None else _traced(self, slopes)
+        return None if self.key is None else _traced(self, slopes, every_label)
 
     def margins(self) -> Tensor | None:
         """[C], what is taken off the label's logit after scaling."""
@@ -85,10 +85,10 @@ _programs: OrderedDict[Hashable, Program | None] = OrderedDict()
 KEPT = 256  # programs; a parameter that changes at every step makes one at every step
 
 
-def _traced(rows: Rows, slopes: bool) -> Program | None:
-    key = (rows.key, rows.names, rows.power, slopes)
+def _traced(rows: Rows, slopes: bool, every_label: bool) -> Program | None:
+    key = (rows.key, rows.names, rows.power, slopes, every_label)
     if key not in _programs:
-        _programs[key] = trace(rows.formula, rows.names, rows.power, slopes)
+        _programs[key] = trace(rows.formula, rows.names, rows.power, slopes, every_label)
         if len(_programs) > KEPT:
             _programs.popitem(last=False)
     return _programs[key]

@@ -35,6 +35,16 @@ def tile_rows(classes: int, names: tuple[str, ...] | None = None) -> int:
     return max(1, (BARE_TILE if bare else TILE) * torch.get_num_threads() // classes)
 
 
+def scaled_into(out: Tensor, z: Tensor, rows: Rows) -> Tensor:
+    """The logits as the loss sees them, but for margins."""
+    out.copy_(z)
+    if rows.shift is not None:
+        out.add_(rows.shift)
+    if rows.scale is not None:
+        out.mul_(rows.scale)
+    return out
+
+
 def _within(x: Tensor, low: float, high: float) -> tuple[bool, bool]:
     """Whether all of x is between these bounds (NaN is not), and mild."""
     least, most = (float(v) for v in x.aminmax())
@@ -142,12 +152,7 @@ class Tile:
         return self._scaled_into(self.e)
 
     def _scaled_into(self, out: Tensor) -> Tensor:
-        out.copy_(self.source)
-        if self.rows.shift is not None:
-            out.add_(self.rows.shift)
-        if self.rows.scale is not None:
-            out.mul_(self.rows.scale)
-        return out
+        return scaled_into(out, self.source, self.rows)
 
     # The terms that only some statistics read.
 
