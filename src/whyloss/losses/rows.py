@@ -151,6 +151,9 @@ def _target(
     """(label, soft target, keep) with ignored labels made harmless."""
     if soft:
         mix = _as_rows(target, "softmax").to(dtype)
+        if not checks.worth_masking(mix[:, 0] == loss.ignore_index):
+            checks.distribution(loss, mix, None, target.dtype)
+            return None, mix, None
         ignored = (mix == loss.ignore_index).all(1)
         checks.distribution(loss, mix, ignored, target.dtype)
         return None, torch.where(ignored.unsqueeze(1), 0.0, mix), ~ignored

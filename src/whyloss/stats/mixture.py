@@ -18,12 +18,13 @@ from torch import Tensor
 from torch.linalg import vecdot
 
 from whyloss.stats import reference
+from whyloss.stats.program import Program
 from whyloss.stats.rows import Rows, computing_dtype
 from whyloss.stats.table import REST, Rest
 from whyloss.stats.tile import needed, scaled_into
 
 # Elements in a tile: with the few tensors of its size that a loss makes, it fits the second-level cache.
-TILE = 2**16
+TILE = 2**17
 # The least sum of the others' exponentials, the largest being 1: its square, or its power, keeps all its digits.
 LEAST = -80.0
 
@@ -42,10 +43,11 @@ def losses(z: Tensor, buffer: Tensor, rows: Rows, upstream: Tensor | None, gradi
 
 
 def _of_tile(z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool) -> Tensor:
-    value = None
-    labels = _labels(z, out, rows)
-    program = None if labels is None else rows.program(gradient, every_label=True)
-    if labels is not None and program is not None:
+    value, program = None, rows.program(every_label=True)
+    fits = program is not None and rows.margin is None and "rival" not in needed(frozenset(rows.names))
+    if fits and not rows.normalized and program.inputs == ("log_p",) and isinstance(program.slopes["log_p"], float):
+        value = _linear(program, z, out, rows, upstream, gradient)
+    elif fits and (labels := _labels(z, out, rows)) is not None:
         value = _by_program(program, labels, rows, upstream, gradient)
     return _by_reference(z, out, rows, upstream, gradient) if value is None else value
 
@@ -60,35 +62,96 @@ def _by_reference(z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, g
     return value.detach()
 
 
-def _by_program(program: Any, labels: "Labels", rows: Rows, upstream: Tensor | None, gradient: bool) -> Tensor | None:
+def _linear(
+    program: Program, z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool
+) -> Tensor | None:
+    """Where the loss is a multiple of log p_j, and a constant: sums over the labels need no number for each of them,
+    and any logits will do, but for infinite ones."""
+    z, mix = _adjusted(z, out, rows), _mix(rows, z)
+    top, best = z.max(1, keepdim=True)
+    logs = vecdot(mix, torch.sub(z, top, out=out)).unsqueeze(1)
+    none, whole = torch.zeros_like(top), mix.sum(1, keepdim=True)
+    R = out.exp_().scatter_(1, best, none).sum(1, keepdim=True)
+    slope = program.slopes["log_p"]
+    constant = program.run(torch.zeros((), dtype=z.dtype))[0]
+    value = ((logs - whole * R.log1p()) * slope + whole * constant).squeeze(1)
+    if not isfinite(value.sum()):
+        return None
+    if gradient:
+        mix, weight = _weighted(mix, rows, upstream)
+        _pull_back(out, mix, slope * weight, R + 1, best)
+        if rows.scale is not None:
+            out.mul_(rows.scale)
+    return _finished(value, rows)
+
+
+def _by_program(
+    program: Program, labels: "Labels", rows: Rows, upstream: Tensor | None, gradient: bool
+) -> Tensor | None:
     """None if a number beyond all bounds came up, which the reference engine knows how to take."""
+    if not gradient:
+        program = rows.program(slopes=False, every_label=True) or program
     loss, *slopes = program.run(*(labels.statistic(name) for name in program.inputs))
     loss = loss if isinstance(loss, Tensor) else torch.full_like(labels.e, loss)
-    mix = rows.mix
-    if mix is None:
-        assert rows.label is not None
-        mix = torch.zeros_like(loss).scatter_(1, rows.label.unsqueeze(1), 1.0)
+    mix = _mix(rows, labels.z)
     if rows.normalized:
         value, mix = _shares(loss, mix)
     else:
         value = vecdot(mix, loss)
     if not isfinite(value.sum()):
         return None
-    ignored = None if rows.keep is None or bool(rows.keep.all()) else ~rows.keep
+    if gradient:
+        mix, weight = _weighted(mix, rows, upstream)
+        labels.pull_back(mix if weight == 1 else mix * weight, dict(zip(program.slopes, slopes, strict=True)))
+        if rows.scale is not None:
+            labels.e.mul_(rows.scale)
+    return _finished(value, rows)
+
+
+def _pull_back(e: Tensor, mix: Tensor, slope: float, S: Tensor, best: Tensor) -> None:
+    """Turns exponentials into the gradient of the sum of slope * mix_j log p_j: in z_k it is the slope of label k, less
+    p_k times the sum of all of them. The largest class, where that cancels, gets minus the sum of the others' instead."""
+    e.mul_(mix.sum(1, keepdim=True) * -slope / S).add_(mix, alpha=slope)
+    e.scatter_(1, best, torch.zeros_like(S))
+    e.scatter_(1, best, -e.sum(1, keepdim=True))
+
+
+def _mix(rows: Rows, z: Tensor) -> Tensor:
+    """[B, C] coefficients of the labels."""
+    if rows.mix is not None:
+        return rows.mix
+    assert rows.label is not None
+    return torch.zeros_like(z).scatter_(1, rows.label.unsqueeze(1), 1.0)
+
+
+def _weighted(mix: Tensor, rows: Rows, upstream: Tensor | None) -> tuple[Tensor, float]:
+    """The coefficients of the labels in the gradient, and a number to multiply them with."""
+    weight = rows.weight if upstream is None else upstream if rows.weight is None else upstream * rows.weight
+    if (ignored := _ignored(rows)) is not None:
+        weight = torch.where(ignored, 0.0, 1.0 if weight is None else weight)
+    if weight is None or weight.ndim == 0:
+        return mix, 1.0 if weight is None else float(weight)
+    return mix * weight.to(mix.dtype).unsqueeze(1), 1.0
+
+
+def _finished(value: Tensor, rows: Rows) -> Tensor:
     if rows.offset is not None:
         value = value + rows.offset
     if rows.weight is not None:
         value = value * rows.weight
-    if gradient:
-        weight = rows.weight if upstream is None else upstream if rows.weight is None else upstream * rows.weight
-        if ignored is not None:
-            weight = torch.where(ignored, 0.0, 1.0 if weight is None else weight)
-        if weight is not None and weight.ndim:
-            mix, weight = mix * weight.to(mix.dtype).unsqueeze(1), None
-        labels.pull_back(mix, 1.0 if weight is None else float(weight), dict(zip(program.slopes, slopes, strict=True)))
-        if rows.scale is not None:
-            labels.e.mul_(rows.scale)
+    ignored = _ignored(rows)
     return value if ignored is None else value.masked_fill(ignored, 0.0)
+
+
+def _ignored(rows: Rows) -> Tensor | None:
+    return None if rows.keep is None or bool(rows.keep.all()) else ~rows.keep
+
+
+def _adjusted(z: Tensor, out: Tensor, rows: Rows) -> Tensor:
+    """The logits as the loss sees them, in the dtype that it is computed in."""
+    if rows.shift is None and rows.scale is None and z.dtype == out.dtype:
+        return z
+    return scaled_into(torch.empty_like(out), z, rows)
 
 
 def _shares(loss: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,10 +169,7 @@ def _shares(loss: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
 
 def _labels(z: Tensor, out: Tensor, rows: Rows) -> "Labels | None":
     """Every label's statistics, where they can be had exactly."""
-    if rows.margin is not None or "rival" in needed(frozenset(rows.names)):
-        return None
-    if rows.shift is not None or rows.scale is not None or z.dtype != out.dtype:
-        z = scaled_into(torch.empty_like(out), z, rows)
+    z = _adjusted(z, out, rows)
     top, best = z.max(1, keepdim=True)
     if not (isfinite(z.amin()) and isfinite(top.amax())):
         return None
@@ -218,13 +278,11 @@ class Labels:
 
         return total
 
-    def pull_back(self, mix: Tensor, weight: float, slopes: Mapping[str, Tensor | float]) -> None:
-        """Turns the exponentials into the gradient of the sum of weight * mix_j * loss(j), given each loss's slopes."""
-        if slopes.keys() <= {"log_p"}:
-            return self._of_log_p(mix, weight, slopes.get("log_p", 0.0))
-        if weight != 1:
-            mix = mix * weight
-        odds, own, curves = self._of_log_odds(mix, slopes), list[Tensor](), list[Tensor]()
+    def pull_back(self, mix: Tensor, slopes: Mapping[str, Tensor | float]) -> None:
+        """Turns the exponentials into the gradient of the sum of mix_j * loss(j), given the slopes of each loss."""
+        if slopes.keys() <= {"log_p", "log_not_p", "log_odds"}:
+            return _pull_back(self.e, mix * self._in_log_p(slopes), 1.0, self.S, self.best)
+        odds, own, curves = self._in_log_odds(mix, slopes), list[Tensor](), list[Tensor]()
         linear = None if odds is None else -odds
         for name, slope in slopes.items():
             if name == "logit":
@@ -233,14 +291,25 @@ class Labels:
                 statistic, c, rest = REST[name], mix * slope, self._rest_of(name)
                 if statistic.linear is not None:
                     part = statistic.linear(c, self.statistic(name), rest, self)
-                    linear = part if linear is None else linear.add_(part)
+                    linear = part if linear is None else linear + part
                 if statistic.curve is not None:
                     curves.append(statistic.curve(c, self, rest))
         grad = self.e.zero_() if linear is None else self.e.mul_(self._others(linear * self.rest.inv))
         for part in (*curves, *own, *(() if odds is None else (odds,))):
             grad.add_(part)
 
-    def _of_log_odds(self, mix: Tensor, slopes: Mapping[str, Tensor | float]) -> Tensor | None:
+    def _in_log_p(self, slopes: Mapping[str, Tensor | float]) -> Tensor | float:
+        """The slopes in what follows from the log-odds, as one in log p."""
+        slope: Any = slopes.get("log_odds", 0.0)
+        if "log_not_p" in slopes:
+            slope = slope - self.p * slopes["log_not_p"]
+        if isinstance(slope, Tensor):
+            slope = slope / self.not_p
+        elif slope:
+            slope = slope * self.not_p.reciprocal()
+        return slope + slopes["log_p"] if "log_p" in slopes else slope
+
+    def _in_log_odds(self, mix: Tensor, slopes: Mapping[str, Tensor | float]) -> Tensor | None:
         """The slopes in what follows from the log-odds, as one in the log-odds."""
         slope: Any = slopes.get("log_odds", 0.0)
         if "log_p" in slopes:
@@ -248,12 +317,3 @@ class Labels:
         if "log_not_p" in slopes:
             slope = slope - self.p * slopes["log_not_p"]
         return None if isinstance(slope, float) else mix * slope
-
-    def _of_log_p(self, mix: Tensor, weight: float, slope: Tensor | float) -> None:
-        """Where the losses read nothing but log p_j: its slope in z_k is [j = k] - p_k. The largest class, where that
-        cancels, gets minus the sum of the others' slopes."""
-        if isinstance(slope, Tensor):
-            mix, slope = mix * slope, 1.0
-        grad = self.e.mul_(mix.sum(1, keepdim=True) * (-slope * weight) / self.S).add_(mix, alpha=slope * weight)
-        grad.scatter_(1, self.best, torch.zeros_like(self.top))
-        grad.scatter_(1, self.best, -grad.sum(1, keepdim=True))
