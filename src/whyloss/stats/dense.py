@@ -119,9 +119,7 @@ def _swept(
     return losses or [torch.empty(0, dtype=dtype, device=z.device)], grad
 
 
-def _blocks(
-    z: Tensor, grad: Tensor | None, width: int, step: int
-) -> Iterator[tuple[int, int, Tensor, Tensor | None]]:
+def _blocks(z: Tensor, grad: Tensor | None, width: int, step: int) -> Iterator[tuple[int, int, Tensor, Tensor | None]]:
     """Numbers of the first and the last row but one of every block, its logits [B, C] and its place in the gradient."""
     for number in range(1 if z.ndim == 2 else z.shape[0]):
         of_z, of_grad = (x if x is None or z.ndim == 2 else x[number].T for x in (z, grad))
@@ -136,7 +134,7 @@ def _one_block(z: Tensor, grad: Tensor | None, spare: Tensor | None, rows: Rows,
     """Losses of a block; fills its `grad`. `spare` is where to compute if that is not in `grad`."""
     buffer = grad if spare is None else spare[: len(z)]
     assert buffer is not None
-    if rows.mix is not None or rows.normalized:
+    if rows.every_label:
         losses = mixture.losses(z, buffer, rows, upstream, grad is not None)
     else:
         block = _Block(z, buffer, rows)

@@ -75,7 +75,7 @@ def obstacle(z: Tensor, rows: Rows) -> str:
 def obstacle_to_kernels(z: Tensor, rows: Rows) -> str:
     """Why the Triton engine does not fit, or nothing."""
     found = _beyond(z, rows)
-    if not found and (rows.mix is not None or rows.normalized):
+    if not found and rows.every_label:
         found = "the loss of every class as label is needed (soft target, or smoothing of a loss without a short form)"
     found = found or kernels.absent(z.device)
     if found:
@@ -100,7 +100,8 @@ def _beyond(z: Tensor, rows: Rows) -> str:
         return "inside torch.compile, whose own fusion takes the place of an engine"
     if transformed(z):
         return "inside a torch.func transform, which needs plain differentiable operations"
-    extra = (rows.mix, rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table)
+    spread = None if rows.smoothing is None else rows.smoothing.weight
+    extra = (rows.mix, spread, rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table)
     if rows.learnable or any(isinstance(x, Tensor) and x.requires_grad for x in extra):
         return "something besides the logits needs a gradient"
     return ""

@@ -1,8 +1,8 @@
 """A tile of the dense engine where every class may be the label: soft targets, and losses divided by their sum.
 
-Every statistic is made for every label at once, [B, C]: a sum over the rest is the sum of all less one's own term, which
-is exact unless that term is by far the largest; so the largest logit's class gets sums of its own. The formula's program
-then runs on all labels, and the slopes come back the way that the sums were made.
+Every statistic is made for every label at once, [B, C]: a sum over the rest is the sum of all less one's own term,
+which is exact unless that term is by far the largest; so the largest logit's class gets sums of its own. The formula's
+program then runs on all labels, and the slopes come back the way that the sums were made.
 
 What that cannot do exactly (a class is masked, a row so sure that the others all but underflow) the reference engine
 does, on the tile."""
@@ -20,6 +20,7 @@ from torch.linalg import vecdot
 from whyloss.stats import reference
 from whyloss.stats.program import Program
 from whyloss.stats.rows import Rows, computing_dtype
+from whyloss.stats.smoothing import Smoothing
 from whyloss.stats.table import REST, Rest
 from whyloss.stats.tile import needed, scaled_into
 
@@ -44,11 +45,12 @@ def losses(z: Tensor, buffer: Tensor, rows: Rows, upstream: Tensor | None, gradi
 
 def _of_tile(z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool) -> Tensor:
     value, program = None, rows.program(every_label=True)
-    fits = program is not None and rows.margin is None and "rival" not in needed(frozenset(rows.names))
-    if fits and not rows.normalized and program.inputs == ("log_p",) and isinstance(program.slopes["log_p"], float):
-        value = _linear(program, z, out, rows, upstream, gradient)
-    elif fits and (labels := _labels(z, out, rows)) is not None:
-        value = _by_program(program, labels, rows, upstream, gradient)
+    if program is not None and rows.margin is None and "rival" not in needed(frozenset(rows.names)):
+        multiple = program.inputs == ("log_p",) and isinstance(program.slopes["log_p"], float)
+        if multiple and not rows.normalized:
+            value = _linear(program, z, out, rows, upstream, gradient)
+        elif (labels := _labels(z, out, rows)) is not None:
+            value = _by_program(program, labels, rows, upstream, gradient)
     return _by_reference(z, out, rows, upstream, gradient) if value is None else value
 
 
@@ -67,7 +69,8 @@ def _linear(
 ) -> Tensor | None:
     """Where the loss is a multiple of log p_j, and a constant: sums over the labels need no number for each of them,
     and any logits will do, but for infinite ones."""
-    z, mix = _adjusted(z, out, rows), _mix(rows, z)
+    z = _adjusted(z, out, rows)
+    mix = _mix(rows, z)
     top, best = z.max(1, keepdim=True)
     logs = vecdot(mix, torch.sub(z, top, out=out)).unsqueeze(1)
     none, whole = torch.zeros_like(top), mix.sum(1, keepdim=True)
@@ -110,18 +113,18 @@ def _by_program(
 
 def _pull_back(e: Tensor, mix: Tensor, slope: float, S: Tensor, best: Tensor) -> None:
     """Turns exponentials into the gradient of the sum of slope * mix_j log p_j: in z_k it is the slope of label k, less
-    p_k times the sum of all of them. The largest class, where that cancels, gets minus the sum of the others' instead."""
+    p_k times the sum of all of them. The largest class, where that cancels, gets minus the sum of the others'."""
     e.mul_(mix.sum(1, keepdim=True) * -slope / S).add_(mix, alpha=slope)
     e.scatter_(1, best, torch.zeros_like(S))
     e.scatter_(1, best, -e.sum(1, keepdim=True))
 
 
 def _mix(rows: Rows, z: Tensor) -> Tensor:
-    """[B, C] coefficients of the labels."""
-    if rows.mix is not None:
-        return rows.mix
-    assert rows.label is not None
-    return torch.zeros_like(z).scatter_(1, rows.label.unsqueeze(1), 1.0)
+    """[B, C] coefficients of the labels, if no class is masked."""
+    if rows.mix is None:
+        assert rows.label is not None
+        return (rows.smoothing or Smoothing()).mix_of_labels(rows.label, torch.empty_like(z))
+    return rows.mix if rows.smoothing is None else rows.smoothing.mix(rows.mix, z.new_ones(1, z.shape[1]))
 
 
 def _weighted(mix: Tensor, rows: Rows, upstream: Tensor | None) -> tuple[Tensor, float]:
@@ -281,7 +284,8 @@ class Labels:
     def pull_back(self, mix: Tensor, slopes: Mapping[str, Tensor | float]) -> None:
         """Turns the exponentials into the gradient of the sum of mix_j * loss(j), given the slopes of each loss."""
         if slopes.keys() <= {"log_p", "log_not_p", "log_odds"}:
-            return _pull_back(self.e, mix * self._in_log_p(slopes), 1.0, self.S, self.best)
+            _pull_back(self.e, mix * self._in_log_p(slopes), 1.0, self.S, self.best)
+            return
         odds, own, curves = self._in_log_odds(mix, slopes), list[Tensor](), list[Tensor]()
         linear = None if odds is None else -odds
         for name, slope in slopes.items():

@@ -24,7 +24,9 @@ def trace(
     every_label: what follows from the log-odds is given too, log_p and log_not_p with slopes of their own; inputs are
     then what the program reads."""
     graph = Graph()
-    inputs = {name: graph.add("input", name) for name in (*needed(frozenset(names)), *(LOG_ODDS if every_label else ()))}
+    inputs = {
+        name: graph.add("input", name) for name in (*needed(frozenset(names)), *(LOG_ODDS if every_label else ()))
+    }
     base: dict[str, Any] = {name: Symbol(graph, line) for name, line in inputs.items()}
     try:
         if every_label:
