@@ -20,7 +20,7 @@ from whyloss.stats.tile import Tile, tile_rows
 # Elements and rows in a block: large enough that running the formula once a block costs little beside it, small enough
 # that the numbers per row stay in the cache, and what is computed in another dtype than the logits is not fresh memory
 # every time.
-BLOCK, ROWS = 2**21, 2**14
+BLOCK, ROWS = 2**21, 2**16
 # Logits of an image from which on blocks of its own are worth their few dozen operations; smaller ones become rows.
 IMAGE = 2**15
 

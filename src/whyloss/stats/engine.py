@@ -76,7 +76,7 @@ def obstacle_to_kernels(z: Tensor, rows: Rows) -> str:
     """Why the Triton engine does not fit, or nothing."""
     found = _beyond(z, rows)
     if not found and rows.every_label:
-        found = "the loss of every class as label is needed (soft target, or smoothing of a loss without a short form)"
+        found = "the loss of every class as label is needed (soft target, or smoothing without a short form)"
     found = found or kernels.absent(z.device)
     if found:
         return found
