@@ -46,7 +46,7 @@ def losses(z: Tensor, buffer: Tensor, rows: Rows, upstream: Tensor | None, gradi
 def _of_tile(z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool) -> Tensor:
     value, program = None, rows.program(every_label=True)
     if program is not None and rows.margin is None and "rival" not in needed(frozenset(rows.names)):
-        multiple = program.inputs == ("log_p",) and isinstance(program.slopes["log_p"], float)
+        multiple = program.inputs == ("log_p",) and isinstance(program.slopes.get("log_p"), float)
         if multiple and not rows.normalized:
             value = _linear(program, z, out, rows, upstream, gradient)
         elif (labels := _labels(z, out, rows)) is not None:
@@ -58,9 +58,11 @@ def _by_reference(z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, g
     with torch.set_grad_enabled(gradient):
         leaf = z.detach().to(computing_dtype(z)).requires_grad_(gradient)
         value = reference.row_losses(leaf, rows)
-    if gradient:
+    if gradient and value.requires_grad:
         weight = torch.ones_like(value) if upstream is None else upstream.to(value.dtype).expand_as(value)
         out.copy_(torch.autograd.grad(value, leaf, weight)[0])
+    elif gradient:  # a formula without a slope
+        out.zero_()
     return value.detach()
 
 
