@@ -53,6 +53,11 @@ def test_every_loss_is_traced_and_its_program_is_the_formula(case: Case, smoothi
     value, slopes = program(block.base)
     expected, autograds = block._by_autograd(True)
     torch.testing.assert_close(value, expected, rtol=1e-12, atol=1e-14)
+    alone = entered.program(slopes=False)
+    assert alone is not None
+    assert torch.equal(alone(block.base)[0], value)
+    assert not alone.slopes
+    assert len(alone.lines) <= len(program.lines)
     assert slopes.keys() <= autograds.keys()
     for name, slope in autograds.items():
         torch.testing.assert_close(slopes.get(name, torch.zeros_like(slope)), slope, rtol=1e-11, atol=1e-14)

@@ -14,6 +14,7 @@ from whyloss.losses import checks
 from whyloss.stats import engine, linear
 from whyloss.stats.linear import Head
 from whyloss.stats.rows import Rows, computing_dtype, flat
+from whyloss.stats.smoothing import Smoothing, one_hot
 
 if TYPE_CHECKING:
     from whyloss.losses.loss import RowLoss
@@ -24,7 +25,7 @@ class Entered:
     """A loss on its way: logits as rows, the rows' description, what each row weighs, and the shape to go back to."""
 
     loss: "RowLoss"
-    z: Tensor  # [N, C], or [N] with the sigmoid link; [N, C, P] where kernels read pixels as they lie
+    z: Tensor  # [N, C], or [N] with the sigmoid link; [N, C, P] where engines read pixels as they lie
     rows: Rows
     weight: Tensor | None  # [N] what each row counts for in the mean; None: 1
     shape: torch.Size
@@ -116,7 +117,7 @@ def _looked_at_by_kernels(loss: "RowLoss", logits: Tensor) -> bool:
     return (
         plain
         and (short or not loss.label_smoothing)
-        and engine.reads_planes(logits, loss.engine)
+        and engine.looks_at_labels(logits, loss.engine)
         and not checks.looks(loss, logits)
     )
 
@@ -171,6 +172,9 @@ def _target(
     """(label, soft target, keep) with ignored labels made harmless."""
     if soft:
         mix = _as_rows(target, "softmax").to(dtype)
+        if not checks.worth_masking(mix[:, 0] == loss.ignore_index):
+            checks.distribution(loss, mix, None, target.dtype)
+            return None, mix, None
         ignored = (mix == loss.ignore_index).all(1)
         checks.distribution(loss, mix, ignored, target.dtype)
         return None, torch.where(ignored.unsqueeze(1), 0.0, mix), ~ignored
@@ -227,32 +231,45 @@ def _weighted(
     adjust, table, eps, dtype = loss.adjust, loss.argument("table"), loss.label_smoothing, computing_dtype(z)
     shift = None if adjust is None or adjust.shift is None else adjust.shift.to(dtype)
     margin = None if adjust is None or adjust.margin is None else adjust.margin.to(dtype)
-    counts_for = _counts_for(label, mix, per_sample, class_weight)
+    of_classes = _of_classes(label, mix, class_weight)
+    counts_for = of_classes if per_sample is None else per_sample if of_classes is None else of_classes * per_sample
     # The short form knows one distribution for all labels; a margin makes another of it for each.
     short = mix is None and margin is None and (class_weight is None or loss.smoothing_weight == "sample")
-    names, formula, key, offset = own.names, own.function, own.key(), None
+    names, formula, key = own.names, own.function, own.key()
+    smoothing, offset = None, None
     if eps and short and average is not None:
         names, formula = _smoothed(loss, own, average, eps)
         keys = (key, average.key())
         key = None if None in keys else (*keys, eps, loss.smoothing_over)
     elif eps or mix is not None:
-        q = mix if mix is not None else _one_hot(label, 2 if loss.link == "sigmoid" else z.shape[1], dtype)
-        smooth = _spread(q, z if z.ndim < 3 else flat(z), shift, loss) if eps else q
-        mix = _with_class_weight(loss, q, smooth, class_weight)
-        offset = loss.offset(smooth)
-        if offset is not None and class_weight is not None:
-            offset = offset * mix.sum(1)
-        label = None
-    row_weight = counts_for if mix is None else per_sample
+        smoothing = Smoothing(eps, loss.smoothing_over, class_weight, loss.smoothing_weight)
+        if loss.link == "sigmoid" or loss.offset(torch.ones(1, 1)) is not None:
+            classes = 2 if loss.link == "sigmoid" else z.shape[1]
+            q = mix if mix is not None else one_hot(_known(label), classes, dtype)
+            live = torch.ones_like(q) if loss.link == "sigmoid" or not eps else _live(flat(z), shift, dtype)
+            mix = smoothing.mix(q, live)
+            offset = loss.offset(smoothing.spread(q, live))
+            if offset is not None and class_weight is not None:
+                offset = offset * mix.sum(1)
+            label, smoothing = None, None
+            if class_weight is not None:
+                keep = _and(keep, (mix != 0).any(1))
+        elif class_weight is not None:
+            # Weights of 0 on all that a target asks for take its row out.
+            asked = class_weight.any() if eps and loss.smoothing_weight == "class" else None
+            keep = _and(keep, _known(of_classes) != 0 if asked is None else asked.expand_as(_known(of_classes)))
+        elif not eps:
+            smoothing = None
+    short = mix is None and smoothing is None
+    row_weight = counts_for if short else per_sample
     if row_weight is not None:
         keep = _and(keep, row_weight != 0)
-    if mix is not None and class_weight is not None:
-        keep = _and(keep, (mix != 0).any(1))
     rows = Rows(
         names=names,
         formula=formula,
         label=label,
         mix=mix,
+        smoothing=smoothing,
         weight=row_weight,
         keep=keep,
         shift=shift,
@@ -268,18 +285,23 @@ def _weighted(
     return rows, counts_for
 
 
-def _counts_for(
-    label: Tensor | None, mix: Tensor | None, per_sample: Tensor | None, class_weight: Tensor | None
-) -> Tensor | None:
-    """[N] what each row counts for in the mean: the weight of its label, or of its mixture of labels."""
+def _of_classes(label: Tensor | None, mix: Tensor | None, class_weight: Tensor | None) -> Tensor | None:
+    """[N] the class weight of each row's label, or of its mixture of labels."""
     if class_weight is None:
-        return per_sample
-    if mix is not None:
-        of_label = (mix * class_weight).sum(1)
-    else:
-        assert label is not None
-        of_label = _pick(class_weight, label)
-    return of_label if per_sample is None else of_label * per_sample
+        return None
+    if mix is None:
+        return _pick(class_weight, _known(label))
+    return (mix * class_weight).sum(1)
+
+
+def _known(x: Tensor | None) -> Tensor:
+    assert x is not None
+    return x
+
+
+def _live(z: Tensor, shift: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """1 for a class that is not masked, else 0."""
+    return (~torch.isneginf(z if shift is None else z + shift)).to(dtype)
 
 
 def _and(keep: Tensor | None, counted: Tensor) -> Tensor:
@@ -308,33 +330,6 @@ def _class_weight(loss: "RowLoss", logits: Tensor, dtype: torch.dtype) -> Tensor
 
 def _pick(class_weight: Tensor, label: Tensor) -> Tensor:
     return class_weight[label] if class_weight.ndim == 1 else class_weight.gather(1, label.unsqueeze(1)).squeeze(1)
-
-
-def _one_hot(label: Tensor | None, classes: int, dtype: torch.dtype) -> Tensor:
-    # A comparison, because torch.nn.functional.one_hot cannot be vmapped.
-    assert label is not None
-    return (torch.arange(classes, device=label.device) == label.unsqueeze(1)).to(dtype)
-
-
-def _spread(q: Tensor, z: Tensor, shift: Tensor | None, loss: "RowLoss") -> Tensor:
-    """The target with a share eps moved evenly to the classes that are not masked."""
-    eps = loss.label_smoothing
-    if loss.link == "sigmoid":
-        live = torch.ones_like(q)
-    else:
-        live = (~torch.isneginf(z if shift is None else z + shift)).to(q.dtype)
-    if loss.smoothing_over == "all":
-        return (1 - eps) * q + eps * live / live.sum(1, keepdim=True).clamp_min(1)
-    others = ((1 - q) * live).sum(1, keepdim=True)
-    return (1 - eps) * q + eps * (1 - q) * live / torch.where(others == 0, 1.0, others)
-
-
-def _with_class_weight(loss: "RowLoss", q: Tensor, smooth: Tensor, class_weight: Tensor | None) -> Tensor:
-    if class_weight is None:
-        return smooth
-    if loss.smoothing_weight == "class":
-        return smooth * class_weight
-    return smooth * (q * class_weight).sum(1, keepdim=True)
 
 
 def _smoothed(loss: "RowLoss", own: Any, average: Any, eps: float) -> tuple[tuple[str, ...], Any]:

@@ -1,27 +1,34 @@
 """The dense engine for the CPU: from logits that exist to losses and the gradient, in two passes.
 
 Rows go in blocks, on which the formula runs once, and a block in tiles (tile.py), which stay in the cache while their
-logits become exponentials, in the memory that will hold the gradient. No other tensor of the logits' size is made."""
+logits become exponentials, in the memory that will hold the gradient. No other tensor of the logits' size is made.
 
+Pixels stay where they are: a block of an image's is a transposed view, [B, C] with the pixels side by side, and torch's
+loops go along the strides."""
+
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from whyloss.stats import reference
-from whyloss.stats.rows import Rows, computing_dtype, infinite
+from whyloss.stats import mixture, reference
+from whyloss.stats.rows import Rows, computing_dtype, flat, infinite
 from whyloss.stats.table import CONSTANT
 from whyloss.stats.tile import Tile, tile_rows
 
 # Elements and rows in a block: large enough that running the formula once a block costs little beside it, small enough
 # that the numbers per row stay in the cache, and what is computed in another dtype than the logits is not fresh memory
 # every time.
-BLOCK, ROWS = 2**21, 2**14
+BLOCK, ROWS = 2**21, 2**16
+# Logits of an image from which on blocks of its own are worth their few dozen operations; smaller ones become rows.
+IMAGE = 2**15
 
 
 def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:
-    """The sum of the weighted row losses, times `share` (one over what a mean divides by). The gradient is formed with
-    it; if the result is what is differentiated, the backward pass only hands it on, else it scales it.
+    """The sum of the weighted row losses of logits [N, C] or [N, C, P], times `share` (one over what a mean divides
+    by). The gradient is formed with it; if the result is what is differentiated, the backward pass only hands it on,
+    else it scales it.
 
     16-bit gradients are formed in the backward pass instead, when their scale is known: rounded once, and a loss scaler
     comes before float16 underflows, not after."""
@@ -38,14 +45,14 @@ class _Dense(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, rows: Rows, total: bool, share: Tensor | None, gradients: bool) -> Tensor:
         # Under no_grad torch still says that the logits could have a gradient.
         now = gradients and total and ctx.needs_input_grad[0] and z.dtype == computing_dtype(z)
-        losses, ctx.gradient = sweep(z, rows, gradient=now, upstream=share)
+        losses, ctx.gradient = _swept(z, rows, gradient=now, upstream=share)
         ctx.rows, ctx.total, ctx.share = rows, total, share
         ctx.save_for_backward(z)
         if not total:
-            return losses
+            return _joined(losses)
         # Float64 carries the sum over the rows: a million float32 losses add up without drift.
-        value = losses.sum(dtype=torch.float64)
-        return (value if share is None else value * share).to(losses.dtype)
+        value = sum((part.sum(dtype=torch.float64) for part in losses[1:]), losses[0].sum(dtype=torch.float64))
+        return (value if share is None else value * share).to(losses[0].dtype)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
@@ -64,7 +71,7 @@ class _Dense(torch.autograd.Function):
 
 
 def _differentiable_gradient(z: Tensor, rows: Rows, upstream: Tensor, total: bool) -> Tensor:
-    losses = reference.row_losses(computing(z), rows)
+    losses = reference.row_losses(computing(flat(z)), rows)
     (gradient,) = torch.autograd.grad(losses.sum() if total else losses, z, upstream, create_graph=True)
     return gradient
 
@@ -77,38 +84,65 @@ def computing(z: Tensor) -> Tensor:
 def sweep(
     z: Tensor, rows: Rows, gradient: bool, upstream: Tensor | None = None, out: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Losses of all rows and, if asked for, the gradient of their sum weighted by `upstream`, a number or [N], in
-    `out` if that is given."""
-    count, classes = z.shape
-    dtype = computing_dtype(z)
-    grad = (torch.empty(z.shape, dtype=z.dtype, device=z.device) if out is None else out) if gradient else None
-    in_place = grad is not None and grad.dtype == dtype
-    step = max(1, min(BLOCK // classes, ROWS))
+    """Losses of all rows of logits [N, C] or [N, C, P] and, if asked for, the gradient of their sum weighted by
+    `upstream`, a number or one a row, in `out` if that is given."""
+    losses, grad = _swept(z, rows, gradient, upstream, out)
+    return _joined(losses), grad
+
+
+def _joined(losses: list[Tensor]) -> Tensor:
+    return losses[0] if len(losses) == 1 else torch.cat(losses)
+
+
+def _swept(
+    z: Tensor, rows: Rows, gradient: bool, upstream: Tensor | None = None, out: Tensor | None = None
+) -> tuple[list[Tensor], Tensor | None]:
+    """The same, the losses block by block: there is at least one block."""
+    classes = z.shape[1]
+    if z.ndim == 3 and classes * z.shape[2] < IMAGE:
+        losses, found = _swept(flat(z), rows, gradient, upstream)
+        return losses, None if found is None else found.unflatten(0, (z.shape[0], z.shape[2])).movedim(2, 1)
+    grad = (torch.empty_like(z) if out is None else out) if gradient else None
+    step, dtype = max(1, min(BLOCK // classes, ROWS)), computing_dtype(z)
+    width = z.shape[0] if z.ndim == 2 else z.shape[2]
     spare = None
-    if not in_place:
-        size = step if gradient else min(tile_rows(classes), step)
-        spare = torch.empty(min(size, count), classes, dtype=dtype, device=z.device)
-    if 0 < count <= step:
-        return _one_block(z, grad, spare, rows, upstream), grad
-    losses = torch.empty(count, dtype=dtype, device=z.device)
-    for start in range(0, count, step):
-        part = slice(start, min(start + step, count))
-        of_part = upstream[part] if upstream is not None and upstream.ndim else upstream
-        to = None if grad is None else grad[part]
-        losses[part] = _one_block(z[part], to, spare, rows.block(part.start, part.stop), of_part)
-    return losses, grad
+    if grad is None or grad.dtype != dtype:
+        size = min(step if gradient else min(tile_rows(classes), step), width)
+        spare = torch.empty((size, classes) if z.ndim == 2 else (classes, size), dtype=dtype, device=z.device)
+        spare = spare if z.ndim == 2 else spare.T
+    losses: list[Tensor] = []
+    for start, stop, of_z, of_grad in _blocks(z, grad, width, step):
+        whole = (stop - start) * classes == z.numel()
+        of_rows = rows if whole else rows.block(start, stop)
+        of_upstream = upstream if whole or upstream is None or upstream.ndim == 0 else upstream[start:stop]
+        losses.append(_one_block(of_z, of_grad, spare, of_rows, of_upstream))
+    return losses or [torch.empty(0, dtype=dtype, device=z.device)], grad
+
+
+def _blocks(z: Tensor, grad: Tensor | None, width: int, step: int) -> Iterator[tuple[int, int, Tensor, Tensor | None]]:
+    """Numbers of the first and the last row but one of every block, its logits [B, C] and its place in the gradient."""
+    for number in range(1 if z.ndim == 2 else z.shape[0]):
+        of_z, of_grad = (x if x is None or z.ndim == 2 else x[number].T for x in (z, grad))
+        assert of_z is not None
+        for start in range(0, width, step):
+            stop = min(start + step, width)
+            to = None if of_grad is None else of_grad[start:stop]
+            yield number * width + start, number * width + stop, of_z[start:stop], to
 
 
 def _one_block(z: Tensor, grad: Tensor | None, spare: Tensor | None, rows: Rows, upstream: Tensor | None) -> Tensor:
     """Losses of a block; fills its `grad`. `spare` is where to compute if that is not in `grad`."""
     buffer = grad if spare is None else spare[: len(z)]
     assert buffer is not None
-    block = _Block(z, buffer, rows)
-    losses = block.losses(upstream, grad is not None)
-    if grad is not None:
-        block.pull_back()
-        if buffer is not grad:
-            grad.copy_(buffer)
+    if rows.every_label:
+        losses = mixture.losses(z, buffer, rows, upstream, grad is not None)
+    else:
+        block = _Block(z, buffer, rows)
+        losses = block.losses(upstream, grad is not None)
+        if grad is not None:
+            block.pull_back()
+    if grad is not None and buffer is not grad:
+        grad.copy_(buffer)
     return losses
 
 
@@ -119,6 +153,7 @@ class _Block:
     def __init__(self, z: Tensor, buffer: Tensor, rows: Rows):
         assert rows.label is not None
         self.rows, self.buffer = rows, buffer
+        self.ignored = None if rows.keep is None or bool(rows.keep.all()) else ~rows.keep
         self.coefficients: dict[str, Tensor] = {}
         step = min(tile_rows(z.shape[1], rows.names), len(buffer))
         if len(z) <= step:
@@ -135,16 +170,18 @@ class _Block:
 
     def losses(self, upstream: Tensor | None, gradient: bool) -> Tensor:
         """The weighted losses; keeps the coefficients of the pull-back if a gradient is wanted."""
-        program = self.rows.program() if gradient else None
+        program = self.rows.program(gradient)
         value, slopes = self._by_autograd(gradient) if program is None else program(self.base)
         if gradient:
             weight = self._row_weight(upstream)
             self.coefficients = slopes if weight is None else {name: slope * weight for name, slope in slopes.items()}
+            if self.ignored is not None:
+                self.coefficients = {n: c.masked_fill(self.ignored, 0.0) for n, c in self.coefficients.items()}
         if self.impossible is not None:
             value = infinite(value, self.impossible)
         if self.rows.weight is not None:
             value = value * self.rows.weight
-        return value if self.rows.keep is None else torch.where(self.rows.keep, value, 0.0)
+        return value if self.ignored is None else value.masked_fill(self.ignored, 0.0)
 
     def _by_autograd(self, gradient: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """The formula run as it is, and differentiated by autograd."""
@@ -171,10 +208,8 @@ class _Block:
             split = {name: c.split(sizes) for name, c in self.coefficients.items()}
             for number, tile in enumerate(self.tiles):
                 tile.pull_back({name: parts[number] for name, parts in split.items()})
-        if self.rows.keep is not None:
-            ignored = ~self.rows.keep
-            if bool(ignored.any()):
-                self.buffer[ignored] = 0.0
+        if self.ignored is not None and not all(tile.finite for tile in self.tiles):
+            self.buffer[self.ignored] = 0.0
 
 
 def _or_false(tile: Tile) -> Tensor:

@@ -17,12 +17,12 @@ Engine = Literal["auto", "reference", "dense", "triton"]
 
 def total(z: Tensor, rows: Rows, engine: Engine = "auto", share: Tensor | None = None) -> Tensor:
     """The sum of the weighted row losses of logits [N, C], times `share`, a scalar in the computing dtype. Logits
-    [N, C, P] are taken as they are by kernels, and turned into rows for all else."""
+    [N, C, P] are taken as they are by engines, and turned into rows for plain operations."""
     name, _ = choose(z, rows, engine)
     late = share is not None and share.requires_grad
     given = None if late else share
     if name == "dense":
-        value = dense.total(flat(z), rows, given)
+        value = dense.total(z, rows, given)
     elif name == "triton":
         value = triton.total(z, rows, given)
     else:
@@ -35,7 +35,7 @@ def each(z: Tensor, rows: Rows, engine: Engine = "auto") -> Tensor:
     """[N] weighted row losses of logits [N, C], in the computing dtype."""
     name, _ = choose(z, rows, engine)
     if name == "dense":
-        return dense.each(flat(z), rows)
+        return dense.each(z, rows)
     if name == "triton":
         return triton.each(z, rows)
     return reference.row_losses(computing(flat(z)), rows)
@@ -67,8 +67,6 @@ def choose(z: Tensor, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
 def obstacle(z: Tensor, rows: Rows) -> str:
     """Why the dense engine does not fit, or nothing."""
     found = _beyond(z, rows)
-    if not found and (rows.mix is not None or rows.normalized):
-        return "the loss of every class as label is needed (soft target, or smoothing of a loss without a short form)"
     if not found and z.device.type != "cpu":
         return f"the logits are on {z.device.type}; the dense engine is for the CPU"
     return found
@@ -90,7 +88,16 @@ def obstacle_to_kernels(z: Tensor, rows: Rows) -> str:
 
 def reads_planes(logits: Tensor, engine: Engine) -> bool:
     """Whether logits [N, C, *pixels] may be read as they lie, so that no copy with the classes last is needed."""
-    return engine == "triton" or (engine == "auto" and logits.is_cuda and not torch.compiler.is_compiling())
+    if engine == "auto":
+        return logits.device.type in ("cpu", "cuda") and not torch.compiler.is_compiling()
+    return engine != "reference"
+
+
+def looks_at_labels(logits: Tensor, engine: Engine) -> bool:
+    """Whether labels may come as they are (`Rows.ignore`): kernels see themselves which rows are ignored."""
+    if engine == "auto":
+        return logits.is_cuda and not torch.compiler.is_compiling()
+    return engine == "triton"
 
 
 def share(rows: Rows, empty: float, dtype: torch.dtype) -> Tensor | None:
@@ -110,7 +117,8 @@ def _beyond(z: Tensor, rows: Rows) -> str:
         return "inside torch.compile, whose own fusion takes the place of an engine"
     if transformed(z):
         return "inside a torch.func transform, which needs plain differentiable operations"
-    extra = (rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table, rows.mix)
+    spread = None if rows.smoothing is None else rows.smoothing.weight
+    extra = (rows.mix, spread, rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table)
     if rows.learnable or any(isinstance(x, Tensor) and x.requires_grad for x in extra):
         return "something besides the logits needs a gradient"
     return ""

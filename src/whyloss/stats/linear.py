@@ -141,7 +141,8 @@ def _beyond(head: Head, rows: Rows) -> str:
         return "inside torch.compile"
     if transformed(head.hidden) or transformed(head.weight):
         return "inside a torch.func transform, which needs plain differentiable operations"
-    extra = (rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table, rows.mix)
+    spread = None if rows.smoothing is None else rows.smoothing.weight
+    extra = (rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table, rows.mix, spread)
     if rows.learnable or any(isinstance(x, Tensor) and x.requires_grad for x in extra):
         return "something besides hidden states, weights and bias needs a gradient"
     return ""

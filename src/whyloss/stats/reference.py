@@ -39,7 +39,7 @@ def row_losses(z: Tensor, rows: Rows) -> Tensor:
         z = z + rows.shift
     if rows.scale is not None:
         z = z * rows.scale
-    return _weighted(_of_label(z, rows) if rows.mix is None and not rows.normalized else _of_mixture(z, rows), rows)
+    return _weighted(_of_label(z, rows) if not rows.every_label else _of_mixture(z, rows), rows)
 
 
 def _weighted(loss: Tensor, rows: Rows) -> Tensor:
@@ -88,11 +88,8 @@ def _label_statistics(z: Tensor, label: Tensor, rows: Rows) -> tuple[dict[str, T
 def _of_mixture(z: Tensor, rows: Rows) -> Tensor:
     """Sum over the possible labels j of mix_j * loss(j)."""
     base, impossible = _every_label(z, rows)
-    if rows.mix is not None:
-        wanted = rows.mix != 0
-    else:
-        assert rows.label is not None
-        wanted = torch.arange(z.shape[1], device=z.device) == rows.label.unsqueeze(1)
+    mix = rows.mixture(z)
+    wanted = mix != 0
     possible = ~impossible
     # A label that nobody asks for must add nothing, not 0 * inf: its log-odds becomes an innocent 0 beforehand.
     safe = possible if rows.normalized else possible | wanted
@@ -102,7 +99,7 @@ def _of_mixture(z: Tensor, rows: Rows) -> Tensor:
     if rows.normalized:
         loss = torch.where(possible, _share_of_each(torch.where(possible, loss, 0.0)), 1.0)
     loss = torch.where(wanted, infinite(loss, impossible), 0.0)
-    return (loss if rows.mix is None else loss * rows.mix).sum(1)
+    return (loss * mix).sum(1)
 
 
 def _share_of_each(loss: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from whyloss.stats.smoothing import Smoothing, one_hot
 from whyloss.stats.table import HUGE, derive
 from whyloss.stats.trace import Program, trace
 
@@ -27,6 +28,7 @@ class Rows:
 
     names: the statistics that `formula` reads, by keyword; it returns the loss per row.
     label: [N] class indices. mix: [N, C] coefficients of each possible label (a soft target), in place of `label`.
+    smoothing: what makes the coefficients of each possible label of `label` or `mix`; None: they are given.
     weight: [N], multiplies the row losses. keep: [N], False for rows that must count for nothing, whatever they hold.
     shift: [C], scale: number or [C], margin: [C] with z -> scale * (z + shift - margin at the label).
     table: [C, C] and power: arguments of the statistics that take one.
@@ -39,6 +41,7 @@ class Rows:
     formula: Callable[..., Tensor]
     label: Tensor | None
     mix: Tensor | None = None
+    smoothing: Smoothing | None = None
     weight: Tensor | None = None
     keep: Tensor | None = None
     ignore: int | None = None
@@ -72,15 +75,28 @@ class Rows:
         names = ("label", "mix", "weight", "keep", "offset")
         return replace(self, **{name: change(part) for name in names if (part := getattr(self, name)) is not None})
 
+    @property
+    def every_label(self) -> bool:
+        """Whether the loss of every class as label is needed."""
+        return self.mix is not None or self.smoothing is not None or self.normalized
+
+    def mixture(self, z: Tensor) -> Tensor:
+        """[N, C] coefficients of the labels; the logits say which classes are masked."""
+        q = self.mix
+        if q is None:
+            assert self.label is not None
+            q = one_hot(self.label, z.shape[1], z.dtype)
+        return q if self.smoothing is None else self.smoothing.mix(q, (~torch.isneginf(z)).to(q.dtype))
+
     def run(self, base: dict[str, Tensor]) -> Tensor:
         """The formula on these statistics, in their shape."""
         known = base if self.power is None else {**base, "power": self.power}
         loss = self.formula(**derive(self.names, known))
         return loss.expand_as(base["log_odds"])
 
-    def program(self) -> Program | None:
-        """The formula and its slopes, traced; None where that cannot be done, or not be relied on."""
-        return None if self.key is None else _traced(self)
+    def program(self, slopes: bool = True, every_label: bool = False) -> Program | None:
+        """The formula and, if asked for, its slopes, traced; None where that cannot be done, or not be relied on."""
+        return None if self.key is None else _traced(self, slopes, every_label)
 
     def margins(self) -> Tensor | None:
         """[C], what is taken off the label's logit after scaling."""
@@ -93,10 +109,10 @@ _programs: OrderedDict[Hashable, Program | None] = OrderedDict()
 KEPT = 256  # programs; a parameter that changes at every step makes one at every step
 
 
-def _traced(rows: Rows) -> Program | None:
-    key = (rows.key, rows.names, rows.power)
+def _traced(rows: Rows, slopes: bool, every_label: bool) -> Program | None:
+    key = (rows.key, rows.names, rows.power, slopes, every_label)
     if key not in _programs:
-        _programs[key] = trace(rows.formula, rows.names, rows.power)
+        _programs[key] = trace(rows.formula, rows.names, rows.power, slopes, every_label)
         if len(_programs) > KEPT:
             _programs.popitem(last=False)
     return _programs[key]

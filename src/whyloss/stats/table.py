@@ -77,19 +77,25 @@ class Terms(Protocol):
         ...
 
 
+def _column(value: Tensor) -> Tensor:
+    return value.unsqueeze(-1)
+
+
 @dataclass
 class Rest:
     """The sums over the rest that every statistic may use, one number per row (or per row and possible label).
 
     top: the point that exponentials are relative to. S: sum of exp(z - top). log_S: its logarithm. inv: 1 / S, or 1
     where `e` has been divided by S.
-    total: sums a [..., C] tensor of terms over the rest."""
+    total: sums a [..., C] tensor of terms over the rest. spread: its transpose, from numbers per row (or per row and
+    possible label) to what each class gets of them."""
 
     top: Tensor
     S: Tensor
     log_S: Tensor
     inv: Tensor
     total: Callable[[Tensor], Tensor]
+    spread: Callable[[Tensor], Tensor] = _column
 
 
 @dataclass(frozen=True)
@@ -108,10 +114,6 @@ class Statistic:
     argument: str | None = None  # the loss's attribute that it reads
 
 
-def _column(value: Tensor) -> Tensor:
-    return value.unsqueeze(-1)
-
-
 REST: Mapping[str, Statistic] = {
     "rest_lse": Statistic(
         "log-sum-exp of the other classes",
@@ -122,29 +124,29 @@ REST: Mapping[str, Statistic] = {
         "sum of r_j^2: how concentrated the rest is",
         value=lambda t, r: r.total(t.e * t.e) * r.inv * r.inv,
         linear=lambda c, v, r, t: -2 * c * v,
-        curve=lambda c, t, r: t.e * t.e * _column(2 * c * r.inv * r.inv),
-        factor=lambda c, t, r: t.e * _column(2 * c * r.inv * r.inv),
+        curve=lambda c, t, r: t.e * t.e * r.spread(2 * c * r.inv * r.inv),
+        factor=lambda c, t, r: t.e * r.spread(2 * c * r.inv * r.inv),
     ),
     "rest_pow": Statistic(
         "sum of r_j^power",
         # Through the logarithm, so that e = 0 (the label, a masked class) has a slope for powers below 1 too.
         value=lambda t, r: r.total(torch.exp(t.power * t.u) * t.member) * r.inv**t.power,
         linear=lambda c, v, r, t: -t.power * c * v,
-        curve=lambda c, t, r: torch.exp(t.power * t.u) * t.member * _column(t.power * c * r.inv**t.power),
+        curve=lambda c, t, r: torch.exp(t.power * t.u) * t.member * r.spread(t.power * c * r.inv**t.power),
         argument="power",
     ),
     "rest_entropy": Statistic(
         "-sum of r_j log r_j: entropy of the rest",
         value=lambda t, r: r.log_S - r.total(t.e * t.u) * r.inv,
         linear=lambda c, v, r, t: c * (r.log_S - v),
-        curve=lambda c, t, r: t.e * t.u * _column(-c * r.inv),
-        factor=lambda c, t, r: t.u * _column(-c * r.inv),
+        curve=lambda c, t, r: t.e * t.u * r.spread(-c * r.inv),
+        factor=lambda c, t, r: t.u * r.spread(-c * r.inv),
     ),
     "rest_log_p": Statistic(
         "sum of log r_j over the classes that are not masked",
         value=lambda t, r: t.sum_u - t.count * r.log_S,
         linear=lambda c, v, r, t: -c * t.count,
-        curve=lambda c, t, r: t.live * _column(c),
+        curve=lambda c, t, r: t.live * r.spread(c),
     ),
     "rest_count": Statistic(
         "number of other classes that are not masked",
@@ -153,21 +155,21 @@ REST: Mapping[str, Statistic] = {
     "rest_z_sq": Statistic(
         "sum of z_j^2 over the other classes",
         value=lambda t, r: r.total(t.z * t.z),
-        curve=lambda c, t, r: t.z * _column(2 * c),
+        curve=lambda c, t, r: t.z * r.spread(2 * c),
     ),
     "rest_expected": Statistic(
         "sum of A[y, j] r_j",
         value=lambda t, r: r.total(t.table * t.e) * r.inv,
         linear=lambda c, v, r, t: -c * v,
-        curve=lambda c, t, r: t.table * t.e * _column(c * r.inv),
-        factor=lambda c, t, r: t.table * _column(c * r.inv),
+        curve=lambda c, t, r: t.table * t.e * r.spread(c * r.inv),
+        factor=lambda c, t, r: t.table * r.spread(c * r.inv),
         argument="table",
     ),
     "rest_affine": Statistic(
         "sum of A[y, j] log r_j",
         value=lambda t, r: r.total(t.table * t.u) - r.total(t.table * t.member) * r.log_S,
         linear=lambda c, v, r, t: -c * r.total(t.table * t.member),
-        curve=lambda c, t, r: t.table * t.live * _column(c),
+        curve=lambda c, t, r: t.table * t.live * r.spread(c),
         argument="table",
     ),
     "rest_table": Statistic(

@@ -35,26 +35,67 @@ def tile_rows(classes: int, names: tuple[str, ...] | None = None) -> int:
     return max(1, (BARE_TILE if bare else TILE) * torch.get_num_threads() // classes)
 
 
+def scaled_into(out: Tensor, z: Tensor, rows: Rows) -> Tensor:
+    """The logits as the loss sees them, but for margins."""
+    out.copy_(z)
+    if rows.shift is not None:
+        out.add_(rows.shift)
+    if rows.scale is not None:
+        out.mul_(rows.scale)
+    return out
+
+
 def _within(x: Tensor, low: float, high: float) -> tuple[bool, bool]:
     """Whether all of x is between these bounds (NaN is not), and mild."""
     least, most = (float(v) for v in x.aminmax())
     return low < least and most < high, least > MILD[0] and most < MILD[1]
 
 
+class _Labels:
+    """The label's entry of each row of [B, C], read and written. Where the rows lie side by side (pixels) the memory is
+    taken as one line, which is twice as quick as an axis across it."""
+
+    def __init__(self, label: Tensor):
+        self.label, self.y = label, label.unsqueeze(1)
+        self.places: dict[int, Tensor] = {}
+
+    def of(self, x: Tensor) -> Tensor:
+        if x.stride(0) != 1 or x.stride(1) == 1:
+            return x.gather(1, self.y).squeeze(1)
+        return self._line(x).index_select(0, self._places(x))
+
+    def put(self, x: Tensor, value: Tensor) -> Tensor:
+        if x.stride(0) != 1 or x.stride(1) == 1:
+            return x.scatter_(1, self.y, value.unsqueeze(1))
+        self._line(x).index_copy_(0, self._places(x), value)
+        return x
+
+    def _line(self, x: Tensor) -> Tensor:
+        return x.as_strided(((x.shape[1] - 1) * x.stride(1) + len(x),), (1,))
+
+    def _places(self, x: Tensor) -> Tensor:
+        step = x.stride(1)
+        if step not in self.places:
+            self.places[step] = torch.arange(len(x), device=x.device).add_(self.label, alpha=step)
+        return self.places[step]
+
+
 class Tile:
     """Some rows, and their `Terms` in the statistics' table: what is not the buffer is made when a statistic asks.
 
-    base: the statistics. e: the buffer. impossible: rows whose label is masked; None: there is none."""
+    base: the statistics. e: the buffer. impossible: rows whose label is masked; None: there is none. finite: known to
+    hold finite numbers only, so that coefficients of 0 make a gradient of 0."""
 
     def __init__(self, z: Tensor, buffer: Tensor, label: Tensor, rows: Rows):
         self.rows, self.e, self.source = rows, buffer, z
-        self.label, self.y = label, label.unsqueeze(1)
+        self.label, self.labels = label, _Labels(label)
         self.names = needed(frozenset(rows.names))
         self.power = rows.power or 0.0
         self.base: dict[str, Tensor] = {}
         self.impossible: Tensor | None = None
         self._sum_u: Tensor | None = None  # where it fell to hand
-        if not self._as_they_are() and not self._from_the_largest():
+        self.finite = self._as_they_are() or self._from_the_largest()
+        if not self.finite:
             self._from_the_largest_other()
         for name in self.names:
             if name in REST:
@@ -67,20 +108,20 @@ class Tile:
             return False
         z, own = self._adjusted(), None
         if "logit" in self.names or "rest_log_p" in self.names:
-            own = z.gather(1, self.y).squeeze(1)
+            own = self.labels.of(z)
             self._sum_u = z.sum(1) - own if "rest_log_p" in self.names else None
-        at_label = torch.exp(z, out=self.e).gather(1, self.y)
+        at_label = self.labels.of(torch.exp(z, out=self.e))
         none = torch.zeros_like(at_label)
-        S = self.e.scatter_(1, self.y, none).sum(1)
+        S = self.labels.put(self.e, none).sum(1)
         log_S, inverse = S.log(), S.reciprocal()
-        log_odds = (at_label.squeeze(1) / S).log_()  # not a difference of logarithms, which would lose digits
+        log_odds = (at_label / S).log_()  # not a difference of logarithms, which would lose digits
         (sound, mild), (sound_sum, mild_sum) = _within(log_odds, *ODDS), _within(log_S, *SUM)
         if not (sound and sound_sum):
             return False
         if not (mild and mild_sum):
             self.e.mul_(inverse.unsqueeze(1))  # once and for all: a slope times the inverse would underflow
             inverse = torch.ones_like(inverse)
-        self._found(log_odds, own, None, Rest(none.squeeze(1), S, log_S, inverse, _row_sum))
+        self._found(log_odds, own, None, Rest(none, S, log_S, inverse, _row_sum))
         return True
 
     def _from_the_largest(self) -> bool:
@@ -89,13 +130,13 @@ class Tile:
         if "rival" in self.names:
             return False
         z = self._adjusted()
-        top, own = z.amax(1, keepdim=True), z.gather(1, self.y)
+        top, own = z.amax(1), self.labels.of(z)
         none = torch.zeros_like(own)
-        torch.sub(z, top, out=self.e)
+        torch.sub(z, top.unsqueeze(1), out=self.e)
         if "rest_log_p" in self.names:  # while the buffer holds what it sums
-            self._sum_u = self.e.scatter_(1, self.y, none).sum(1)
-        S = self.e.exp_().scatter_(1, self.y, none).sum(1)
-        own, top, log_S = own.squeeze(1), top.squeeze(1), S.log()
+            self._sum_u = self.labels.put(self.e, none).sum(1)
+        S = self.labels.put(self.e.exp_(), none).sum(1)
+        log_S = S.log()
         log_odds = (own - top) - log_S
         if not _within(log_odds, -inf, ODDS[1])[0]:
             return False
@@ -105,8 +146,8 @@ class Tile:
     def _from_the_largest_other(self) -> None:
         """Any tile: the label is taken out first, so that the largest of the others is what all is relative to."""
         self._sum_u = None
-        own = self._scaled_into(self.e).gather(1, self.y).squeeze(1)
-        top = self.e.scatter_(1, self.y, -torch.inf).amax(1)
+        own = self.labels.of(self._scaled_into(self.e))
+        top = self.e.scatter_(1, self.labels.y, -torch.inf).amax(1)
         empty = torch.isneginf(top)  # every other class is masked
         origin = torch.where(empty, 0.0, top)
         S = self.e.sub_(origin.unsqueeze(1)).exp_().sum(1)
@@ -140,12 +181,7 @@ class Tile:
         return self._scaled_into(self.e)
 
     def _scaled_into(self, out: Tensor) -> Tensor:
-        out.copy_(self.source)
-        if self.rows.shift is not None:
-            out.add_(self.rows.shift)
-        if self.rows.scale is not None:
-            out.mul_(self.rows.scale)
-        return out
+        return scaled_into(out, self.source, self.rows)
 
     # The terms that only some statistics read.
 
@@ -166,7 +202,7 @@ class Tile:
             torch.sub(self.source, top, out=u)  # one pass for two
         else:
             self._scaled_into(u).sub_(top)
-        u.scatter_(1, self.y, 0.0)
+        u.scatter_(1, self.labels.y, 0.0)
         return u.masked_fill_(torch.isneginf(u), 0.0) if self.masked else u
 
     @property
@@ -175,7 +211,7 @@ class Tile:
 
     @property
     def z(self) -> Tensor:
-        z = self._scaled_into(torch.empty_like(self.e)).scatter_(1, self.y, 0.0)
+        z = self._scaled_into(torch.empty_like(self.e)).scatter_(1, self.labels.y, 0.0)
         return z.masked_fill_(torch.isneginf(z), 0.0) if self.masked else z
 
     @property
@@ -186,7 +222,7 @@ class Tile:
 
     @property
     def member(self) -> Tensor:
-        return self.live.expand_as(self.e).clone().scatter_(1, self.y, 0.0)
+        return self.live.expand_as(self.e).clone().scatter_(1, self.labels.y, 0.0)
 
     @property
     def count(self) -> Tensor:
@@ -229,7 +265,7 @@ class Tile:
         at_label = _total(own, rest.top)
         if self.impossible is not None:
             at_label = torch.where(self.impossible, 0.0, at_label)
-        grad.scatter_(1, self.y, at_label.unsqueeze(1))
+        self.labels.put(grad, at_label)
         if self.rows.scale is not None:
             grad.mul_(self.rows.scale)
 

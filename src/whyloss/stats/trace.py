@@ -6,24 +6,45 @@ it is, and autograd differentiates it. Knows torch's names of operations; nothin
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
+from whyloss.stats.exact import times_exp
 from whyloss.stats.program import Graph, Program, simplified
 from whyloss.stats.slopes import differentiate
 from whyloss.stats.table import CONSTANT, derive, needed
 
 
-def trace(formula: Callable[..., Any], names: Sequence[str], power: float | None = None) -> Program | None:
-    """The program of a formula of these statistics; None where it cannot be traced."""
+def trace(
+    formula: Callable[..., Any],
+    names: Sequence[str],
+    power: float | None = None,
+    slopes: bool = True,
+    every_label: bool = False,
+) -> Program | None:
+    """The program of a formula of these statistics, with its slopes or without; None where it cannot be traced.
+
+    every_label: what follows from the log-odds is given too, log_p and log_not_p with slopes of their own; inputs are
+    then what the program reads."""
     graph = Graph()
-    inputs = {name: graph.add("input", name) for name in needed(frozenset(names))}
+    inputs = {
+        name: graph.add("input", name) for name in (*needed(frozenset(names)), *(LOG_ODDS if every_label else ()))
+    }
     base: dict[str, Any] = {name: Symbol(graph, line) for name, line in inputs.items()}
     try:
+        if every_label:
+            base |= {name: times_exp(base[name], base[f"log_{name}"]) for name in ("p", "not_p")}
         result: Any = formula(**derive(names, base if power is None else {**base, "power": power}))
         if not isinstance(result, Symbol):
             return None
     except Exception:  # whatever it is, the formula itself will show it, in its own words
         return None
-    slopes = differentiate(graph, result.line, {n: line for n, line in inputs.items() if n not in CONSTANT})
-    return simplified(graph, tuple(inputs), result.line, slopes)
+    sloped = {n: line for n, line in inputs.items() if slopes and n not in CONSTANT and n not in ("p", "not_p")}
+    program = simplified(graph, tuple(inputs), result.line, differentiate(graph, result.line, sloped))
+    if not every_label:
+        return program
+    read = tuple(line[1] for line in program.lines if line[0] == "input")
+    return Program(read, program.lines, program.loss, program.slopes)
+
+
+LOG_ODDS = ("log_p", "log_not_p", "p", "not_p")  # what follows from the log-odds alone
 
 
 class Untraceable(Exception):

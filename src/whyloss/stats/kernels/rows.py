@@ -33,7 +33,7 @@ _sources: OrderedDict[Hashable, Source | None] = OrderedDict()
 
 def source(rows: Rows) -> Source | None:
     """The kernels of a loss; None where a statistic cannot be summed in a kernel."""
-    program, soft = _settled(rows), rows.mix is not None
+    program, soft = _settled(rows), rows.every_label
     key = (rows.key if program is not None else None, rows.names, rows.power, soft)
     if key not in _sources:
         try:
@@ -61,20 +61,31 @@ def _settled(rows: Rows) -> Program | None:
 
 def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:
     """The sum of the weighted row losses, times `share`."""
-    return _Kernels.apply(_as_read(z, rows), rows, True, share, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
+    z, rows = _as_read(z, rows)
+    return _Kernels.apply(z, rows, True, share, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
 
 
 def each(z: Tensor, rows: Rows) -> Tensor:
     """[N] weighted row losses."""
-    return _Kernels.apply(_as_read(z, rows), rows, False, None, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
+    z, rows = _as_read(z, rows)
+    return _Kernels.apply(z, rows, False, None, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
 
 
-def _as_read(z: Tensor, rows: Rows) -> Tensor:
-    """Rows whose classes lie side by side and none of which is another; planes whose pixels do."""
-    if z.ndim == 3 and _source(rows).statistics is None:
-        return z if z.stride(2) == 1 else z.contiguous()
+def _as_read(z: Tensor, rows: Rows) -> tuple[Tensor, Rows]:
+    """Rows whose classes lie side by side and none of which is another, or planes whose pixels do; and the shares of
+    a target that is still to be spread."""
+    if z.ndim == 3 and not rows.every_label and _source(rows).statistics is None:
+        return z if z.stride(2) == 1 else z.contiguous(), rows
     z = flat(z)
-    return z if z.stride(1) == 1 and z.stride(0) >= z.shape[1] else z.contiguous()
+    return z if z.stride(1) == 1 and z.stride(0) >= z.shape[1] else z.contiguous(), _spread(z, rows)
+
+
+def _spread(z: Tensor, rows: Rows) -> Rows:
+    if rows.smoothing is None:
+        return rows
+    exact = z.detach().to(computing_dtype(z))
+    mix = rows.mixture(exact if rows.shift is None else exact + rows.shift)
+    return replace(rows, label=None, mix=mix, smoothing=None)
 
 
 class _Kernels(torch.autograd.Function):
@@ -125,6 +136,7 @@ def sweep(
     The gradient is that of the sum weighted by `upstream`, a number or [N]. `out` may be the logits themselves."""
     from whyloss.stats.kernels import launch
 
+    rows = _spread(z, rows)
     made, exact = _source(rows), computing_dtype(z)
     count = z.shape[0] if z.ndim == 2 else z.shape[0] * z.shape[2]
     share = upstream
