@@ -14,6 +14,8 @@ from instances import ROWS, Case, value_and_gradient
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from whyloss.stats import tile
+
 CASES = [
     case
     for case in ROWS
@@ -101,6 +103,15 @@ def of_torch() -> Error:
 @pytest.mark.parametrize(("case", "engine"), [pytest.param(c, e, id=f"{c}-{e}") for c in CASES for e in c.engines])
 def test_value_and_gradient_are_within_what_is_allowed(case: Case, engine: str):
     found = of_case(case, engine)
+    assert found.share <= 1, found
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if "dense" in c.engines], ids=str)
+def test_tiles_of_few_rows_are_as_exact(case: Case, monkeypatch: pytest.MonkeyPatch):
+    """One row that is very wrong or very right sends its whole tile another way."""
+    monkeypatch.setattr(tile, "TILE", 64)
+    monkeypatch.setattr(tile, "BARE_TILE", 64)
+    found = of_case(case, "dense")
     assert found.share <= 1, found
 
 

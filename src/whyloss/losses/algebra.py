@@ -1,5 +1,6 @@
 """Losses add and scale. Row losses that agree in their options become one row loss, and so share one pass."""
 
+from collections.abc import Hashable
 from typing import Any
 
 import torch
@@ -85,8 +86,10 @@ class RowSum(RowLoss):
                 total = total + factor * formula(statistics)
             return total
 
-        keys = [formula.key for formula in formulas]
-        key = None if None in keys else ("sum", self.factors, *keys)
+        def key() -> Hashable:
+            keys = [formula.key() for formula in formulas]
+            return None if None in keys else ("sum", self.factors, *keys)
+
         return Formula(tuple(dict.fromkeys(n for f in formulas for n in f.names)), weighted, key)
 
     def argument(self, name: str) -> Any:

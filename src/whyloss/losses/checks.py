@@ -120,6 +120,14 @@ def labels(loss: "RowLoss | RegionLoss", label: Tensor, ignored: Tensor, classes
         )
 
 
+def plain_labels(loss: "RowLoss", label: Tensor, classes: int) -> bool:
+    """Whether one look finds every label in range and none ignored, as is usual."""
+    if label.numel() == 0 or not looks(loss, label):
+        return False
+    least, most = (int(x) for x in label.aminmax())
+    return least >= 0 and most < classes and not least <= loss.ignore_index <= most
+
+
 def distribution(loss: "RowLoss", q: Tensor, ignored: Tensor, given: torch.dtype) -> None:
     """`given` is the dtype that the target came in: bfloat16 cannot write down numbers that sum to 1 exactly."""
     if q.numel() == 0 or not looks(loss, q):

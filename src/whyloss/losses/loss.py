@@ -219,10 +219,10 @@ class RowLoss(Loss):
 
     def formulas(self) -> "tuple[Formula, Formula | None]":
         """The formula, and its average over all labels where there is a short form."""
-        own = Formula(self.statistics, self.formula, key_of(self, self.formula))
+        own = Formula(self.statistics, self.formula, lambda: key_of(self, self.formula))
         if self.averaged is None:
             return own, None
-        return own, Formula(self.averaged, self.average, key_of(self, self.average))
+        return own, Formula(self.averaged, self.average, lambda: key_of(self, self.average))
 
     def argument(self, name: str) -> Any:
         """The value of a statistic's argument: "power" or "table"."""
@@ -230,9 +230,10 @@ class RowLoss(Loss):
 
 
 class Formula:
-    """A function of statistics, their names, and a key that stands for what else it depends on (see key.py)."""
+    """A function of statistics, their names, and what finds the key that stands for what else it depends on (see
+    key.py)."""
 
-    def __init__(self, names: tuple[str, ...], function: Callable[..., Tensor], key: Hashable = None):
+    def __init__(self, names: tuple[str, ...], function: Callable[..., Tensor], key: Callable[[], Hashable]):
         self.names, self.function, self.key = names, function, key
 
     def __call__(self, statistics: Mapping[str, Tensor]) -> Tensor:

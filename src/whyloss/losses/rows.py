@@ -3,6 +3,7 @@
 The one file that knows what each option means at every edge. On the way in: what came is checked, the class axis moves
 last, targets become labels or a mixture of labels, weights and ignored rows become one number and one flag a row."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,17 +42,21 @@ class Entered:
         if normalizer is not None:
             divisor = torch.as_tensor(normalizer, dtype=computing_dtype(self.z), device=self.z.device)
             return self._run(engine.total, 1 / divisor)
-        counted = self._counted()
-        nothing = counted == 0
         # Where nothing counted the value is 0 that still has a graph, or NaN, if asked for.
         empty = torch.nan if self.loss.empty == "nan" else 0.0
+        if self.weight is None and self.rows.keep is None:
+            count = self.z.shape[0]
+            share = 1 / count if count else empty
+            return self._run(engine.total, torch.full((), share, dtype=computing_dtype(self.z), device=self.z.device))
+        counted = self._counted()
+        nothing = counted == 0
         return self._run(engine.total, torch.where(nothing, empty, 1 / torch.where(nothing, 1.0, counted)))
 
     def parts(self) -> tuple[Tensor, Tensor]:
         return self._run(engine.total), self._counted()
 
     def _run(self, run: Any, share: Tensor | None = None) -> Tensor:
-        with torch.autocast(self.z.device.type, enabled=False):
+        with _without_autocast(self.z.device.type):
             if self.head is not None:
                 through = linear.total if run is engine.total else linear.each
                 return through(self.head, self.rows, self.loss.engine, *(() if share is None else (share,)))
@@ -69,6 +74,11 @@ class Entered:
         if self.rows.keep is not None:
             return self.rows.keep.sum().to(dtype)
         return torch.tensor(self.z.shape[0], dtype=dtype, device=self.z.device)
+
+
+def _without_autocast(device: str) -> AbstractContextManager[Any]:
+    # Made only where it does something: entering it takes as long as several operations on a small batch.
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> Entered:
@@ -144,6 +154,8 @@ def _target(
         checks.distribution(loss, mix, ignored, target.dtype)
         return None, torch.where(ignored.unsqueeze(1), 0.0, mix), ~ignored
     label = target.reshape(-1).long()
+    if checks.plain_labels(loss, label, classes):
+        return label, None, None
     ignored = label == loss.ignore_index
     checks.labels(loss, label, ignored, classes)
     return torch.where(ignored, 0, label), None, ~ignored if checks.worth_masking(ignored) else None
@@ -197,10 +209,11 @@ def _weighted(
     counts_for = _counts_for(label, mix, per_sample, class_weight)
     # The short form knows one distribution for all labels; a margin makes another of it for each.
     short = mix is None and margin is None and (class_weight is None or loss.smoothing_weight == "sample")
-    names, formula, key, offset = own.names, own.function, own.key, None
+    names, formula, key, offset = own.names, own.function, own.key(), None
     if eps and short and average is not None:
         names, formula = _smoothed(loss, own, average, eps)
-        key = None if own.key is None or average.key is None else (own.key, average.key, eps, loss.smoothing_over)
+        keys = (key, average.key())
+        key = None if None in keys else (*keys, eps, loss.smoothing_over)
     elif eps or mix is not None:
         q = mix if mix is not None else _one_hot(label, 2 if loss.link == "sigmoid" else z.shape[1], dtype)
         smooth = _spread(q, z, shift, loss) if eps else q
@@ -228,7 +241,7 @@ def _weighted(
         power=loss.argument("power"),
         normalized=loss.normalized,
         offset=offset,
-        learnable=any(p.requires_grad for p in loss.parameters()),
+        learnable=bool(loss._parameters or loss._modules) and any(p.requires_grad for p in loss.parameters()),  # pyright: ignore[reportPrivateUsage]
         key=key,
     )
     return rows, counts_for

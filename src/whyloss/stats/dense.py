@@ -1,28 +1,22 @@
-"""The dense engine for the CPU: from logits that exist, in blocks of rows that stay in the cache.
+"""The dense engine for the CPU: from logits that exist to losses and the gradient, in two passes.
 
-Each block is read once. Its label is taken out (gather), what is left becomes exponentials in the buffer that will hold
-the gradient, the sums are taken, the formula runs on numbers per row, and the pull-back turns the same buffer into the
-gradient. No tensor of the logits' size is made but the gradient, and no mask: the label is scattered in and out."""
+Rows go in blocks, on which the formula runs once, and a block in tiles (tile.py), which stay in the cache while their
+logits become exponentials, in the memory that will hold the gradient. No other tensor of the logits' size is made."""
 
-from functools import cache, cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from whyloss.stats import reference, table
+from whyloss.stats import reference
 from whyloss.stats.rows import Rows, computing_dtype, infinite
-from whyloss.stats.table import CONSTANT, HUGE, REST, Rest
+from whyloss.stats.table import CONSTANT
+from whyloss.stats.tile import Tile, tile_rows
 
-needed = cache(table.needed)  # asked several times a call; torch.compile, which likes no caches, never comes here
-
-# Elements in a block: large enough that running the formula once a block costs little beside it, which measured better
-# than fitting the second-level cache; small enough that what a statistic makes for a block is not fresh memory every
-# time. Where no statistic makes anything, a block may be larger.
-BLOCK, BARE_BLOCK = 2**21, 2**22
-BARE = frozenset({"log_odds", "logit", "rival", "label", "rest_lse", "rest_count", "rest_log_p"})
-# Least sum of the other classes' exponentials, relative to the largest logit, that keeps its relative accuracy.
-FAINT = 1e-26
+# Elements and rows in a block: large enough that running the formula once a block costs little beside it, small enough
+# that the numbers per row stay in the cache, and what is computed in another dtype than the logits is not fresh memory
+# every time.
+BLOCK, ROWS = 2**21, 2**14
 
 
 def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:
@@ -64,7 +58,7 @@ class _Dense(torch.autograd.Function):
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
             gradient = sweep(z, ctx.rows, gradient=True, upstream=u if ctx.share is None else u * ctx.share)[1]
-        elif bool(u != 1):
+        elif float(u) != 1:
             gradient.mul_(u)
         return gradient, None, None, None, None
 
@@ -86,156 +80,58 @@ def sweep(
     """Losses of all rows and, if asked for, the gradient of their sum weighted by `upstream`, a number or [N], in
     `out` if that is given."""
     count, classes = z.shape
-    if upstream is not None:
-        upstream = upstream.expand(count)
     dtype = computing_dtype(z)
-    losses = torch.empty(count, dtype=dtype, device=z.device)
     grad = (torch.empty(z.shape, dtype=z.dtype, device=z.device) if out is None else out) if gradient else None
     in_place = grad is not None and grad.dtype == dtype
-    step = max(1, (BARE_BLOCK if BARE.issuperset(needed(frozenset(rows.names))) else BLOCK) // classes)
-    spare = None if in_place else torch.empty(min(step, count), classes, dtype=dtype, device=z.device)
+    step = max(1, min(BLOCK // classes, ROWS))
+    spare = None
+    if not in_place:
+        size = step if gradient else min(tile_rows(classes), step)
+        spare = torch.empty(min(size, count), classes, dtype=dtype, device=z.device)
+    if 0 < count <= step:
+        return _one_block(z, grad, spare, rows, upstream), grad
+    losses = torch.empty(count, dtype=dtype, device=z.device)
     for start in range(0, count, step):
-        stop = min(start + step, count)
-        buffer = grad[start:stop] if grad is not None and in_place else spare[: stop - start]  # pyright: ignore[reportOptionalSubscript]
-        block = _Block(z[start:stop], buffer, rows.block(start, stop))
-        losses[start:stop] = block.losses(None if upstream is None else upstream[start:stop], gradient)
-        if grad is not None:
-            block.pull_back()
-            if not in_place:
-                grad[start:stop] = buffer
+        part = slice(start, min(start + step, count))
+        of_part = upstream[part] if upstream is not None and upstream.ndim else upstream
+        to = None if grad is None else grad[part]
+        losses[part] = _one_block(z[part], to, spare, rows.block(part.start, part.stop), of_part)
     return losses, grad
 
 
-class _Block:
-    """Some rows on their way from logits to gradient; `buffer` [B, C] holds first one, then the other.
+def _one_block(z: Tensor, grad: Tensor | None, spare: Tensor | None, rows: Rows, upstream: Tensor | None) -> Tensor:
+    """Losses of a block; fills its `grad`. `spare` is where to compute if that is not in `grad`."""
+    buffer = grad if spare is None else spare[: len(z)]
+    assert buffer is not None
+    block = _Block(z, buffer, rows)
+    losses = block.losses(upstream, grad is not None)
+    if grad is not None:
+        block.pull_back()
+        if buffer is not grad:
+            grad.copy_(buffer)
+    return losses
 
-    It is also the `Terms` of the statistics' table: what is not simply the buffer is made when a statistic asks."""
+
+class _Block:
+    """Some rows on which the formula runs once, in tiles; `buffer` [B, C] holds first the exponentials, then the
+    gradient. A buffer of fewer rows than there are is used for one tile after the other."""
 
     def __init__(self, z: Tensor, buffer: Tensor, rows: Rows):
         assert rows.label is not None
-        self.rows, self.buffer, self.source = rows, buffer, z
-        self.y = rows.label.unsqueeze(1)
-        self.power = rows.power or 0.0
-        self.e = buffer
-        self.base: dict[str, Tensor] = {}
+        self.rows, self.buffer = rows, buffer
         self.coefficients: dict[str, Tensor] = {}
-        self.impossible: Tensor | None = None  # rows whose label is masked; None: there is none
-        self._sum_u: Tensor | None = None  # where it fell to hand
-        if not self._with_label_in():
-            self._with_label_out()
-        for name in needed(frozenset(rows.names)):
-            if name in REST:
-                self.base[name] = REST[name].value(self, self.rest)
-
-    def _with_label_in(self) -> bool:
-        """The usual block: exponentials relative to the largest logit, the label's included and then set to 0. Spares a
-        pass over the buffer. False where that is not exact: the others all but underflow, or a logit is infinite."""
-        unchanged = self.rows.shift is None and self.rows.scale is None and self.source.dtype == self.buffer.dtype
-        if not unchanged or "rival" in needed(frozenset(self.rows.names)):
-            return False
-        top, own = self.source.amax(1), self.source.gather(1, self.y).squeeze(1)
-        torch.sub(self.source, top.unsqueeze(1), out=self.e)
-        if "rest_log_p" in needed(frozenset(self.rows.names)):  # while the buffer holds what it sums
-            self._sum_u = self.e.scatter_(1, self.y, 0.0).sum(1)
-        S = self.e.exp_().scatter_(1, self.y, 0.0).sum(1)
-        if not bool(((S > FAINT) & (own > -torch.inf)).all()):
-            return False
-        self._found(own, top, Rest(top, S, S.log(), S.reciprocal(), _row_sum))
-        return True
-
-    def _with_label_out(self) -> None:
-        """Any block: the label is taken out first, so that the largest of the others is what all is relative to."""
-        self._sum_u = None
-        own = self._scaled_into(self.e).gather(1, self.y).squeeze(1)
-        top = self.e.scatter_(1, self.y, -torch.inf).amax(1)
-        empty = torch.isneginf(top)  # every other class is masked
-        origin = torch.where(empty, 0.0, top)
-        S = self.e.sub_(origin.unsqueeze(1)).exp_().sum(1)
-        some = S > 0
-        safe = torch.where(some, S, 1.0)
-        self.impossible = torch.isneginf(own)
-        own = torch.where(self.impossible, -HUGE, own)
-        rest = Rest(origin, S, torch.where(some, safe.log(), -HUGE), safe.reciprocal(), _row_sum)
-        self._found(own, torch.where(empty, -HUGE, top), rest)
-
-    def _found(self, own: Tensor, rival: Tensor, rest: Rest) -> None:
-        if (margins := self.rows.margins()) is not None:
-            assert self.rows.label is not None
-            own = own - margins[self.rows.label]
-        self.rest = rest
-        self.base["log_odds"] = (own - rest.top) - rest.log_S
-        self._own_statistics(own, rival)
-
-    def _own_statistics(self, own: Tensor, rival: Tensor) -> None:
-        rows, names = self.rows, needed(frozenset(self.rows.names))
-        assert rows.label is not None
-        if "logit" in names:
-            self.base["logit"] = own
-        if "rival" in names:
-            self.base["rival"] = rival
-        if "label" in names:
-            self.base["label"] = rows.label.to(own.dtype)
-        if rows.table is not None:
-            self.base["own"] = rows.table.diagonal()[rows.label]
-
-    def _scaled_into(self, out: Tensor) -> Tensor:
-        out.copy_(self.source)
-        if self.rows.shift is not None:
-            out.add_(self.rows.shift)
-        if self.rows.scale is not None:
-            out.mul_(self.rows.scale)
-        return out
-
-    # The terms that only some statistics read.
-
-    @cached_property
-    def masked(self) -> bool:
-        """Whether any class of the block is masked out: rare, so that the usual block skips the masks."""
-        if self._sum_u is not None:
-            return not bool(torch.isfinite(self._sum_u).all())
-        least = self.source.amin(1)  # per row, so that a NaN in an ignored row hides nothing
-        if self.rows.shift is not None:
-            least = least + self.rows.shift.amin()
-        return bool(torch.isneginf(least).any())
-
-    @property
-    def u(self) -> Tensor:
-        u, top = torch.empty_like(self.buffer), self.rest.top.unsqueeze(1)
-        if self.rows.shift is None and self.rows.scale is None:
-            torch.sub(self.source, top, out=u)  # one pass for two
-        else:
-            self._scaled_into(u).sub_(top)
-        u.scatter_(1, self.y, 0.0)
-        return u.masked_fill_(torch.isneginf(u), 0.0) if self.masked else u
-
-    @property
-    def sum_u(self) -> Tensor:
-        return self.u.sum(1) if self._sum_u is None or self.masked else self._sum_u
-
-    @property
-    def z(self) -> Tensor:
-        z = self._scaled_into(torch.empty_like(self.buffer)).scatter_(1, self.y, 0.0)
-        return z.masked_fill_(torch.isneginf(z), 0.0) if self.masked else z
-
-    @property
-    def live(self) -> Tensor:
-        if not self.masked:
-            return self.buffer.new_ones(1, 1)
-        return (~torch.isneginf(self._scaled_into(torch.empty_like(self.buffer)))).to(self.buffer.dtype)
-
-    @property
-    def member(self) -> Tensor:
-        return self.live.expand_as(self.buffer).clone().scatter_(1, self.y, 0.0)
-
-    @property
-    def count(self) -> Tensor:
-        return self.member.sum(1) if self.masked else torch.full_like(self.rest.top, self.buffer.shape[1] - 1)
-
-    @property
-    def table(self) -> Tensor:
-        assert self.rows.table is not None
-        assert self.rows.label is not None
-        return self.rows.table[self.rows.label]
+        step = min(tile_rows(z.shape[1], rows.names), len(buffer))
+        if len(z) <= step:
+            self.tiles = [Tile(z, buffer, rows.label, rows)]
+            self.base, self.impossible = self.tiles[0].base, self.tiles[0].impossible
+            return
+        parts = [slice(start, start + step) for start in range(0, len(z), step)]
+        reused = len(buffer) < len(z)
+        self.tiles = [Tile(z[p], buffer[: len(z[p])] if reused else buffer[p], rows.label[p], rows) for p in parts]
+        self.base = {name: torch.cat([tile.base[name] for tile in self.tiles]) for name in self.tiles[0].base}
+        self.impossible = None
+        if any(tile.impossible is not None for tile in self.tiles):
+            self.impossible = torch.cat([_or_false(tile) for tile in self.tiles])
 
     def losses(self, upstream: Tensor | None, gradient: bool) -> Tensor:
         """The weighted losses; keeps the coefficients of the pull-back if a gradient is wanted."""
@@ -268,35 +164,18 @@ class _Block:
 
     def pull_back(self) -> None:
         """Turns the exponentials in the buffer into the gradient."""
-        rest, own = self.rest, torch.zeros_like(self.rest.top)
-        linear, curves = own, list[Tensor]()
-        for name, c in self.coefficients.items():
-            if name == "log_odds":
-                linear, own = linear - c, own + c
-            elif name == "logit":
-                own = own + c
-            elif name == "rival":
-                ties = (self.e == 1).to(c.dtype)  # the largest is where exp(z - top) is 1; ties share
-                curves.append(ties * (c / ties.sum(1).clamp_min(1)).unsqueeze(1))
-            else:
-                statistic = REST[name]
-                if statistic.linear is not None:
-                    linear = linear + statistic.linear(c, self.base[name], rest, self)
-                if statistic.curve is not None:
-                    curves.append(statistic.curve(c, self, rest))
-        grad = self.e.mul_((linear * rest.inv).unsqueeze(1))
-        for curve in curves:
-            grad.add_(curve)  # two operations: torch's addcmul does not vectorise a broadcast row factor
-        if self.impossible is not None:
-            own = torch.where(self.impossible, 0.0, own)
-        grad.scatter_(1, self.y, own.unsqueeze(1))
-        if self.rows.scale is not None:
-            grad.mul_(self.rows.scale)
+        if len(self.tiles) == 1:
+            self.tiles[0].pull_back(self.coefficients)
+        else:
+            sizes = [len(tile.e) for tile in self.tiles]
+            split = {name: c.split(sizes) for name, c in self.coefficients.items()}
+            for number, tile in enumerate(self.tiles):
+                tile.pull_back({name: parts[number] for name, parts in split.items()})
         if self.rows.keep is not None:
             ignored = ~self.rows.keep
             if bool(ignored.any()):
-                grad[ignored] = 0.0
+                self.buffer[ignored] = 0.0
 
 
-def _row_sum(x: Tensor) -> Tensor:
-    return x.sum(1)
+def _or_false(tile: Tile) -> Tensor:
+    return torch.zeros_like(tile.label, dtype=torch.bool) if tile.impossible is None else tile.impossible

@@ -36,7 +36,13 @@ class Program:
 
     def source(self) -> str:
         """The program as Python, with torch."""
-        body = [f"    v{number} = {_spelled(line, self.inputs[0])}" for number, line in enumerate(self.lines)]
+        kept = {end for end in (self.loss, *self.slopes.values()) if isinstance(end, int)}
+        last = {a: number for number, line in enumerate(self.lines) for a in line[1:] if isinstance(a, int)}
+        body: list[str] = []
+        for number, line in enumerate(self.lines):
+            body.append(f"    v{number} = {_spelled(line, self.inputs[0])}")
+            # What nobody reads again makes room in the cache.
+            body.extend(f"    del v{a}" for a, at in last.items() if at == number and a not in kept)
         results = ", ".join(_value(line) for line in (self.loss, *self.slopes.values()))
         return "\n".join([f"def run({', '.join(self.inputs)}):", *body, f"    return ({results},)", ""])
 
@@ -95,9 +101,9 @@ def _minimum(x: Any, y: Any) -> Any:
 
 
 def _expit(x: Tensor) -> Tensor:
-    """torch.sigmoid, which is 0 from -88 on in float32, where 8e-39 to 1e-45 are still to be had."""
-    e = torch.exp(-x.abs())
-    return torch.where(x > 0, 1.0, e) / (1 + e)
+    """torch.sigmoid, which is 0 from -88 on in float32, where 8e-39 to 1e-45 are still to be had; e^min(x, 0) takes
+    them, without torch.where, which does not vectorise."""
+    return x.clamp_max(0).exp_().mul_(x.abs().sigmoid_())
 
 
 def _two_values(where: Tensor, yes: float, no: float, like: Tensor) -> Tensor:
@@ -169,6 +175,8 @@ def _reduced(b: Graph, operation: str, a: list[Any]) -> Any:
         return 0.0
     if operation == "mul" and 1.0 in [x for x, c in zip(a, constant, strict=True) if c]:
         return a[1] if constant[0] and a[0] == 1.0 else a[0]
+    if operation == "mul" and constant[0] and a[0] == -1.0:
+        return _reduced(b, "neg", a[1:])
     if operation == "mul" and 0.0 in [x for x, c in zip(a, constant, strict=True) if c]:
         return 0.0
     if operation == "add" and 0.0 in [x for x, c in zip(a, constant, strict=True) if c]:

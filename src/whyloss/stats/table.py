@@ -81,7 +81,8 @@ class Terms(Protocol):
 class Rest:
     """The sums over the rest that every statistic may use, one number per row (or per row and possible label).
 
-    top: the point that exponentials are relative to. S: sum of exp(z - top). log_S: its logarithm. inv: 1 / S.
+    top: the point that exponentials are relative to. S: sum of exp(z - top). log_S: its logarithm. inv: 1 / S, or 1
+    where `e` has been divided by S.
     total: sums a [..., C] tensor of terms over the rest."""
 
     top: Tensor
@@ -96,12 +97,14 @@ class Statistic:
     """A sum over the rest. Its slope in z_j (j != y) is `linear * r_j + curve_j`; in z_y it is 0.
 
     value(terms, rest): the statistic. linear(c, v, rest, terms): coefficient c times the part of the slope that is
-    proportional to r_j, given the value v. curve(c, terms, rest): what remains, [..., C], or None if nothing does."""
+    proportional to r_j, given the value v. curve(c, terms, rest): what remains, [..., C], or None if nothing does.
+    factor(c, terms, rest): curve / e, where curve has the factor e, for an engine that multiplies by e once."""
 
     caption: str
     value: Callable[[Terms, Rest], Tensor]
     linear: Callable[[Tensor, Tensor, Rest, Terms], Tensor] | None = None
     curve: Callable[[Tensor, Terms, Rest], Tensor] | None = None
+    factor: Callable[[Tensor, Terms, Rest], Tensor] | None = None
     argument: str | None = None  # the loss's attribute that it reads
 
 
@@ -120,6 +123,7 @@ REST: Mapping[str, Statistic] = {
         value=lambda t, r: r.total(t.e * t.e) * r.inv * r.inv,
         linear=lambda c, v, r, t: -2 * c * v,
         curve=lambda c, t, r: t.e * t.e * _column(2 * c * r.inv * r.inv),
+        factor=lambda c, t, r: t.e * _column(2 * c * r.inv * r.inv),
     ),
     "rest_pow": Statistic(
         "sum of r_j^power",
@@ -134,6 +138,7 @@ REST: Mapping[str, Statistic] = {
         value=lambda t, r: r.log_S - r.total(t.e * t.u) * r.inv,
         linear=lambda c, v, r, t: c * (r.log_S - v),
         curve=lambda c, t, r: t.e * t.u * _column(-c * r.inv),
+        factor=lambda c, t, r: t.u * _column(-c * r.inv),
     ),
     "rest_log_p": Statistic(
         "sum of log r_j over the classes that are not masked",
@@ -155,6 +160,7 @@ REST: Mapping[str, Statistic] = {
         value=lambda t, r: r.total(t.table * t.e) * r.inv,
         linear=lambda c, v, r, t: -c * v,
         curve=lambda c, t, r: t.table * t.e * _column(c * r.inv),
+        factor=lambda c, t, r: t.table * _column(c * r.inv),
         argument="table",
     ),
     "rest_affine": Statistic(

@@ -1,0 +1,242 @@
+"""A tile of the dense engine: a few rows, small enough for the cache, on their way from logits to gradient.
+
+Each tile's logits are read once. They become exponentials in the buffer that will hold the gradient, with a 0 where the
+label is; the sums over the other classes are taken; and when the formula's slopes are known, the same buffer turns into
+the gradient. No mask is made: the label is scattered in and out."""
+
+from collections.abc import Mapping
+from functools import cache, cached_property
+from math import inf, isfinite
+
+import torch
+from torch import Tensor
+
+from whyloss.stats import table
+from whyloss.stats.rows import Rows
+from whyloss.stats.table import HUGE, REST, Rest
+
+needed = cache(table.needed)  # asked several times a call; torch.compile, which likes no caches, never comes here
+
+# Elements in a tile: with what a statistic makes for it, it fits the second-level cache (of each thread). Where no
+# statistic makes anything, fewer and larger tiles are quicker.
+TILE, BARE_TILE = 2**18, 2**21
+BARE = frozenset({"log_odds", "logit", "label", "own", "rest_lse", "rest_log_p", "rest_count"})
+# Statistics that are the same, and as exact, whatever point the exponentials are relative to.
+ANY_ORIGIN = BARE | {"rest_sq", "rest_z_sq", "rest_expected", "rest_table"}
+# Bounds, as logarithms, within which sums of exponentials and what is made of them keep their relative accuracy: of
+# log-odds (beyond them the others all but underflow beside the label, or the label beside them), of the sum if it is
+# relative to nothing; and of both, those within which slopes, some as steep as (1 - p_y)^3, may be divided by the sum.
+ODDS, SUM, MILD = (-27.0, 60.0), (-20.0, 30.0), (-20.0, 20.0)
+
+
+def tile_rows(classes: int, names: tuple[str, ...] | None = None) -> int:
+    """Rows in a tile; for these statistics, if what is made of the logits is kept for the gradient."""
+    bare = names is not None and BARE.issuperset(needed(frozenset(names)))
+    return max(1, (BARE_TILE if bare else TILE) * torch.get_num_threads() // classes)
+
+
+def _within(x: Tensor, low: float, high: float) -> tuple[bool, bool]:
+    """Whether all of x is between these bounds (NaN is not), and mild."""
+    least, most = (float(v) for v in x.aminmax())
+    return low < least and most < high, least > MILD[0] and most < MILD[1]
+
+
+class Tile:
+    """Some rows, and their `Terms` in the statistics' table: what is not the buffer is made when a statistic asks.
+
+    base: the statistics. e: the buffer. impossible: rows whose label is masked; None: there is none."""
+
+    def __init__(self, z: Tensor, buffer: Tensor, label: Tensor, rows: Rows):
+        self.rows, self.e, self.source = rows, buffer, z
+        self.label, self.y = label, label.unsqueeze(1)
+        self.names = needed(frozenset(rows.names))
+        self.power = rows.power or 0.0
+        self.base: dict[str, Tensor] = {}
+        self.impossible: Tensor | None = None
+        self._sum_u: Tensor | None = None  # where it fell to hand
+        if not self._as_they_are() and not self._from_the_largest():
+            self._from_the_largest_other()
+        for name in self.names:
+            if name in REST:
+                self.base[name] = REST[name].value(self, self.rest)
+
+    def _as_they_are(self) -> bool:
+        """The usual tile: exponentials of the logits as they are, no pass for a point that they are relative to. False
+        where that is not exact, or a statistic depends on that point."""
+        if not ANY_ORIGIN.issuperset(self.names):
+            return False
+        z, own = self._adjusted(), None
+        if "logit" in self.names or "rest_log_p" in self.names:
+            own = z.gather(1, self.y).squeeze(1)
+            self._sum_u = z.sum(1) - own if "rest_log_p" in self.names else None
+        at_label = torch.exp(z, out=self.e).gather(1, self.y)
+        none = torch.zeros_like(at_label)
+        S = self.e.scatter_(1, self.y, none).sum(1)
+        log_S, inverse = S.log(), S.reciprocal()
+        log_odds = (at_label.squeeze(1) / S).log_()  # not a difference of logarithms, which would lose digits
+        (sound, mild), (sound_sum, mild_sum) = _within(log_odds, *ODDS), _within(log_S, *SUM)
+        if not (sound and sound_sum):
+            return False
+        if not (mild and mild_sum):
+            self.e.mul_(inverse.unsqueeze(1))  # once and for all: a slope times the inverse would underflow
+            inverse = torch.ones_like(inverse)
+        self._found(log_odds, own, None, Rest(none.squeeze(1), S, log_S, inverse, _row_sum))
+        return True
+
+    def _from_the_largest(self) -> bool:
+        """Exponentials relative to the largest logit, the label's included and then set to 0. False where that is not
+        exact: the others all but underflow, or a logit is infinite."""
+        if "rival" in self.names:
+            return False
+        z = self._adjusted()
+        top, own = z.amax(1, keepdim=True), z.gather(1, self.y)
+        none = torch.zeros_like(own)
+        torch.sub(z, top, out=self.e)
+        if "rest_log_p" in self.names:  # while the buffer holds what it sums
+            self._sum_u = self.e.scatter_(1, self.y, none).sum(1)
+        S = self.e.exp_().scatter_(1, self.y, none).sum(1)
+        own, top, log_S = own.squeeze(1), top.squeeze(1), S.log()
+        log_odds = (own - top) - log_S
+        if not _within(log_odds, -inf, ODDS[1])[0]:
+            return False
+        self._found(log_odds, own, None, Rest(top, S, log_S, S.reciprocal(), _row_sum))
+        return True
+
+    def _from_the_largest_other(self) -> None:
+        """Any tile: the label is taken out first, so that the largest of the others is what all is relative to."""
+        self._sum_u = None
+        own = self._scaled_into(self.e).gather(1, self.y).squeeze(1)
+        top = self.e.scatter_(1, self.y, -torch.inf).amax(1)
+        empty = torch.isneginf(top)  # every other class is masked
+        origin = torch.where(empty, 0.0, top)
+        S = self.e.sub_(origin.unsqueeze(1)).exp_().sum(1)
+        some = S > 0
+        safe = torch.where(some, S, 1.0)
+        self.impossible = torch.isneginf(own)
+        own = torch.where(self.impossible, -HUGE, own)
+        rest = Rest(origin, S, torch.where(some, safe.log(), -HUGE), safe.reciprocal(), _row_sum)
+        self._found((own - origin) - rest.log_S, own, torch.where(empty, -HUGE, top), rest)
+
+    def _found(self, log_odds: Tensor, own: Tensor | None, rival: Tensor | None, rest: Rest) -> None:
+        rows, names = self.rows, self.names
+        if (margins := rows.margins()) is not None:
+            margin = margins[self.label]
+            log_odds, own = log_odds - margin, None if own is None else own - margin
+        self.rest = rest
+        self.base["log_odds"] = log_odds
+        if "logit" in names and own is not None:
+            self.base["logit"] = own
+        if "rival" in names and rival is not None:
+            self.base["rival"] = rival
+        if "label" in names:
+            self.base["label"] = self.label.to(log_odds.dtype)
+        if rows.table is not None:
+            self.base["own"] = rows.table.diagonal()[self.label]
+
+    def _adjusted(self) -> Tensor:
+        """The logits as the loss sees them; in the buffer, if they are not simply the source."""
+        if self.rows.shift is None and self.rows.scale is None and self.source.dtype == self.e.dtype:
+            return self.source
+        return self._scaled_into(self.e)
+
+    def _scaled_into(self, out: Tensor) -> Tensor:
+        out.copy_(self.source)
+        if self.rows.shift is not None:
+            out.add_(self.rows.shift)
+        if self.rows.scale is not None:
+            out.mul_(self.rows.scale)
+        return out
+
+    # The terms that only some statistics read.
+
+    @cached_property
+    def masked(self) -> bool:
+        """Whether any class of the tile is masked out: rare, so that the usual tile skips the masks."""
+        if self._sum_u is not None:
+            return not isfinite(self._sum_u.sum())
+        least = self.source.amin(1)  # per row, so that a NaN in an ignored row hides nothing
+        if self.rows.shift is not None:
+            least = least + self.rows.shift.amin()
+        return bool(torch.isneginf(least).any())
+
+    @property
+    def u(self) -> Tensor:
+        u, top = torch.empty_like(self.e), self.rest.top.unsqueeze(1)
+        if self.rows.shift is None and self.rows.scale is None:
+            torch.sub(self.source, top, out=u)  # one pass for two
+        else:
+            self._scaled_into(u).sub_(top)
+        u.scatter_(1, self.y, 0.0)
+        return u.masked_fill_(torch.isneginf(u), 0.0) if self.masked else u
+
+    @property
+    def sum_u(self) -> Tensor:
+        return self.u.sum(1) if self._sum_u is None or self.masked else self._sum_u
+
+    @property
+    def z(self) -> Tensor:
+        z = self._scaled_into(torch.empty_like(self.e)).scatter_(1, self.y, 0.0)
+        return z.masked_fill_(torch.isneginf(z), 0.0) if self.masked else z
+
+    @property
+    def live(self) -> Tensor:
+        if not self.masked:
+            return self.e.new_ones(1, 1)
+        return (~torch.isneginf(self._scaled_into(torch.empty_like(self.e)))).to(self.e.dtype)
+
+    @property
+    def member(self) -> Tensor:
+        return self.live.expand_as(self.e).clone().scatter_(1, self.y, 0.0)
+
+    @property
+    def count(self) -> Tensor:
+        return self.member.sum(1) if self.masked else torch.full_like(self.rest.top, self.e.shape[1] - 1)
+
+    @property
+    def table(self) -> Tensor:
+        assert self.rows.table is not None
+        return self.rows.table[self.label]
+
+    def pull_back(self, coefficients: Mapping[str, Tensor]) -> None:
+        """Turns the exponentials in the buffer into the gradient, given the slope of the loss in each statistic."""
+        rest, linear, own = self.rest, list[Tensor](), list[Tensor]()
+        factors, curves = list[Tensor](), list[Tensor]()
+        for name, c in coefficients.items():
+            if name == "log_odds":
+                linear.append(-c)
+                own.append(c)
+            elif name == "logit":
+                own.append(c)
+            elif name == "rival":
+                ties = (self.e == 1).to(c.dtype)  # the largest is where exp(z - top) is 1; ties share
+                curves.append(ties * (c / ties.sum(1).clamp_min(1)).unsqueeze(1))
+            else:
+                statistic = REST[name]
+                if statistic.linear is not None:
+                    linear.append(statistic.linear(c, self.base[name], rest, self))
+                if statistic.factor is not None:
+                    factors.append(statistic.factor(c, self, rest))
+                elif statistic.curve is not None:
+                    curves.append(statistic.curve(c, self, rest))
+        # Of the others: e * (linear / S + factors) + curves. Products and sums one by one: torch's addcmul does not
+        # vectorise a broadcast row factor.
+        slope = (_total(linear, rest.top) * rest.inv).unsqueeze(1)
+        for factor in factors:
+            slope = factor.add_(slope)
+        grad = self.e.mul_(slope)
+        for curve in curves:
+            grad.add_(curve)
+        at_label = _total(own, rest.top)
+        if self.impossible is not None:
+            at_label = torch.where(self.impossible, 0.0, at_label)
+        grad.scatter_(1, self.y, at_label.unsqueeze(1))
+        if self.rows.scale is not None:
+            grad.mul_(self.rows.scale)
+
+
+def _total(parts: list[Tensor], like: Tensor) -> Tensor:
+    return sum(parts[1:], parts[0]) if parts else torch.zeros_like(like)
+
+
+def _row_sum(x: Tensor) -> Tensor:
+    return x.sum(1)
