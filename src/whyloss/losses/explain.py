@@ -17,10 +17,9 @@ def explain_engine(loss: Loss, logits: Tensor, target: Tensor | None = None) -> 
     """
     if not isinstance(loss, RowLoss):
         return "reference: not a row loss, computed as plain differentiable torch"
-    if loss.link == "sigmoid":
-        return "reference: elementwise under the sigmoid link, nothing to sum over classes"
     if target is None:
-        target = torch.zeros(logits.shape[:1] + logits.shape[2:], dtype=torch.int64, device=logits.device)
+        shape = logits.shape if loss.link == "sigmoid" else logits.shape[:1] + logits.shape[2:]
+        target = torch.zeros(shape, dtype=torch.int64, device=logits.device)
     entered = door.enter(loss, logits, target, None)
     name, why = choose(entered.z, entered.rows, loss.engine)
     return f"{name}: {why}"

@@ -60,10 +60,6 @@ class Entered:
             if self.head is not None:
                 through = linear.total if run is engine.total else linear.each
                 return through(self.head, self.rows, self.loss.engine, *(() if share is None else (share,)))
-            if self.loss.link == "sigmoid":
-                losses = engine.binary(self.z, self.rows)
-                total = losses.sum() if run is engine.total else losses
-                return total if share is None else total * share
             return run(self.z, self.rows, self.loss.engine, *(() if share is None else (share,)))
 
     def _counted(self) -> Tensor:

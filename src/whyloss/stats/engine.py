@@ -2,13 +2,14 @@
 
 import warnings
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from whyloss.stats import dense, kernels, reference
+from whyloss.stats import binary, dense, elementwise, kernels, reference
 from whyloss.stats.dense import computing
+from whyloss.stats.kernels import binary as triton_binary
 from whyloss.stats.kernels import rows as triton
 from whyloss.stats.rows import Rows
 
@@ -16,33 +17,32 @@ Engine = Literal["auto", "reference", "dense", "triton"]
 
 
 def total(z: Tensor, rows: Rows, engine: Engine = "auto", share: Tensor | None = None) -> Tensor:
-    """The sum of the weighted row losses of logits [N, C], times `share`, a scalar in the computing dtype."""
+    """The sum of the weighted losses of logits [N, C], times `share`, a scalar in the computing dtype. Logits [N] are
+    questions of the sigmoid link, here and below."""
     name, _ = choose(z, rows, engine)
     late = share is not None and share.requires_grad
-    given = None if late else share
-    if name == "dense":
-        value = dense.total(z, rows, given)
-    elif name == "triton":
-        value = triton.total(z, rows, given)
+    if name == "reference":
+        value, late = _reference(z, rows).sum(), share is not None
     else:
-        value = reference.row_losses(computing(z), rows).sum()
-        late = share is not None
+        value = _engine(name, z).total(z, rows, None if late else share)
     return value * share if late and share is not None else value
 
 
 def each(z: Tensor, rows: Rows, engine: Engine = "auto") -> Tensor:
-    """[N] weighted row losses of logits [N, C], in the computing dtype."""
+    """[N] weighted losses of logits [N, C] or [N], in the computing dtype."""
     name, _ = choose(z, rows, engine)
-    if name == "dense":
-        return dense.each(z, rows)
+    return _reference(z, rows) if name == "reference" else _engine(name, z).each(z, rows)
+
+
+def _reference(z: Tensor, rows: Rows) -> Tensor:
+    exact = computing(z)
+    return reference.row_losses(exact, rows) if z.ndim == 2 else reference.binary_losses(exact, rows)
+
+
+def _engine(name: str, z: Tensor) -> Any:
     if name == "triton":
-        return triton.each(z, rows)
-    return reference.row_losses(computing(z), rows)
-
-
-def binary(z: Tensor, rows: Rows) -> Tensor:
-    """[N] weighted losses of the sigmoid link; elementwise, the same on every engine."""
-    return reference.binary_losses(computing(z), rows)
+        return triton if z.ndim == 2 else triton_binary
+    return dense if z.ndim == 2 else elementwise
 
 
 def choose(z: Tensor, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
@@ -56,11 +56,15 @@ def choose(z: Tensor, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
         return engine, "asked for by name"
     if z.device.type == "cpu":
         reason = obstacle(z, rows)
-        return ("reference", reason) if reason else ("dense", "logits on the CPU: two passes in cache-sized blocks")
+        return ("reference", reason) if reason else ("dense", f"logits on the CPU: {_passes(z)} in cache-sized blocks")
     reason = obstacle_to_kernels(z, rows)
     if reason and z.device.type == "cuda" and reason == kernels.absent(z.device):
         _say(reason)
     return ("reference", reason) if reason else ("triton", "logits on a GPU: loss and gradient in one kernel")
+
+
+def _passes(z: Tensor) -> str:
+    return "two passes" if z.ndim == 2 else "one short program"
 
 
 def obstacle(z: Tensor, rows: Rows) -> str:
@@ -74,7 +78,7 @@ def obstacle(z: Tensor, rows: Rows) -> str:
 def obstacle_to_kernels(z: Tensor, rows: Rows) -> str:
     """Why the Triton engine does not fit, or nothing."""
     found = _beyond(z, rows) or kernels.absent(z.device)
-    if found:
+    if found or z.ndim == 1:
         return found
     if isinstance(rows.scale, Tensor):
         return "the scale differs from class to class"
@@ -89,11 +93,16 @@ def _beyond(z: Tensor, rows: Rows) -> str:
         return "inside torch.compile, whose own fusion takes the place of an engine"
     if transformed(z):
         return "inside a torch.func transform, which needs plain differentiable operations"
-    if rows.mix is not None or rows.normalized:
+    every_label = rows.mix is not None or rows.normalized
+    if every_label and z.ndim == 2:
         return "the loss of every class as label is needed (soft target, or smoothing of a loss without a short form)"
-    extra = (rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table)
+    extra = (rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table, rows.mix)
     if rows.learnable or any(isinstance(x, Tensor) and x.requires_grad for x in extra):
         return "something besides the logits needs a gradient"
+    if z.ndim == 1 and any(x is not None and transformed(x) for x in (rows.label, rows.mix, rows.weight)):
+        return "inside a torch.func transform, which needs plain differentiable operations"
+    if z.ndim == 1 and binary.program(rows, endless=False) is None:
+        return "the formula cannot be traced"
     return ""
 
 

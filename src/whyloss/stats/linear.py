@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyloss.stats import dense, reference
+from whyloss.stats import dense, elementwise, reference
 from whyloss.stats.engine import Engine, obstacle, transformed
 from whyloss.stats.rows import Rows, computing_dtype
 
@@ -241,6 +241,8 @@ def _slopes(
     wanted = out is not None
     if not binary and not obstacle(z, rows):
         return dense.sweep(z, rows, wanted, upstream, out)
+    if binary and not obstacle(z.view(-1), rows):
+        return elementwise.sweep(z.view(-1), rows, wanted, upstream, None if out is None else out.view(-1))[0], out
     with torch.enable_grad():
         leaf = z.detach().requires_grad_(wanted)
         exact = dense.computing(leaf)

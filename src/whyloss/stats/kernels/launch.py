@@ -131,6 +131,18 @@ def _small(count: int, classes: int) -> tuple[dict[str, int], int]:
     return {"R": R, "B": B, "num_warps": min(32, max(4, R * B // 1024))}, triton.cdiv(count, R)
 
 
+def elementwise(text: str, z: Tensor, row: dict[str, Any], out: Tensor | None, summed: bool) -> Tensor:
+    """Losses of all logits [N], or their sums over programs; in the same pass the gradient into `out`."""
+    exact = torch.float64 if z.dtype == torch.float64 else torch.float32
+    made, programs = module(text, exact == torch.float64), triton.cdiv(z.numel(), ELEMENTS)
+    losses = torch.empty(programs if summed else z.numel(), dtype=exact, device=z.device)
+    names = ("label", "mix", "keep", "weight", "offset", "share", "upstream", "numbers")
+    arguments = (z, z if out is None else out, *(row[n] for n in names), losses, z.numel())
+    size = {"B": ELEMENTS, "GRADIENT": out is not None, "SUMMED": summed, "num_warps": 4}
+    _start(made.elementwise, (programs,), arguments, size)
+    return losses
+
+
 def scale_(x: Tensor, factor: Tensor) -> Tensor:
     """x *= factor, read on the device; nothing is touched where it is 1."""
     programs = min(132 * 8, triton.cdiv(x.numel(), 4096))

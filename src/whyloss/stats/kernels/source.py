@@ -148,6 +148,11 @@ def _as_torch(lines: list[tuple[Any, ...]], ends: Mapping[str, Any], inputs: tup
 HEADER = "# Written by whyloss.stats.kernels.source.\n\n\n"
 
 
+def writer(lines: list[tuple[Any, ...]]) -> "_Writer":
+    """What spells the lines of a program; those behind the input "z" are its cells."""
+    return _Writer(lines, {})
+
+
 class _Writer:
     """Lines of a graph as assignments."""
 
