@@ -189,6 +189,11 @@ def _reduced(b: Graph, operation: str, a: list[Any]) -> Any:
         return 0.0
     if operation == "pow" and constant[1] and a[1] == 0.0:
         return 1.0
+    if operation in ("and", "or") and any(constant):
+        truth, other = (a[0], a[1]) if constant[0] else (a[1], a[0])
+        return other if bool(truth) == (operation == "and") else truth
+    if operation == "where" and constant[0]:
+        return a[1] if a[0] else a[2]
     if operation == "where" and a[1] == a[2] and constant[1] == constant[2]:
         return a[1]
     return b.add(operation, *a)
@@ -201,4 +206,8 @@ FOLDED: dict[str, Any] = {
     "div": operator.truediv,
     "neg": operator.neg,
     "exp": exp,
+    "abs": abs,
+    # What is known to hold is 1, what is known not to hold 0.
+    **{name: lambda *a, f=getattr(operator, name): float(f(*a)) for name in ("lt", "le", "gt", "ge")},
+    "not": lambda a: 1.0 - a,
 }
