@@ -160,7 +160,12 @@ def _target(
 def _binary_target(
     loss: "RowLoss", target: Tensor, soft: bool, dtype: torch.dtype
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    flat = target.reshape(-1) if soft else target.reshape(-1).long()
+    flat = target.reshape(-1)
+    if flat.dtype == torch.bool or (soft and checks.zeros_and_ones(loss, flat)):
+        return flat, None, None
+    flat = flat if soft else flat.long()
+    if not soft and checks.plain_labels(loss, flat, 2):
+        return flat, None, None
     ignored = flat == loss.ignore_index
     keep = ~ignored if checks.worth_masking(ignored) else None
     if not soft:
@@ -282,6 +287,7 @@ def _class_weight(loss: "RowLoss", logits: Tensor, dtype: torch.dtype) -> Tensor
 
 
 def _pick(class_weight: Tensor, label: Tensor) -> Tensor:
+    label = label.long()  # of the sigmoid link it may be anything that holds 0 and 1
     return class_weight[label] if class_weight.ndim == 1 else class_weight.gather(1, label.unsqueeze(1)).squeeze(1)
 
 
