@@ -163,6 +163,8 @@ def _binary_target(
     flat = target.reshape(-1)
     if flat.dtype == torch.bool or (soft and checks.zeros_and_ones(loss, flat)):
         return flat, None, None
+    if soft and checks.plain_shares(loss, flat):
+        return None, flat.to(dtype), None
     flat = flat if soft else flat.long()
     if not soft and checks.plain_labels(loss, flat, 2):
         return flat, None, None
@@ -172,9 +174,8 @@ def _binary_target(
         checks.labels(loss, flat, ignored, 2)
         return torch.where(ignored, 0, flat), None, keep
     positive = torch.where(ignored, 0.0, flat.to(dtype))
-    mix = torch.stack([1 - positive, positive], 1)
-    checks.distribution(loss, mix, ignored, target.dtype)
-    return None, mix, keep
+    checks.distribution(loss, torch.stack([1 - positive, positive], 1), ignored, target.dtype)
+    return None, positive, keep
 
 
 def _sample_weight(name: str, weight: Tensor | None, shape: torch.Size, dtype: torch.dtype) -> Tensor | None:
@@ -207,6 +208,12 @@ def _weighted(
     adjust, table, eps, dtype = loss.adjust, loss.argument("table"), loss.label_smoothing, computing_dtype(z)
     shift = None if adjust is None or adjust.shift is None else adjust.shift.to(dtype)
     margin = None if adjust is None or adjust.margin is None else adjust.margin.to(dtype)
+    if (
+        mix is not None
+        and mix.ndim == 1
+        and (eps or class_weight is not None or loss.offset(mix.new_zeros(1, 2)) is not None)
+    ):
+        mix = torch.stack([1 - mix, mix], 1)
     counts_for = _counts_for(label, mix, per_sample, class_weight)
     # The short form knows one distribution for all labels; a margin makes another of it for each.
     short = mix is None and margin is None and (class_weight is None or loss.smoothing_weight == "sample")

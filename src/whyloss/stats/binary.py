@@ -21,7 +21,13 @@ from whyloss.stats.table import HUGE, derive
 from whyloss.stats.trace import Symbol
 
 KEPT = 256  # programs; a parameter that changes at every step makes one at every step
-ELEMENTS = ("z", "label", "mix0", "mix1")  # inputs that differ from logit to logit; the others are one number each
+ELEMENTS = (
+    "z",
+    "label",
+    "mix",
+    "mix0",
+    "mix1",
+)  # inputs that differ from logit to logit; the others are one number each
 
 _programs: OrderedDict[Hashable, Program | None] = OrderedDict()
 
@@ -33,7 +39,13 @@ def program(rows: Rows, endless: bool) -> Program | None:
     if rows.key is None:
         return None
     scales = 2 if isinstance(rows.scale, Tensor) and rows.scale.ndim else rows.scale is not None
-    given = (rows.mix is None, rows.shift is None, scales, rows.margin is None, rows.table is None)
+    given = (
+        0 if rows.mix is None else rows.mix.ndim,
+        rows.shift is None,
+        scales,
+        rows.margin is None,
+        rows.table is None,
+    )
     key = (rows.key, rows.names, rows.power, rows.normalized, given, endless)
     if key not in _programs:
         try:
@@ -105,7 +117,11 @@ class _Tracing:
         if rows.mix is None:
             chosen = self._input("label") > 0.5
             return (self.zero.do("where", chosen, positive.loss, negative.loss),) * 2
-        parts = [(self._input(f"mix{label}"), each) for label, each in enumerate((negative, positive))]
+        if rows.mix.ndim == 1:
+            shares = (1.0 - self._input("mix"), self._input("mix"))
+        else:
+            shares = (self._input("mix0"), self._input("mix1"))
+        parts = list(zip(shares, (negative, positive), strict=True))
 
         def mixed(of: Callable[[_Evaluation], Symbol]) -> Symbol:
             # What is not asked for must add nothing, not 0 * inf.
@@ -119,13 +135,13 @@ class _Tracing:
         rows, (negative, positive) = self.rows, self.pair
         not_y = 1.0 - y
         own, other = y * positive + not_y * negative, y * negative + not_y * positive
-        log_odds = (2.0 * y - 1.0) * (positive - negative)
+        against = (1.0 - 2.0 * y) * (positive - negative)  # the other's log-odds, that most formulas are made of
         if rows.margin is not None:
             margin = y * self._input("margin1") + not_y * self._input("margin0")
-            own, log_odds = own - margin, log_odds - margin
+            own, against = own - margin, against + margin
         one = self._constant(1.0)
         base: dict[str, Any] = {
-            "log_odds": log_odds,
+            "log_odds": -against,
             "logit": own,
             "rival": other,
             "label": y,

@@ -2,6 +2,7 @@
 
 Nothing of the logits' size is made but the gradient. With a mean or a sum it is formed on the way forward."""
 
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from math import isfinite
@@ -86,10 +87,10 @@ def sweep(
     grad = (torch.empty(count, dtype=z.dtype) if out is None else out) if gradient else None
     losses = None if summed else torch.empty(count, dtype=dtype)
     value = 0.0  # in float64: a million float32 losses add up without drift
-    blocks = _Blocks(rows, min(BLOCK, count), dtype)
+    blocks = _Blocks(rows, dtype)
     for start in range(0, count, BLOCK):
         part = slice(start, min(start + BLOCK, count))
-        loss, slope = blocks.room(2, part.stop - start)
+        loss, slope = blocks.begin(part.stop - start)
         if losses is not None:
             loss = losses[part]
         if grad is not None and grad.dtype == dtype:
@@ -103,43 +104,64 @@ def sweep(
     return torch.tensor(value, dtype=dtype) if losses is None else losses, grad
 
 
-class _Blocks:
-    """What is done to a block, in memory that all blocks share."""
+class _Memory(threading.local):
+    """Blocks that are used again, because fresh memory costs more than what is done in it."""
 
-    def __init__(self, rows: Rows, size: int, dtype: torch.dtype):
-        self.rows, self.size, self.dtype = rows, size, dtype
-        self._found: dict[tuple[bool, bool], Steps] = {}
-        self.numbers = binary.numbers(rows, torch.empty((), dtype=dtype))
-        self.memory: list[Tensor] = []
+    def __init__(self) -> None:
+        self.blocks: dict[torch.dtype, list[Tensor]] = {}
 
-    def room(self, number: int, count: int) -> list[Tensor]:
+    def room(self, number: int, count: int, dtype: torch.dtype) -> list[Tensor]:
         """As many blocks, for `count` elements each."""
-        while len(self.memory) < number:
-            self.memory.append(torch.empty(self.size, dtype=self.dtype))
-        return [block[:count] for block in self.memory[:number]]
+        blocks = self.blocks.setdefault(dtype, [])
+        if blocks and len(blocks[0]) < count:
+            blocks.clear()
+        while len(blocks) < number:
+            blocks.append(torch.empty(max(count, len(blocks[0]) if blocks else 0), dtype=dtype))
+        return [block[:count] for block in blocks[:number]]
 
-    def steps(self, endless: bool, slopes: bool) -> Steps:
-        if (endless, slopes) not in self._found:
-            program = binary.program(self.rows, endless)
+
+_memory = _Memory()
+OWN = 6  # blocks of a sweep itself, besides a program's registers
+
+
+class _Blocks:
+    """What is done to a block."""
+
+    def __init__(self, rows: Rows, dtype: torch.dtype):
+        self.rows, self.dtype = rows, dtype
+        self.numbers = binary.numbers(rows, torch.empty((), dtype=dtype))
+        self.room: list[Tensor] = []
+        self._found: dict[tuple[bool, bool], Steps] = {}
+
+    def steps(self, z: Tensor, slope: bool) -> Steps:
+        """The program for these logits; another one where some are infinite."""
+        # Products that overflow without need do no harm.
+        kind = (not isfinite(float(torch.dot(z, z))), slope)
+        if kind not in self._found:
+            program = binary.program(self.rows, kind[0])
             assert program is not None
-            self._found[endless, slopes] = _steps(program, slopes)
-        return self._found[endless, slopes]
+            self._found[kind] = _steps(program, slope)
+        return self._found[kind]
+
+    def begin(self, count: int) -> tuple[Tensor, Tensor]:
+        """Room for blocks of this size, and that for losses and slopes."""
+        if not self.room or len(self.room[0]) != count:
+            self.room = _memory.room(OWN, count, self.dtype)
+        return self.room[0], self.room[1]
 
     def run(self, z: Tensor, part: slice, upstream: Tensor | None, loss: Tensor, slope: Tensor | None) -> None:
-        rows, (_, _, exact, kept, first, second) = self.rows, self.room(6, len(z))
+        rows, (_, _, exact, kept, *shares) = self.rows, self.room[:OWN]
         kept = None if rows.keep is None else _mask(rows.keep[part], kept)
         if kept is not None or z.dtype != self.dtype:
             z = exact.copy_(z)
             _blank(z, kept)
-        inputs = {"z": z, **self.numbers}
-        if rows.label is not None:
-            inputs["label"] = first.copy_(_plain(rows.label[part]))
-        if rows.mix is not None:
-            mix = rows.mix[part]
-            inputs["mix0"], inputs["mix1"] = first.copy_(mix[:, 0]), second.copy_(mix[:, 1])
-        # A sum that overflows says so for nothing, which does no harm.
-        steps = self.steps(not isfinite(float(z.sum())), slope is not None)
-        steps(inputs, self.room(6 + steps.registers, len(z))[6:], (loss,) if slope is None else (loss, slope))
+        steps, inputs = self.steps(z, slope is not None), {"z": z, **self.numbers}
+        for name, room in zip(("label", "mix", "mix0", "mix1"), (shares[0], shares[0], *shares), strict=True):
+            if name in steps.inputs:
+                inputs[name] = _real(_entry(rows, name)[part], room, loss)
+        if len(self.room) < OWN + steps.registers:
+            self.room = _memory.room(OWN + steps.registers, len(z), self.dtype)
+        steps(inputs, self.room[OWN : OWN + steps.registers], (loss,) if slope is None else (loss, slope))
         weight = None if rows.weight is None else rows.weight[part]
         if rows.offset is not None:
             loss.add_(rows.offset[part])
@@ -154,6 +176,22 @@ class _Blocks:
             if factor is not None:
                 slope.mul_(factor)
         _blank(slope, kept)
+
+
+def _entry(rows: Rows, name: str) -> Tensor:
+    """What an input of the program is called in the rows."""
+    found = rows.label if name == "label" else rows.mix
+    assert found is not None
+    return found[:, int(name[3])] if name in ("mix0", "mix1") else found
+
+
+def _real(x: Tensor, room: Tensor, spare: Tensor) -> Tensor:
+    """x in the dtype of `room`, there if it is not that already."""
+    if x.dtype == room.dtype:
+        return x
+    if x.dtype == torch.int64 and room.dtype == torch.float32:  # in two steps, which vectorise
+        x = spare.view(torch.int32).copy_(x)
+    return room.copy_(_plain(x))
 
 
 def _plain(x: Tensor) -> Tensor:
@@ -174,7 +212,7 @@ def _blank(x: Tensor, kept: Tensor | None) -> None:
 
 @lru_cache(maxsize=256)
 def _steps(program: Program, slopes: bool) -> Steps:
-    return Steps(program, binary.ELEMENTS, ("label", "mix0", "mix1"), slopes)
+    return Steps(program, binary.ELEMENTS, slopes)
 
 
 def _early(z: Tensor) -> bool:

@@ -23,19 +23,18 @@ SIDES = {"is_le": "le", "is_ge": "ge"}  # comparisons with 0 as the numbers 0 an
 
 
 class Steps:
-    """A program made ready for blocks. `wide`: the inputs that are blocks; the others are one number each. `owned`:
-    those of them that may be overwritten.
+    """A program made ready for blocks. `wide`: the inputs that are blocks; the others are one number each.
 
     factor: what the slope is still to be multiplied with, if it is wanted at all."""
 
-    def __init__(self, program: Program, wide: Collection[str], owned: Collection[str], slope: bool):
+    def __init__(self, program: Program, wide: Collection[str], slope: bool):
         ends = {"loss": program.loss, **({"slope": next(iter(program.slopes.values()))} if slope else {})}
         lines, ends = _lowered(program.lines, ends)
         self.factor = 1.0
         if slope:
             ends["slope"], self.factor = _without_factor(lines, ends["slope"])
             lines, ends = _used(lines, ends)
-        written = _Written(lines, ends, wide, owned)
+        written = _Written(lines, ends, wide)
         self.inputs, source = written.inputs, written.source()
         self.registers, self._values = written.registers, tuple(written.constants)
         self._constants: dict[torch.dtype, list[Tensor]] = {}
@@ -86,7 +85,10 @@ def _lowered(lines: Sequence[Line], ends: Mapping[str, Any]) -> tuple[list[Line]
 
 
 def _log_sigmoid(b: Graph, x: int) -> int:
-    return b.add("sub", b.add("minimum", x, 0.0), b.add("log1p", _exponential(b, x)))
+    log1p, negated = b.add("log1p", _exponential(b, x)), _without_sign(b, x)
+    if negated is None:
+        return b.add("sub", b.add("minimum", x, 0.0), log1p)
+    return b.add("neg", b.add("add", b.add("maximum", negated, 0.0), log1p))
 
 
 def _sigmoid(b: Graph, x: int) -> int:
@@ -107,6 +109,12 @@ def _without_sign(b: Graph, line: Any) -> int | None:
     return b.lines[line][1] if isinstance(line, int) and b.lines[line][0] == "neg" else None
 
 
+def _factor(b: Graph, line: Any) -> float | None:
+    """The constant that a line multiplies with, or None."""
+    known = isinstance(line, int) and b.lines[line][0] == "mul" and isinstance(b.lines[line][2], float)
+    return b.lines[line][2] if known else None
+
+
 def _signed(b: Graph, operation: str, a: list[Any]) -> int:
     if operation == "pow" and a[1] == 1.5 and isinstance(a[1], float):
         return b.add("mul", a[0], b.add("sqrt", a[0]))
@@ -116,9 +124,16 @@ def _signed(b: Graph, operation: str, a: list[Any]) -> int:
             return first
         if isinstance(a[0], int) and b.lines[a[0]][0] == "sub":
             return b.add("sub", *reversed(b.lines[a[0]][1:]))
+        if isinstance(a[0], int) and b.lines[a[0]][0] == "scaled" and isinstance(b.lines[a[0]][1], float):
+            _, c, x, factor = b.lines[a[0]]
+            return b.add("scaled", -c, x, -factor)
         if isinstance(a[0], int) and b.lines[a[0]][0] in ("mul", "div") and isinstance(b.lines[a[0]][2], float):
             inner, x, c = b.lines[a[0]]
             return b.add(inner, x, -c)
+    elif operation in ("add", "sub") and (factor := _factor(b, a[1])) is not None:
+        return b.add("scaled", a[0], b.lines[a[1]][1], factor if operation == "add" else -factor)
+    elif operation == "add" and (factor := _factor(b, a[0])) is not None:
+        return b.add("scaled", a[1], b.lines[a[0]][1], factor)
     elif operation == "add" and second is not None:
         return b.add("sub", a[0], second)
     elif operation == "add" and first is not None:
@@ -136,8 +151,7 @@ def _signed(b: Graph, operation: str, a: list[Any]) -> int:
 class _Written:
     """Lines as Python, one torch operation each."""
 
-    def __init__(self, lines: Sequence[Line], ends: Mapping[str, Any], wide: Collection[str], owned: Collection[str]):
-        self.owned = owned
+    def __init__(self, lines: Sequence[Line], ends: Mapping[str, Any], wide: Collection[str]):
         self.lines, self.results = lines, {f"result{i}": end for i, end in enumerate(ends.values())}
         self.inputs = tuple(line[1] for line in lines if line[0] == "input")
         self.constants = list[float]()
@@ -157,7 +171,7 @@ class _Written:
         return "\n".join([f"def run({', '.join(arguments)}):", *(f"    {text}" for text in body), ""])
 
     def _body(self) -> list[str]:
-        free, body, room = list[str](), list[str](), {*self.owned}
+        free, body, room = list[str](), list[str](), set[str]()
         last = {a: number for number, line in enumerate(self.lines) for a in line[1:] if isinstance(a, int)}
         target = {end: name for name, end in reversed(self.results.items()) if isinstance(end, int)}
         if target.get(len(self.lines) - 1) == "result1":  # until the last line there is room in the slope itself
@@ -204,6 +218,9 @@ class _Written:
             return [self._call(number, LOGIC[operation], *(self._bits(a) for a in arguments), bits=True)]
         if operation == "minus_abs":  # the sign bit set
             return [self._call(number, "bitwise_or", self._bits(arguments[0]), self._bits(-0.0), bits=True)]
+        if operation == "scaled":
+            first, second, alpha = self._tensor(arguments[0]), self._tensor(arguments[1]), f"alpha={arguments[2]!r}"
+            return [self._call(number, "add", first, second, alpha)]
         if operation in SIDES:
             return [self._call(number, SIDES[operation], self._value(arguments[0]), "0.0")]
         if isinstance(arguments[0], float) and operation in COMMUTE:

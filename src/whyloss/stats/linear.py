@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from whyloss.stats import dense, elementwise, reference
+from whyloss.stats import engine as engines
 from whyloss.stats.engine import Engine, obstacle, transformed
+from whyloss.stats.kernels import binary as kernels
 from whyloss.stats.rows import Rows, computing_dtype
 
 # Logits in a chunk where nobody says how much memory there is. On the CPU: products of this size run at full speed and
@@ -241,8 +243,9 @@ def _slopes(
     wanted = out is not None
     if not binary and not obstacle(z, rows):
         return dense.sweep(z, rows, wanted, upstream, out)
-    if binary and not obstacle(z.view(-1), rows):
-        return elementwise.sweep(z.view(-1), rows, wanted, upstream, None if out is None else out.view(-1))[0], out
+    if binary and (name := engines.choose(z.view(-1), rows)[0]) != "reference":
+        sweep = elementwise.sweep if name == "dense" else kernels.sweep
+        return sweep(z.view(-1), rows, wanted, upstream, None if out is None else out.view(-1))[0], out
     with torch.enable_grad():
         leaf = z.detach().requires_grad_(wanted)
         exact = dense.computing(leaf)

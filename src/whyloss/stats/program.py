@@ -208,6 +208,9 @@ FOLDED: dict[str, Any] = {
     "exp": exp,
     "abs": abs,
     # What is known to hold is 1, what is known not to hold 0.
-    **{name: lambda *a, f=getattr(operator, name): float(f(*a)) for name in ("lt", "le", "gt", "ge")},
+    "lt": lambda x, y: float(x < y),
+    "le": lambda x, y: float(x <= y),
+    "gt": lambda x, y: float(x > y),
+    "ge": lambda x, y: float(x >= y),
     "not": lambda a: 1.0 - a,
 }

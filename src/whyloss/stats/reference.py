@@ -187,7 +187,9 @@ def _table_rows(rows: Rows, label: Tensor, z: Tensor) -> Tensor:
 def binary_losses(z: Tensor, rows: Rows) -> Tensor:
     """[N] losses of the sigmoid link: two classes with logits 0 and z. Elementwise, so it needs no engine of its own.
 
-    `label` holds 0 or 1, in any dtype; `mix` is [N, 2]."""
+    `label` holds 0 or 1, in any dtype; `mix` is [N, 2], or [N] for (1 - mix, mix)."""
+    if rows.mix is not None and rows.mix.ndim == 1:
+        rows = replace(rows, mix=torch.stack([1 - rows.mix, rows.mix], 1))
     if rows.keep is not None:
         z = torch.where(rows.keep, z, 0.0)
     infinities = torch.isinf(z)

@@ -21,7 +21,8 @@ class Rows:
     """One loss on N rows of logits; everything but the logits themselves.
 
     names: the statistics that `formula` reads, by keyword; it returns the loss per row.
-    label: [N] class indices. mix: [N, C] coefficients of each possible label (a soft target), in place of `label`.
+    label: [N] class indices. mix: [N, C] coefficients of each possible label (a soft target), in place of `label`; with
+    the sigmoid link [N] stands for (1 - mix, mix).
     weight: [N], multiplies the row losses. keep: [N], False for rows that must count for nothing, whatever they hold.
     shift: [C], scale: number or [C], margin: [C] with z -> scale * (z + shift - margin at the label).
     table: [C, C] and power: arguments of the statistics that take one.

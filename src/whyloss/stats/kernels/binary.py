@@ -12,9 +12,9 @@ from whyloss.stats.kernels.source import HEADER, writer
 from whyloss.stats.program import Program
 from whyloss.stats.rows import Rows, computing_dtype
 
-# Pointers: z, out, label, keep, weight, offset, upstream, losses [N], mix [N, 2], share and `numbers` of the program.
-# None where there is none. `losses` takes a number for each logit or, if SUMMED, for each program. Only the last
-# program is incomplete, so that the others read and write in wide accesses.
+# Pointers: z, out, label, keep, weight, offset, upstream [N], mix [N] or, with PAIRS, [N, 2], share, and `numbers` of
+# the program; None where there is none. `losses` takes a number for each logit or, if SUMMED, for each program. Only
+# the last program is incomplete, so that the others read and write in wide accesses.
 TEMPLATE = """@triton.jit
 def question($inputs):
     $lines
@@ -23,32 +23,34 @@ def question($inputs):
 
 @triton.jit
 def elementwise(z, out, label, mix, keep, weight, offset, share, upstream, numbers, losses, N,
-                B: tl.constexpr, GRADIENT: tl.constexpr, SUMMED: tl.constexpr):
+                B: tl.constexpr, GRADIENT: tl.constexpr, SUMMED: tl.constexpr, PAIRS: tl.constexpr):
     first = tl.program_id(0).to(tl.int64) * B
     if first + B <= N:
         block(z, out, label, mix, keep, weight, offset, share, upstream, numbers, losses, N, first,
-              B, GRADIENT, SUMMED, False)
+              B, GRADIENT, SUMMED, PAIRS, False)
     else:
         block(z, out, label, mix, keep, weight, offset, share, upstream, numbers, losses, N, first,
-              B, GRADIENT, SUMMED, True)
+              B, GRADIENT, SUMMED, PAIRS, True)
 
 
 @triton.jit
 def block(z, out, label, mix, keep, weight, offset, share, upstream, numbers, losses, N, first,
-          B: tl.constexpr, GRADIENT: tl.constexpr, SUMMED: tl.constexpr, LAST: tl.constexpr):
+          B: tl.constexpr, GRADIENT: tl.constexpr, SUMMED: tl.constexpr, PAIRS: tl.constexpr, LAST: tl.constexpr):
     o = first + tl.arange(0, B)
     live = o < N if LAST else None
     other = 0.0 if LAST else None
     x = tl.load(z + o, mask=live, other=other).to(ACC)
     y = x * 0.0
-    mix0, mix1 = y, y
+    share1, mix0, mix1 = y, y, y
     kept = x == x
     if keep is not None:
         kept = tl.load(keep + o, mask=live, other=0 if LAST else None) != 0
         x = tl.where(kept, x, 0.0)
     if label is not None:
         y = tl.load(label + o, mask=live, other=0 if LAST else None).to(ACC)
-    if mix is not None:
+    if mix is not None and not PAIRS:
+        share1 = tl.load(mix + o, mask=live, other=other).to(ACC)
+    if mix is not None and PAIRS:
         mix0 = tl.load(mix + 2 * o, mask=live, other=other).to(ACC)
         mix1 = tl.load(mix + 2 * o + 1, mask=live, other=other).to(ACC)
     loss, slope = question($given)
@@ -87,7 +89,7 @@ def text(program: Program) -> str:
     ends = [program.loss, slope]
     lines = [w.assignments(ends, cells, known, {}) for cells in (False, True)]
     loss, slope = (w.value(end, known, {}) if isinstance(end, int) else f"z * 0.0 + {end!r}" for end in ends)
-    given = ["x", "y", "mix0", "mix1", *(f"tl.load(numbers + {i})" for i in range(len(scalars)))]
+    given = ["x", "y", "share1", "mix0", "mix1", *(f"tl.load(numbers + {i})" for i in range(len(scalars)))]
     filled = Template(TEMPLATE).substitute(
         inputs=", ".join(inputs),
         lines="\n    ".join(line for line in lines if line != "pass") or "pass",

@@ -139,6 +139,7 @@ def elementwise(text: str, z: Tensor, row: dict[str, Any], out: Tensor | None, s
     names = ("label", "mix", "keep", "weight", "offset", "share", "upstream", "numbers")
     arguments = (z, z if out is None else out, *(row[n] for n in names), losses, z.numel())
     size = {"B": ELEMENTS, "GRADIENT": out is not None, "SUMMED": summed, "num_warps": 4}
+    size["PAIRS"] = row["mix"] is not None and row["mix"].ndim == 2
     _start(made.elementwise, (programs,), arguments, size)
     return losses
 
