@@ -22,7 +22,7 @@ COUNTS = [1, 15, 16, 17, 48]
 def small_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     from whyloss.stats.kernels import launch
 
-    monkeypatch.setattr(launch, "ELEMENTS", 16)
+    monkeypatch.setattr(launch, "QUESTIONS", 16)
 
 
 def logits(count: int, dtype: torch.dtype = torch.float64) -> Tensor:
