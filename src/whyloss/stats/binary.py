@@ -115,8 +115,8 @@ class _Tracing:
             b: Any = positive.loss
             negative, positive = _Evaluation(share(a, b), None), _Evaluation(share(b, a), None)  # pyright: ignore[reportArgumentType]
         if rows.mix is None:
-            chosen = self._input("label") > 0.5
-            return (self.zero.do("where", chosen, positive.loss, negative.loss),) * 2
+            chosen = self.zero.do("where", self._input("label") > 0.5, positive.loss, negative.loss)
+            return chosen, chosen
         if rows.mix.ndim == 1:
             shares = (1.0 - self._input("mix"), self._input("mix"))
         else:

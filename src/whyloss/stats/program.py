@@ -168,7 +168,7 @@ def _reduced(b: Graph, operation: str, a: list[Any]) -> Any:
     if operation == "detach":
         return a[0]
     if operation in FOLDED and all(constant):
-        return FOLDED[operation](*a)
+        return float(FOLDED[operation](*a))
     if operation == "neg" and b.lines[a[0]][0] == "neg":
         return b.lines[a[0]][1]
     if operation == "sub" and a[0] == a[1] and not any(constant):
@@ -207,10 +207,6 @@ FOLDED: dict[str, Any] = {
     "neg": operator.neg,
     "exp": exp,
     "abs": abs,
-    # What is known to hold is 1, what is known not to hold 0.
-    "lt": lambda x, y: float(x < y),
-    "le": lambda x, y: float(x <= y),
-    "gt": lambda x, y: float(x > y),
-    "ge": lambda x, y: float(x >= y),
-    "not": lambda a: 1.0 - a,
+    **{name: getattr(operator, name) for name in ("lt", "le", "gt", "ge")},  # 1 is what is known to hold
+    "not": operator.not_,
 }
