@@ -23,7 +23,7 @@ test-slow: $(READY)  ## simulations that take many minutes
 test-kernels: $(BIN)/.triton  ## the GPU code without a GPU: in Triton's interpreter, and compiled for an H200
 	$(ONE_THREAD) TRITON_INTERPRET=1 $(BIN)/pytest -n auto --maxprocesses 2 -m 'not slow' -k 'triton or kernels' \
 	  tests/kernels tests/laws.py tests/test_edges.py tests/accuracy.py
-	$(ONE_THREAD) $(BIN)/pytest -n auto --maxprocesses 2 -m kernels tests/kernels/test_compiled.py
+	$(ONE_THREAD) $(BIN)/pytest -n auto --maxprocesses 2 -m kernels tests/kernels/test_compiled.py tests/kernels/test_region_kernels.py
 
 test-gpu: $(READY)  ## the same on the GPU of this machine
 	WHYLOSS_DEVICE=cuda $(BIN)/pytest -m 'not slow' -k 'triton or kernels' \
@@ -38,8 +38,8 @@ check: $(READY)  ## all that has to hold before a change goes in
 stubs: $(READY)  ## signatures of whyloss.functional for type checkers, from the classes
 	$(BIN)/python -m whyloss.stubs
 
-bench: $(READY)  ## the dense CPU engine beside plain torch
-	$(ONE_THREAD) $(BIN)/python benchmarks/dense_cpu.py
+bench: $(READY)  ## how fast the losses are here, beside plain torch; less than a minute
+	$(ONE_THREAD) $(BIN)/whyloss bench --quick
 
 $(READY): pyproject.toml constraints.txt
 	@for python in python3 python3.14 python3.13 python3.12 python3.11 none; do \

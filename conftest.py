@@ -5,5 +5,5 @@ import importlib.util
 collect_ignore = (
     []
     if importlib.util.find_spec("triton")
-    else ["src/whyloss/stats/kernels/functions.py", "src/whyloss/stats/kernels/launch.py"]
+    else [f"src/whyloss/stats/kernels/{name}.py" for name in ("functions", "launch", "region", "region_kernels")]
 )

@@ -1,6 +1,5 @@
 """Numbers that no machine changes: bytes that are alive at once, above what goes in and what comes out."""
 
-import weakref
 from typing import Any
 
 import pytest
@@ -11,37 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 import whyloss
-
-
-class Alive(TorchDispatchMode):
-    """Counts the bytes of storages made inside it that have not been freed; `peak` is the most at any time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self.known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = {x.untyped_storage()._cdata for x in tree_iter((args, kwargs)) if isinstance(x, Tensor)}
-        result = func(*args, **(kwargs or {}))
-        for made in tree_iter(result):
-            if isinstance(made, Tensor) and (key := made.untyped_storage()._cdata) not in given | self.known:
-                size = made.untyped_storage().nbytes()
-                self.known.add(key)
-                self.now += size
-                self.peak = max(self.peak, self.now)
-                weakref.finalize(made.untyped_storage(), self._freed, key, size)
-        return result
-
-    def _freed(self, key: int, size: int) -> None:
-        self.known.discard(key)
-        self.now -= size
-
-
-def peak_bytes(run: Any) -> int:
-    with Alive() as alive:
-        run()
-    return alive.peak
+from whyloss.bench.memory import peak_bytes
+from whyloss.stats import region_blocks
 
 
 def test_the_counter_counts():
@@ -96,3 +66,54 @@ def test_binary_heads_keep_no_logits():
     kept = peak_bytes(lambda: torch.autograd.grad(loss(layer(hidden, weight), target), (hidden, weight)))
     outputs = 4 * (hidden.numel() + weight.numel())
     assert fused - outputs <= 0.4 * (kept - outputs)
+
+
+# --- region losses ---------------------------------------------------------------------------------------------------
+
+
+class Reads(TorchDispatchMode):
+    """Counts the elements of one storage that operations read; views of it are free."""
+
+    def __init__(self, x: Tensor) -> None:
+        super().__init__()
+        self.storage, self.elements = x.untyped_storage()._cdata, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        made = {x.untyped_storage()._cdata for x in tree_iter(result) if isinstance(x, Tensor)}
+        if self.storage not in made and "empty_like" not in str(func):
+            given = [x for x in tree_iter(args) if isinstance(x, Tensor)]
+            self.elements += sum(x.numel() for x in given if x.untyped_storage()._cdata == self.storage)
+        return result
+
+
+def region_case(kind: str) -> tuple[whyloss.RegionLoss, Tensor, Tensor]:
+    z = torch.randn(2, 19, 64, 128)
+    if kind == "sigmoid":
+        return whyloss.DiceLoss(link="sigmoid"), z, torch.randint(0, 2, z.shape, dtype=torch.uint8)
+    soft = torch.softmax(torch.randn(z.shape), 1)
+    return whyloss.DiceLoss(), z, torch.randint(0, 19, (2, 64, 128)) if kind == "labels" else soft
+
+
+@pytest.mark.parametrize("kind", ["labels", "masks", "sigmoid"])
+def test_region_losses_make_one_gradient_and_a_few_blocks(kind: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(region_blocks, "BLOCK", 2**14)
+    loss, z, target = region_case(kind)
+    z.requires_grad_()
+    own, blocks = 4 * z.numel(), 4 * 4 * 2**14
+    assert peak_bytes(lambda: torch.autograd.grad(loss(z, target), z)) <= own + blocks
+    with torch.no_grad():
+        assert peak_bytes(lambda: loss(z, target)) <= blocks
+
+
+@pytest.mark.parametrize("kind", ["labels", "masks", "sigmoid"])
+def test_region_losses_read_the_logits_twice(kind: str):
+    loss, z, target = region_case(kind)
+    z.requires_grad_()
+    with Reads(z) as reads:
+        value = loss(z, target)
+    assert reads.elements == z.numel()
+    with Reads(z) as reads:
+        torch.autograd.grad(value, z)
+    passes = 2 if kind == "sigmoid" else 1  # p and 1 - p, while the block is in the cache
+    assert reads.elements == passes * z.numel()

@@ -231,6 +231,7 @@ def test_engines_are_explained():
     assert whyloss.explain_engine(ce(engine="reference"), z) == "reference: asked for by name"
     assert whyloss.explain_engine(ce(), z).startswith("dense")
     assert "every class as label" in whyloss.explain_engine(ce(), z, soft())
-    assert "region" in whyloss.explain_engine(whyloss.DiceLoss(), z) or "row loss" in whyloss.explain_engine(
-        whyloss.DiceLoss(), z
-    )
+    image = torch.zeros(2, 3, 4, 4)
+    assert whyloss.explain_engine(whyloss.DiceLoss(), image).startswith("blocks: sums over regions")
+    assert whyloss.explain_engine(whyloss.DiceLoss(link="sigmoid"), image).startswith("blocks")
+    assert "not a row loss" in whyloss.explain_engine(whyloss.DiceLoss() + whyloss.FocalLoss(), image)

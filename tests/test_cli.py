@@ -40,7 +40,9 @@ def advised(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 HEAVY = ("torch", "sklearn", "pandas", "numpy", "scipy", "altair", "joblib")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["advise", "--help"], ["list", "--help"], ["--version"], []])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["advise", "--help"], ["bench", "--help"], ["list", "--help"], ["--version"], []]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = f"""
 import sys

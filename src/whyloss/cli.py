@@ -57,7 +57,7 @@ def _run(tokens: list[str]) -> None:
     try:
         app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        command = [token for token in tokens[:1] if token in ("advise", "claims", "list", "show")]
+        command = [token for token in tokens[:1] if token in ("advise", "bench", "claims", "list", "show")]
         raise InputError(f"{error} See `{' '.join(['whyloss', *command, '--help'])}`.") from None
 
 

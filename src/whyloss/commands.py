@@ -26,6 +26,7 @@ whyloss advise flowers.csv --label species    your own table
 whyloss claims                                what people say about losses, settled by experiment
 whyloss list                                  every loss
 whyloss show focal                            one loss, with its curves
+whyloss bench --quick                         how fast they are here, beside plain torch
 ```""",
     version=__version__,
     default_parameter=Parameter(negative=()),
@@ -199,6 +200,108 @@ def settle_claims(
         command=shlex.join(typed),
     )
     show_claims(found, Console(), lang, out / "claims.html")
+
+
+@app.command(
+    name="bench",
+    help_epilogue="""Examples:
+```text
+whyloss bench --quick
+    A first look, in less than a minute. Then open whyloss-bench/bench.html.
+
+whyloss bench
+    All cases of this device; on a CPU a quarter of an hour.
+
+whyloss bench linear --loss focal --loss brier
+    Two losses behind a linear head, by a part of the case's name.
+
+whyloss bench logits-4096x5000 linear-1024x512x30000-bf16
+    Shapes of your own: the kind, N x C or N x D x C, and the dtype if it is not float32.
+
+whyloss bench segmentation --seconds 20 --compile
+    More rounds, and torch.compile on the CPU too.
+
+whyloss bench --markdown > bench.md
+    Tables to paste.
+```
+Cases on a CPU: logits-512x32000, logits-4096x1000, logits-8192x100, logits-65536x10, logits-100x10,
+linear-2048x256x20000, segmentation-2x19x128x256, multilabel-256x9605. On CUDA: language models' heads and logits,
+ImageNet, images and volumes, in 16 bits and in float32. Close other programs, and compare ratios rather than
+milliseconds between machines.""",
+)
+def measure(
+    cases: Annotated[list[str] | None, Parameter(name="CASE", negative=())] = None,
+    /,
+    *,
+    loss: Annotated[list[str] | None, Parameter(metavar="NAME")] = None,
+    device: Literal["cpu", "cuda"] | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
+    quick: bool = False,
+    rounds: int | None = None,
+    seconds: float | None = None,
+    compile: Annotated[bool | None, Parameter(negative="--no-compile")] = None,
+    threads: int = 1,
+    seed: int = 0,
+    out: Annotated[Path, Parameter(metavar="DIR")] = Path("whyloss-bench"),
+    markdown: bool = False,
+) -> None:
+    """Measure on this machine: time, memory and error of the losses, beside plain torch and what else is installed.
+
+    Every engine that fits, plain torch written by hand, torch.compile of it, and the peers that are installed (Liger,
+    cut-cross-entropy, quack, MONAI, kornia, timm, torchvision, torch's own linear_cross_entropy). All compute the same
+    loss on the same inputs in one process, in turns, so that what else the machine does slows all alike.
+
+    How to read it: "x torch" is the time of plain torch over this one, above 1 is faster. "floor" is the share of the
+    least possible time, from the copy bandwidth and the rate of matrix products measured in the same run. "MiB" is
+    the most memory at once above the inputs. "error" is against float64; one in red is not a rounding error.
+
+    Args:
+        cases: Which cases: a name, a part of one, or a pattern with *; or a shape of your own. [default: all of the
+            device]
+        loss: One loss; may be given several times. [default: all; with --quick four of them]
+        device: Where. [default: cuda if there is one]
+        dtype: Compute every case in this dtype. [default: each case's own]
+        quick: Fewer losses and rounds: a first look.
+        rounds: Rounds of each comparison, at most; never fewer than three are made. [default: 200; with --quick 10]
+        seconds: Seconds that the rounds of each comparison may take. [default: 3; with --quick 0.3]
+        compile: Measure torch.compile too, which takes its time to compile. [default: on CUDA only]
+        threads: Threads of the CPU.
+        seed: Decides the inputs.
+        out: The folder for bench.json and bench.html; made if it is not there.
+        markdown: Print the tables as Markdown.
+    """
+    from rich.console import Console
+
+    from whyloss.bench.command import bench
+    from whyloss.bench.report import markdown as as_markdown
+    from whyloss.bench.report import show as show_bench
+
+    typed = ["whyloss", "bench", *(cases or [])]
+    for name in loss or []:
+        typed += ["--loss", name]
+    given = {"device": device, "dtype": dtype, "rounds": rounds, "seconds": seconds}
+    typed += [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
+    typed += [f"--{name}" for name, value in {"quick": quick, "compile": compile}.items() if value]
+    typed += ["--threads", str(threads), "--seed", str(seed), "--out", str(out)]
+    report = bench(
+        cases or [],
+        losses=loss or [],
+        device=device,
+        dtype=dtype,
+        rounds=rounds,
+        seconds=seconds,
+        quick=quick,
+        compiled=compile,
+        threads=threads,
+        seed=seed,
+        out=out,
+        console=Console(stderr=True),  # progress; standard output is for the tables
+        command=shlex.join(typed),
+    )
+    if markdown:
+        print(as_markdown(report), end="")
+    else:
+        show_bench(report, Console(), out / "bench.html")
 
 
 @app.command(

@@ -32,6 +32,7 @@ LOSSES = {
     "penalty": whyloss.ConfidencePenaltyLoss(),
 }
 SHORT = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
+EXTENTS = ("C", "P", "stride", "out_stride", "image_stride")
 WIDTHS = [32000, 50257, 128256]
 
 
@@ -52,33 +53,41 @@ BINARY = {
 }
 
 
+def rows_of(name: str, kernel: str) -> Any:
+    target = torch.full((2, 4), 0.25) if kernel.startswith("mixture") else torch.tensor([0, 1])
+    return door.enter(LOSSES[name], torch.zeros(2, 4), target, None).rows
+
+
 @cache
 def compiled(name: str, kernel: str, classes: int, dtype: torch.dtype, save: bool = False) -> Code:
     import triton
 
     from whyloss.stats.kernels import launch, rows
 
-    source = rows.source(door.enter(LOSSES[name], torch.zeros(2, 4), torch.tensor([0, 1]), None).rows)
+    source = rows.source(rows_of(name, kernel))
     assert source is not None
     function = getattr(launch.module(source.text), kernel)
     vec = 16 // dtype.itemsize
-    if kernel == "small":
+    if kernel in ("small", "mixture_small"):
         B = triton.next_power_of_2(classes)
         R = max(1, launch.ELEMENTS // B)
-        size: dict[str, Any] = {"R": R, "B": B, "GRADIENT": True}
+        size: dict[str, Any] = {"R": R, "B": B, "VEC": vec if classes % vec == 0 else 1, "GRADIENT": True}
         options = {"num_warps": min(32, max(4, R * B // 1024))}
+    elif kernel == "planes":
+        size = {"C": classes, "T": launch.PIXELS, "HELD": True, "GRADIENT": True}
+        options = {"num_warps": 4}
     elif kernel == "pull_back":
         size = {"T": launch.STRETCH, "VEC": vec, "ALIGNED": classes % vec == 0, "EACH": True}
         options = {"num_warps": 4}
     else:
         size = {**launch.row_size(classes, source), "VEC": vec, "ALIGNED": classes % vec == 0}
-        size |= {"GRADIENT": not save, "SAVE": save}
+        size |= {"GRADIENT": not save} if kernel == "mixture_stream" else {"GRADIENT": not save, "SAVE": save}
         options = {n: size.pop(n) for n in ("num_warps", "maxnreg") if n in size}
     short = SHORT[dtype]
     types = {"z": f"*{short}", "out": f"*{short}", "label": "*i64", "losses": "*fp32", "saved": "*fp32"}
     types |= {"share": "*fp32", "upstream": "*fp32", "N": "i32", "C": "i32", "stride": "i32", "out_stride": "i32"}
-    types["blocks"] = "i32"
-    return _code(function, types, size, options, ("C", "stride", "out_stride") if classes % 16 == 0 else ())
+    types |= {"blocks": "i32", "P": "i32", "image_stride": "i32", "mix": "*fp32"}
+    return _code(function, types, size, options, EXTENTS if classes % 16 == 0 or kernel == "planes" else ())
 
 
 @cache
@@ -161,11 +170,34 @@ def test_coefficients_and_the_gradient_from_them(name: str):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+@pytest.mark.parametrize("name", ["ce", "focal", "brier"])
+def test_pixels(name: str, dtype: torch.dtype):
+    code = compiled(name, "planes", 19, dtype)
+    assert code.stack == 0
+    assert code.registers <= 128
+    # Two pixels a thread: an access holds both.
+    pair = 2 * dtype.itemsize
+    assert code.loads[pair] >= 19
+    assert code.stores[pair] >= 19
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
 @pytest.mark.parametrize("name", LOSSES)
 def test_short_rows(name: str, dtype: torch.dtype):
     code = compiled(name, "small", 1000, dtype)
     assert code.stack == 0
     assert code.registers <= 128
+    assert code.loads[16]
+    assert code.stores[16]
+    assert not code.loads[2]
+
+
+@pytest.mark.parametrize("kernel", ["mixture_small", "mixture_stream"])
+@pytest.mark.parametrize("name", ["ce", "focal", "brier"])
+def test_soft_targets(name: str, kernel: str):
+    code = compiled(name, kernel, 1000 if kernel == "mixture_small" else 32000, torch.float32)
+    assert code.stack <= 16
+    assert code.registers <= 208  # four passes, and every class as the label: fewer rows are on their way
 
 
 @pytest.mark.parametrize("label", ["i64", "u8", "fp32"])

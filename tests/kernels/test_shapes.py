@@ -139,3 +139,44 @@ def test_a_wide_row_keeps_coefficients_instead_of_reading_the_logits_twice(
     monkeypatch.setattr(kernels, "WIDE", 30)
     z, y = logits(37)
     compare(door.enter(whyloss.GeneralizedCrossEntropyLoss(), z, y, None).rows, z)
+
+
+@pytest.mark.parametrize("classes", [3, 40])
+@pytest.mark.parametrize("case", defaults(CASES), ids=str)
+def test_planes_of_pixels(case: Case, classes: int, monkeypatch: pytest.MonkeyPatch):
+    from whyloss.stats.kernels import launch
+
+    monkeypatch.setattr(launch, "PIXELS", 8)
+    z = torch.randn(2, classes, 3, 5, dtype=torch.float64) * 3
+    y = torch.arange(30).reshape(2, 3, 5) % classes
+    z[0, 1, 0, 0] = z[1, 2, 1, 2] = -torch.inf
+    y[1, 1, 2], y[1, 2, 4] = 2, -100
+    z[1, :, 2, 4] = torch.nan
+    for reduction, up in (("mean", torch.tensor(1.7).double()), ("none", torch.linspace(-1, 2, 30).double())):
+        shape = () if reduction == "mean" else (2, 3, 5)
+        pair = [
+            found(
+                lambda z: case.build(classes, engine=e, reduction=reduction, link="softmax")(z, y),  # noqa: B023
+                z,
+                up.reshape(shape),
+            )
+            for e in ("triton", "reference")
+        ]
+        for ours, theirs in zip(*pair, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("view", ["channels last", "a part of the planes", "every second image"])
+def test_planes_in_any_layout(view: str):
+    z = torch.randn(4, 6, 4, 5, dtype=torch.float64)
+    z = {
+        "channels last": z.to(memory_format=torch.channels_last),
+        "a part of the planes": z[:, 1:5],
+        "every second image": z[::2],
+    }[view].requires_grad_()
+    y = torch.randint(0, 4, (z.shape[0], 4, 5))
+    weight = torch.rand(z.shape[1]).double()
+    ours, theirs = (
+        torch.autograd.grad(whyloss.FocalLoss(engine=e, weight=weight)(z, y), z)[0] for e in ("triton", "reference")
+    )
+    torch.testing.assert_close(ours, theirs)

@@ -3,8 +3,11 @@
 import torch
 from torch import Tensor
 
+from whyloss.losses import region
 from whyloss.losses import rows as door
 from whyloss.losses.loss import Loss, RowLoss
+from whyloss.losses.region import RegionLoss
+from whyloss.stats import regions
 from whyloss.stats.engine import choose
 
 
@@ -15,11 +18,19 @@ def explain_engine(loss: Loss, logits: Tensor, target: Tensor | None = None) -> 
     >>> whyloss.explain_engine(whyloss.FocalLoss(), torch.zeros(8, 3))
     'dense: logits on the CPU: two passes in cache-sized blocks'
     """
+    if isinstance(loss, RegionLoss):
+        name, why = regions.choose(*region.enter(loss, logits, _labels(loss, logits, target), None))
+        return f"{name}: {why}"
     if not isinstance(loss, RowLoss):
         return "reference: not a row loss, computed as plain differentiable torch"
-    if target is None:
-        shape = logits.shape if loss.link == "sigmoid" else logits.shape[:1] + logits.shape[2:]
-        target = torch.zeros(shape, dtype=torch.int64, device=logits.device)
-    entered = door.enter(loss, logits, target, None)
+    entered = door.enter(loss, logits, _labels(loss, logits, target), None)
     name, why = choose(entered.z, entered.rows, loss.engine)
     return f"{name}: {why}"
+
+
+def _labels(loss: RowLoss | RegionLoss, logits: Tensor, target: Tensor | None) -> Tensor:
+    """The target, or one of the usual shape."""
+    if target is not None:
+        return target
+    shape = logits.shape if loss.link == "sigmoid" else logits.shape[:1] + logits.shape[2:]
+    return torch.zeros(shape, dtype=torch.int64, device=logits.device)

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from whyloss.losses import checks
 from whyloss.losses.loss import Link, Loss, Reduction
+from whyloss.stats import regions
+from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
 
 
@@ -90,36 +92,21 @@ class RegionLoss(Loss):
 
     def _regions(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Tensor]:
         """The loss of each region and class, and what it counts for; both [N, C], or [C]."""
-        name = type(self).__name__
-        checks.logits(name, logits, self.link)
-        if logits.ndim < 2:
-            raise ValueError(f"{name}: logits [N, C, *spatial] are needed, got {tuple(logits.shape)}.")
-        soft = checks.target(name, logits, target, self.link)
-        dtype = computing_dtype(logits)
+        name, dtype = type(self).__name__, computing_dtype(logits)
+        z, entered = enter(self, logits, target, sample_weight)
         with torch.autocast(logits.device.type, enabled=False):
-            z = logits.to(dtype).flatten(2) if logits.ndim > 2 else logits.to(dtype).unsqueeze(2)
-            t = (target if soft else target.long()).reshape(
-                z.shape if target.shape == logits.shape else (z.shape[0], z.shape[2])
-            )
-            ignored = self._ignored(t, soft)
-            pixel = self._pixel_weight(sample_weight, ignored, logits, dtype)
-            z = torch.where((pixel if pixel.ndim == 3 else pixel.unsqueeze(1)) == 0, 0.0, z)
-            p = torch.softmax(z, 1) if self.link == "softmax" else torch.sigmoid(z)
-            sums = self._sums(p, t, ignored, pixel, soft)
+            sums = regions.sums(z, entered)
         if self.over != "image":
-            sums = sums.sum(1)
+            sums = regions.Sums(*(part.sum(0) for part in sums))
         if self.over == "world":
             sums = _over_ranks(sums)
         if not self.background:
-            sums = sums[..., 1:]
-        intersection, prediction, target_sum, pixels = sums
-        present = target_sum > 0
-        here = self.overlap(intersection, prediction, torch.where(present, target_sum, 1.0))
-        wrongly = prediction / torch.where(pixels > 0, pixels, 1.0)
-        empty = torch.zeros_like(here) if self.absent != "penalise" else wrongly
-        losses = torch.where(present, here, empty)
-        counts = torch.ones_like(losses) if self.absent != "skip" else present.to(dtype)
-        counts = torch.where(pixels > 0, counts, 0.0)
+            sums = regions.Sums(*(part[..., 1:] for part in sums))
+        present, counted = sums.target > 0, sums.pixels > 0
+        # Where a class is absent its overlap is not used, and must not be 0/0 either.
+        seen, held = (torch.where(present, part, 1.0) for part in (sums.prediction, sums.target))
+        losses = torch.where(present, self.overlap(sums.intersection, seen, held), self._absent(sums, counted))
+        counts = ((present & counted) if self.absent == "skip" else counted).to(dtype)
         if self.weight is not None:
             weight = self.weight.to(dtype)
             if weight.shape != (logits.shape[1],):
@@ -127,53 +114,61 @@ class RegionLoss(Loss):
                     f"{name}: weight {tuple(weight.shape)} but {logits.shape[1]} classes: one number each is needed."
                 )
             counts = counts * (weight if self.background else weight[1:])
-        return torch.where(pixels > 0, losses, 0.0), counts
+        return losses, counts
 
-    def _ignored(self, t: Tensor, soft: bool) -> Tensor:
-        ignored = t == self.ignore_index
-        return ignored.all(1) if soft and self.link == "softmax" else ignored
-
-    def _pixel_weight(self, weight: Tensor | None, ignored: Tensor, logits: Tensor, dtype: torch.dtype) -> Tensor:
-        """[N, pixels] or [N, C, pixels]: 0 where ignored."""
-        keep = (~ignored).to(dtype)
-        if weight is None:
-            return keep
-        weight = torch.as_tensor(weight).to(dtype)
-        if weight.ndim == 1:
-            weight = weight.reshape(-1, *[1] * (logits.ndim - 2))
-        try:
-            weight = weight.expand(logits.shape[:1] + logits.shape[2:]).reshape(logits.shape[0], -1)
-        except RuntimeError:
-            raise ValueError(
-                f"{type(self).__name__}: sample_weight {tuple(weight.shape)} does not fit logits "
-                f"{tuple(logits.shape)}; one weight per pixel [N, *spatial] or per image [N] is needed."
-            ) from None
-        return keep * (weight if keep.ndim == 2 else weight.unsqueeze(1))
-
-    def _sums(self, p: Tensor, t: Tensor, ignored: Tensor, pixel: Tensor, soft: bool) -> Tensor:
-        """[4, N, C]: intersection, prediction, target, pixels; each weighted."""
-        everywhere = pixel if pixel.ndim == 3 else pixel.unsqueeze(1)
-        prediction = (p * everywhere).sum(2)
-        pixels = everywhere.sum(2).expand_as(prediction)
-        if soft or self.link == "sigmoid":
-            mask = torch.where(ignored if ignored.ndim == 3 else ignored.unsqueeze(1), 0.0, t.to(p.dtype)) * everywhere
-            if checks.looks(self, mask) and bool(((t < 0) | (t > 1)).logical_and(~_like(ignored, t)).any()):
-                raise ValueError(f"{type(self).__name__}: masks must lie between 0 and 1.")
-            return torch.stack([(p * mask).sum(2), prediction, mask.sum(2), pixels])
-        checks.labels(self, t, ignored, p.shape[1])
-        label = torch.where(ignored, 0, t)
-        hit = p.gather(1, label.unsqueeze(1)).squeeze(1) * pixel
-        # Scattered sums are taken one by one, not pairwise; float64 carries them over a large image.
-        zero = torch.zeros_like(prediction, dtype=torch.float64)
-        intersection, target = (zero.scatter_add(1, label, x.double()).to(p.dtype) for x in (hit, pixel))
-        return torch.stack([intersection, prediction, target, pixels])
+    def _absent(self, sums: regions.Sums, counted: Tensor) -> Tensor | float:
+        """The loss of a class that the target does not hold."""
+        return sums.prediction / torch.where(counted, sums.pixels, 1.0) if self.absent == "penalise" else 0.0
 
 
-def _like(ignored: Tensor, t: Tensor) -> Tensor:
-    return ignored if ignored.ndim == t.ndim else ignored.unsqueeze(1)
+def enter(loss: RegionLoss, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Pixels]:
+    """The logits as [N, C, P], and everything else about their pixels; what cannot be meant is refused."""
+    name = type(loss).__name__
+    checks.logits(name, logits, loss.link)
+    if logits.ndim < 2:
+        raise ValueError(f"{name}: logits [N, C, *spatial] are needed, got {tuple(logits.shape)}.")
+    checks.target(name, logits, target, loss.link)
+    z = logits.flatten(2) if logits.ndim > 2 else logits.unsqueeze(2)
+    t = target.reshape(z.shape if target.shape == logits.shape else (z.shape[0], z.shape[2]))
+    weight = None if sample_weight is None else _pixel_weight(name, sample_weight, logits)
+    pixels = Pixels(t, loss.link, loss.ignore_index, weight)
+    _check_values(loss, pixels, z.shape[1])
+    return z, pixels
 
 
-def _over_ranks(sums: Tensor) -> Tensor:
+def _pixel_weight(name: str, weight: Tensor, logits: Tensor) -> Tensor:
+    """[N, P]."""
+    weight = torch.as_tensor(weight).to(computing_dtype(logits))
+    if weight.ndim == 1:
+        weight = weight.reshape(-1, *[1] * (logits.ndim - 2))
+    try:
+        return weight.expand(logits.shape[:1] + logits.shape[2:]).reshape(logits.shape[0], -1)
+    except RuntimeError:
+        raise ValueError(
+            f"{name}: sample_weight {tuple(weight.shape)} does not fit logits {tuple(logits.shape)}; one weight per "
+            "pixel [N, *spatial] or per image [N] is needed."
+        ) from None
+
+
+def _check_values(loss: RegionLoss, pixels: Pixels, classes: int) -> None:
+    """Labels must be classes and masks lie between 0 and 1, unless they are ignored."""
+    if not checks.looks(loss, pixels.target):
+        return
+    low, high = pixels.span
+    if low >= 0 and high <= (classes - 1 if pixels.labelled else 1):
+        return  # at the cost of one look; what is ignored is only worked out if it matters
+    if pixels.labelled:
+        label = pixels.target.long()
+        checks.labels(loss, label, pixels.ignored(label).squeeze(1), classes)
+        return
+    for image in range(len(pixels.target)):  # one by one, so that the masks of masks stay small
+        own = pixels.part(slice(image, image + 1), slice(None))
+        t = own.read(torch.float32)
+        if bool((((t < 0) | (t > 1)) & ~own.ignored(t)).any()):
+            raise ValueError(f"{type(loss).__name__}: masks must lie between 0 and 1.")
+
+
+def _over_ranks(sums: regions.Sums) -> regions.Sums:
     """The sums over all ranks, differentiable: each rank's gradient is that of the loss of the whole."""
     import torch.distributed as dist
     from torch.distributed.nn.functional import all_reduce
@@ -182,7 +177,7 @@ def _over_ranks(sums: Tensor) -> Tensor:
         return sums
     # Data parallelism averages gradients over the ranks, and the derivative of an all-reduce sums over them: the two
     # cancel, so that N ranks give the gradient that one process gives.
-    return all_reduce(sums)  # pyright: ignore
+    return regions.Sums(*all_reduce(torch.stack(sums)))  # pyright: ignore
 
 
 class DiceLoss(RegionLoss):
@@ -206,8 +201,8 @@ class DiceLoss(RegionLoss):
     bounded = True
 
     def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
-        missed = prediction + target - 2 * intersection
-        return missed / (prediction + target + self.smooth)
+        size = prediction + target
+        return (size - 2 * intersection) / (size + self.smooth)
 
 
 class JaccardLoss(RegionLoss):

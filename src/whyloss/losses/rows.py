@@ -13,7 +13,7 @@ from torch import Tensor
 from whyloss.losses import checks
 from whyloss.stats import engine, linear
 from whyloss.stats.linear import Head
-from whyloss.stats.rows import Rows, computing_dtype
+from whyloss.stats.rows import Rows, computing_dtype, flat
 
 if TYPE_CHECKING:
     from whyloss.losses.loss import RowLoss
@@ -24,7 +24,7 @@ class Entered:
     """A loss on its way: logits as rows, the rows' description, what each row weighs, and the shape to go back to."""
 
     loss: "RowLoss"
-    z: Tensor  # [N, C], or [N] with the sigmoid link
+    z: Tensor  # [N, C], or [N] with the sigmoid link; [N, C, P] where kernels read pixels as they lie
     rows: Rows
     weight: Tensor | None  # [N] what each row counts for in the mean; None: 1
     shape: torch.Size
@@ -69,7 +69,7 @@ class Entered:
             return weight.sum().to(dtype)
         if self.rows.keep is not None:
             return self.rows.keep.sum().to(dtype)
-        return torch.tensor(self.z.shape[0], dtype=dtype, device=self.z.device)
+        return torch.tensor(self.shape.numel(), dtype=dtype, device=self.z.device)
 
 
 def _without_autocast(device: str) -> AbstractContextManager[Any]:
@@ -85,7 +85,8 @@ def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor
     shape = logits.shape if loss.link == "sigmoid" else torch.Size((*logits.shape[:1], *logits.shape[2:]))
     if logits.ndim == 1 and loss.link == "softmax":
         shape = torch.Size(())
-    z, dtype = _as_rows(logits, loss.link), computing_dtype(logits)
+    planes = logits.ndim > 2 and loss.link == "softmax" and not soft and engine.reads_planes(logits, loss.engine)
+    z, dtype = logits.flatten(2) if planes else _as_rows(logits, loss.link), computing_dtype(logits)
     if loss.link == "sigmoid":
         label, mix, keep = _binary_target(loss, target, soft, dtype)
     else:
@@ -93,7 +94,7 @@ def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor
     per_sample = _sample_weight(name, sample_weight, shape, dtype)
     class_weight = _class_weight(loss, logits, dtype)
     rows, counts_for = _weighted(loss, z, label, mix, per_sample, class_weight, keep)
-    return Entered(loss, z, rows, counts_for, shape)
+    return Entered(loss, z if rows.mix is None else flat(z) if planes else z, rows, counts_for, shape)
 
 
 def enter_linear(
@@ -128,7 +129,7 @@ def enter_linear(
         per_row = _sample_weight(type(loss).__name__, sample_weight, labels, computing_dtype(hidden))
         entered = enter(loss, stand_in.expand(flat.shape[0], shape[-1]), rows_of_target, per_row)
         entered.shape = labels
-    entered.head = Head(flat, weight, bias, softcap, binary, memory)
+    entered.head = Head(flat, weight, bias, softcap, binary, memory, loss.engine)
     return entered
 
 
@@ -224,7 +225,7 @@ def _weighted(
         key = None if None in keys else (*keys, eps, loss.smoothing_over)
     elif eps or mix is not None:
         q = mix if mix is not None else _one_hot(label, 2 if loss.link == "sigmoid" else z.shape[1], dtype)
-        smooth = _spread(q, z, shift, loss) if eps else q
+        smooth = _spread(q, z if z.ndim < 3 else flat(z), shift, loss) if eps else q
         mix = _with_class_weight(loss, q, smooth, class_weight)
         offset = loss.offset(smooth)
         if offset is not None and class_weight is not None:

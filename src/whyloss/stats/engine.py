@@ -11,38 +11,43 @@ from whyloss.stats import binary, dense, elementwise, kernels, reference
 from whyloss.stats.dense import computing
 from whyloss.stats.kernels import binary as triton_binary
 from whyloss.stats.kernels import rows as triton
-from whyloss.stats.rows import Rows
+from whyloss.stats.rows import Rows, flat
 
 Engine = Literal["auto", "reference", "dense", "triton"]
 
 
 def total(z: Tensor, rows: Rows, engine: Engine = "auto", share: Tensor | None = None) -> Tensor:
-    """The sum of the weighted losses of logits [N, C], times `share`, a scalar in the computing dtype. Logits [N] are
-    questions of the sigmoid link, here and below."""
+    """The sum of the weighted losses, times `share`, a scalar in the computing dtype. Logits [N, C] are rows, logits
+    [N, C, P] pixels, which kernels take as they lie, and logits [N] questions of the sigmoid link."""
     name, _ = choose(z, rows, engine)
     late = share is not None and share.requires_grad
     if name == "reference":
         value, late = _reference(z, rows).sum(), share is not None
+    elif name == "dense":
+        value = _dense(z).total(flat(z), rows, None if late else share)
     else:
-        value = _engine(name, z).total(z, rows, None if late else share)
+        value = _kernels(z).total(z, rows, None if late else share)
     return value * share if late and share is not None else value
 
 
 def each(z: Tensor, rows: Rows, engine: Engine = "auto") -> Tensor:
-    """[N] weighted losses of logits [N, C] or [N], in the computing dtype."""
+    """[N] weighted losses, in the computing dtype."""
     name, _ = choose(z, rows, engine)
-    return _reference(z, rows) if name == "reference" else _engine(name, z).each(z, rows)
+    if name == "reference":
+        return _reference(z, rows)
+    return _dense(z).each(flat(z), rows) if name == "dense" else _kernels(z).each(z, rows)
 
 
 def _reference(z: Tensor, rows: Rows) -> Tensor:
-    exact = computing(z)
-    return reference.row_losses(exact, rows) if z.ndim == 2 else reference.binary_losses(exact, rows)
+    return (reference.binary_losses if z.ndim == 1 else reference.row_losses)(computing(flat(z)), rows)
 
 
-def _engine(name: str, z: Tensor) -> Any:
-    if name == "triton":
-        return triton if z.ndim == 2 else triton_binary
-    return dense if z.ndim == 2 else elementwise
+def _dense(z: Tensor) -> Any:
+    return elementwise if z.ndim == 1 else dense
+
+
+def _kernels(z: Tensor) -> Any:
+    return triton_binary if z.ndim == 1 else triton
 
 
 def choose(z: Tensor, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
@@ -64,12 +69,14 @@ def choose(z: Tensor, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
 
 
 def _passes(z: Tensor) -> str:
-    return "two passes" if z.ndim == 2 else "one short program"
+    return "one short program" if z.ndim == 1 else "two passes"
 
 
 def obstacle(z: Tensor, rows: Rows) -> str:
     """Why the dense engine does not fit, or nothing."""
     found = _beyond(z, rows)
+    if not found and z.ndim > 1 and (rows.mix is not None or rows.normalized):
+        return "the loss of every class as label is needed (soft target, or smoothing of a loss without a short form)"
     if not found and z.device.type != "cpu":
         return f"the logits are on {z.device.type}; the dense engine is for the CPU"
     return found
@@ -80,11 +87,18 @@ def obstacle_to_kernels(z: Tensor, rows: Rows) -> str:
     found = _beyond(z, rows) or kernels.absent(z.device)
     if found or z.ndim == 1:
         return found
+    if rows.normalized:
+        return "the losses of all classes as label are needed before any of them is known"
     if isinstance(rows.scale, Tensor):
         return "the scale differs from class to class"
     if triton.source(rows) is None:
         return "a statistic of this loss cannot be summed in a kernel"
     return ""
+
+
+def reads_planes(logits: Tensor, engine: Engine) -> bool:
+    """Whether logits [N, C, *pixels] may be read as they lie, so that no copy with the classes last is needed."""
+    return engine == "triton" or (engine == "auto" and logits.is_cuda and not torch.compiler.is_compiling())
 
 
 def _beyond(z: Tensor, rows: Rows) -> str:
@@ -93,9 +107,6 @@ def _beyond(z: Tensor, rows: Rows) -> str:
         return "inside torch.compile, whose own fusion takes the place of an engine"
     if transformed(z):
         return "inside a torch.func transform, which needs plain differentiable operations"
-    every_label = rows.mix is not None or rows.normalized
-    if every_label and z.ndim == 2:
-        return "the loss of every class as label is needed (soft target, or smoothing of a loss without a short form)"
     extra = (rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table, rows.mix)
     if rows.learnable or any(isinstance(x, Tensor) and x.requires_grad for x in extra):
         return "something besides the logits needs a gradient"

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from whyloss.stats import dense, elementwise, reference
-from whyloss.stats import engine as engines
-from whyloss.stats.engine import Engine, obstacle, transformed
-from whyloss.stats.kernels import binary as kernels
+from whyloss.stats.engine import Engine, obstacle, obstacle_to_kernels, transformed
+from whyloss.stats.kernels import absent
+from whyloss.stats.kernels import binary as binary_kernels
+from whyloss.stats.kernels import rows as kernels
 from whyloss.stats.rows import Rows, computing_dtype
 
 # Logits in a chunk where nobody says how much memory there is. On the CPU: products of this size run at full speed and
@@ -23,6 +24,9 @@ GPU_ROWS = 2048
 FEWEST_ROWS = 16
 WORTH_DROPPING = 0.02  # share of ignored rows from which leaving them out of the products pays for the copy
 
+# Whether a GPU's product of 16-bit numbers can leave its sum in float32.
+FLOAT32_PRODUCTS = tuple(int(n) for n in torch.__version__.split(".")[:2]) >= (2, 8)
+
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
@@ -30,7 +34,7 @@ Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 class Head:
     """A linear layer on hidden states: [N, D] hidden, [C, D] weight, [C] bias. softcap c: the logits are c tanh(z / c).
     binary: each logit is a question of its own, so that the rows of the loss are N * C. memory: bytes that the logits
-    and their gradient may take; None: by rule."""
+    and their gradient may take; None: by rule. engine: what turns a chunk of logits into their gradient."""
 
     hidden: Tensor
     weight: Tensor
@@ -38,6 +42,7 @@ class Head:
     softcap: float | None = None
     binary: bool = False
     memory: int | None = None
+    engine: Engine = "auto"
 
     def logits(self) -> Tensor:
         z = torch.nn.functional.linear(self.hidden, self.weight, self.bias)
@@ -45,18 +50,40 @@ class Head:
 
     def logits_into(self, out: Tensor, start: int) -> Tensor:
         """The logits of as many rows as `out` has. The same memory for every chunk: fresh memory costs page faults."""
-        torch.mm(self.hidden[start : start + len(out)], self.weight.T, out=out)
+        hidden = self.hidden[start : start + len(out)]
+        for part in self.parts():
+            torch.mm(hidden, self.weight[part].T, out=out[:, part])
         if self.bias is not None:
             out.add_(self.bias)
         return out if self.softcap is None else out.div_(self.softcap).tanh_().mul_(self.softcap)
 
+    def parts(self) -> list[slice]:
+        """The classes that go through one product. A GPU's matrix library wants sizes that are multiples of 16 bytes;
+        of 50257 classes it makes a slow product, of 50240 and 17 two fast ones."""
+        classes = self.weight.shape[0]
+        main = classes // 64 * 64
+        if self.hidden.device.type == "cpu" or classes % 8 == 0 or not main:
+            return [slice(0, classes)]
+        return [slice(0, main), slice(main, classes)]
+
+    def room(self, rows: int) -> Tensor:
+        """For the logits of this many rows, each starting at a multiple of 16 bytes."""
+        classes, whole = self.weight.shape[0], 16 // self.weight.element_size()
+        padded = classes if self.hidden.device.type == "cpu" or self.binary else -(-classes // whole) * whole
+        return torch.empty(rows, padded, dtype=self.weight.dtype, device=self.weight.device)[:, :classes]
+
+    def in_place(self) -> bool:
+        """Whether the gradient of a chunk takes the place of its logits: the kernels can, the softcap needs both."""
+        return self.softcap is None and not self.binary and (self.engine == "triton" or self.hidden.is_cuda)
+
     def chunk(self) -> int:
         """Rows that go together."""
         rows, classes = max(1, self.hidden.shape[0]), self.weight.shape[0]
-        # The chunk's logits, their gradient, and in 16 bits the block that is being computed in 32.
-        per_row = classes * 2 * self.weight.element_size()
+        # The chunk's logits, their gradient, and on the CPU in 16 bits the block that is being computed in 32.
+        per_row = classes * self.weight.element_size() * (1 if self.in_place() else 2)
         if self.memory is not None:
-            spare = 0 if self.weight.element_size() >= 4 else 4 * min(dense.BLOCK, rows * classes)
+            in_32 = self.hidden.device.type == "cpu" and self.weight.element_size() < 4
+            spare = 4 * min(dense.BLOCK, rows * classes) if in_32 else 0
             chosen = (self.memory - spare) // per_row
         elif self.hidden.device.type == "cpu":
             chosen = CPU_CHUNK // classes
@@ -96,6 +123,8 @@ def choose(head: Head, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
     """The engine's name, and the reason in words."""
     if engine == "reference":
         return "reference", "asked for by name; all logits are made"
+    if engine == "triton" and (reason := absent(head.hidden.device)):
+        raise ValueError(f"engine='triton' cannot compute this: {reason}. Use engine='auto' or 'reference'.")
     found = _beyond(head, rows)
     if found:
         return "reference", f"{found}; all logits are made"
@@ -155,7 +184,9 @@ class _Linear(torch.autograd.Function):
         # Float16 cannot hold gradients that are divided by many rows: they are scaled when a loss scaler has had its
         # say, in the backward pass.
         ctx.late = share if hidden.dtype == torch.float16 else None
-        losses, ctx.gradients = _sweep(head, rows, wanted, None if ctx.late is not None else share)
+        losses, ctx.gradients = _sweep(
+            head, rows, wanted, None if ctx.late is not None else share, total and head.binary
+        )
         ctx.head, ctx.rows, ctx.total, ctx.share = replace(head, hidden=hidden[:0]), rows, total, share
         ctx.save_for_backward(hidden, weight, bias)
         if not total:
@@ -179,11 +210,18 @@ class _Linear(torch.autograd.Function):
         if found is None:  # a second backward pass over a retained graph
             found = _sweep(head, ctx.rows, wanted, None if ctx.late is not None else ctx.share)[1]
         scale = u if ctx.late is None else u * ctx.late
-        if scale.device.type == "cpu" and bool(scale == 1):
-            return *found, *nothing
-        return *(
-            None if g is None else g.mul_(scale.to(torch.promote_types(g.dtype, scale.dtype))) for g in found
-        ), *nothing
+        return *(None if g is None else _scaled(g, scale) for g in found), *nothing
+
+
+def _scaled(gradient: Tensor, scale: Tensor) -> Tensor:
+    """In place, and without a pass over the gradient if the scale is 1."""
+    if gradient.is_cuda and not absent(gradient.device) and gradient.is_contiguous():
+        from whyloss.stats.kernels.launch import scale_
+
+        return scale_(gradient, scale)  # looks at the scale where it is, without a wait
+    if scale.device.type == "cpu" and bool(scale == 1):
+        return gradient
+    return gradient.mul_(scale.to(torch.promote_types(gradient.dtype, scale.dtype)))
 
 
 def _differentiable(head: Head, rows: Rows, share: Tensor | None, u: Tensor, wanted: tuple[bool, ...]) -> Gradients:
@@ -197,32 +235,39 @@ def _differentiable(head: Head, rows: Rows, share: Tensor | None, u: Tensor, wan
     return first, second, third
 
 
-def _sweep(head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor | None) -> tuple[Tensor, Gradients]:
-    """Losses of all rows and the wanted gradients of their sum weighted by `upstream`, a number or one for each."""
+def _sweep(
+    head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor | None, summed: bool = False
+) -> tuple[Tensor, Gradients]:
+    """Losses of all rows, or their sums over chunks, and the wanted gradients of their sum weighted by `upstream`, a
+    number or one for each."""
     count, classes = head.hidden.shape[0], head.weight.shape[0]
     wide = classes if head.binary else 1  # rows of the loss in a row of hidden states
     step, exact = head.chunk(), computing_dtype(head.weight)
-    losses = torch.empty(count * wide, dtype=exact, device=head.hidden.device)
+    losses = torch.empty(-(-count // step) if summed else count * wide, dtype=exact, device=head.hidden.device)
     if upstream is not None and upstream.ndim:
         upstream = upstream.expand(count * wide)
     to_hidden = torch.empty_like(head.hidden) if wanted[0] else None
-    to_weight = _Total(head.weight, count > step) if wanted[1] else None
+    to_weight = _Total(head, step) if wanted[1] else None
     to_bias = torch.zeros(classes, dtype=exact, device=head.hidden.device) if wanted[2] else None
-    z_chunk = torch.empty(min(step, count), classes, dtype=head.weight.dtype, device=head.weight.device)
-    slopes = torch.empty_like(z_chunk) if any(wanted) else None
+    z_chunk = head.room(min(step, count))
+    slopes = None if not any(wanted) else z_chunk if head.in_place() else torch.empty_like(z_chunk)
     for start in range(0, count, step):
         stop = min(start + step, count)
         block = slice(start * wide, stop * wide)
         u = upstream[block] if upstream is not None and upstream.ndim else upstream
         z = head.logits_into(z_chunk[: stop - start], start)
         out = None if slopes is None else slopes[: stop - start]
-        losses[block], slope = _slopes(z, rows.block(block.start, block.stop), head.binary, u, out)
+        part, slope = _slopes(z, rows.block(block.start, block.stop), head, u, out)
+        losses[start // step if summed else block] = part.sum(dtype=torch.float64) if summed else part
         if slope is None:
             continue
         if head.softcap is not None:
             slope.mul_(1 - (z / head.softcap) ** 2)
         if to_hidden is not None:
-            torch.mm(slope, head.weight, out=to_hidden[start:stop])
+            first, *others = head.parts()
+            torch.mm(slope[:, first], head.weight[first], out=to_hidden[start:stop])
+            for part in others:
+                to_hidden[start:stop].addmm_(slope[:, part], head.weight[part])
         if to_weight is not None:
             to_weight.add(slope, head.hidden[start:stop])
         if to_bias is not None:
@@ -236,16 +281,21 @@ def _sweep(head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor | 
 
 
 def _slopes(
-    z: Tensor, rows: Rows, binary: bool, upstream: Tensor | None, out: Tensor | None
+    z: Tensor, rows: Rows, head: Head, upstream: Tensor | None, out: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Losses of a chunk and, if there is an `out` for it, the gradient with respect to its logits; by the dense engine
-    where it fits."""
-    wanted = out is not None
-    if not binary and not obstacle(z, rows):
+    """Losses of a chunk and, if there is an `out` for it, the gradient with respect to its logits; by an engine for
+    logits that exist, where one fits."""
+    wanted, binary = out is not None, head.binary
+    if binary:
+        flat, to = z.view(-1), None if out is None else out.view(-1)
+        if head.engine != "triton" and not obstacle(flat, rows):
+            return elementwise.sweep(flat, rows, wanted, upstream, to)[0], out
+        if not obstacle_to_kernels(flat, rows):
+            return binary_kernels.sweep(flat, rows, wanted, upstream, to)[0], out
+    if not binary and head.engine != "triton" and not obstacle(z, rows):
         return dense.sweep(z, rows, wanted, upstream, out)
-    if binary and (name := engines.choose(z.view(-1), rows)[0]) != "reference":
-        sweep = elementwise.sweep if name == "dense" else kernels.sweep
-        return sweep(z.view(-1), rows, wanted, upstream, None if out is None else out.view(-1))[0], out
+    if not binary and not obstacle_to_kernels(z, rows):
+        return kernels.sweep(z, rows, now=wanted, later=False, upstream=upstream, out=out)[:2]
     with torch.enable_grad():
         leaf = z.detach().requires_grad_(wanted)
         exact = dense.computing(leaf)
@@ -258,20 +308,31 @@ def _slopes(
 
 
 class _Total:
-    """The gradient of the weights, a sum over chunks; in 16 bits kept in float32 until the last one."""
+    """The gradient of the weights, a sum over chunks. In 16 bits it is kept in float32 until the last one, unless the
+    memory that the user allowed is less than that takes."""
 
-    def __init__(self, weight: Tensor, several: bool):
-        self.weight, self.several = weight, several
+    def __init__(self, head: Head, step: int):
+        self.head, weight = head, head.weight
+        self.several = head.hidden.shape[0] > step
+        short = weight.element_size() < 4
+        tight = head.memory is not None and head.memory < 4 * weight.numel()
+        self.dtype = torch.float32 if short and self.several and not tight else weight.dtype
         self.sum: Tensor | None = None
 
     def add(self, slope: Tensor, hidden: Tensor) -> None:
-        if not self.several:
-            self.sum = slope.T @ hidden
-        elif self.weight.element_size() >= 4:
-            self.sum = slope.T @ hidden if self.sum is None else self.sum.addmm_(slope.T, hidden)
-        else:
-            part = slope.T @ hidden
-            self.sum = part.float() if self.sum is None else self.sum.add_(part)
+        weight, first = self.head.weight, self.sum is None
+        if self.sum is None:
+            self.sum = torch.empty(weight.shape, dtype=self.dtype, device=weight.device)
+        for part in self.head.parts():
+            given, into = slope[:, part].T, self.sum[part]
+            if self.dtype == weight.dtype:
+                torch.mm(given, hidden, out=into) if first else into.addmm_(given, hidden)
+            elif weight.is_cuda and FLOAT32_PRODUCTS:
+                out: Any = {"out_dtype": torch.float32, "out": into}
+                torch.mm(given, hidden, **out) if first else torch.addmm(into, given, hidden, **out)
+            else:
+                product = given @ hidden
+                into.copy_(product) if first else into.add_(product)
 
     def value(self) -> Tensor:
-        return torch.zeros_like(self.weight) if self.sum is None else self.sum.to(self.weight.dtype)
+        return torch.zeros_like(self.head.weight) if self.sum is None else self.sum.to(self.head.weight.dtype)

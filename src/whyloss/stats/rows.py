@@ -16,6 +16,11 @@ def computing_dtype(z: Tensor) -> torch.dtype:
     return torch.float64 if z.dtype == torch.float64 else torch.float32
 
 
+def flat(z: Tensor) -> Tensor:
+    """Logits as rows [N, C]; of planes [N, C, P] a row is a pixel. Questions [N] stay what they are."""
+    return z if z.ndim <= 2 else z.movedim(1, -1).reshape(-1, z.shape[1])
+
+
 @dataclass(frozen=True)
 class Rows:
     """One loss on N rows of logits; everything but the logits themselves.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from whyloss.stats import binary, elementwise
-from whyloss.stats.kernels.source import HEADER, writer
+from whyloss.stats.kernels.source import HEADER, Writer
 from whyloss.stats.program import Program
 from whyloss.stats.rows import Rows, computing_dtype
 
@@ -84,7 +84,7 @@ def text(program: Program) -> str:
     slope = program.slopes["z"]
     scalars = [name for name in program.inputs if name not in binary.ELEMENTS]
     inputs = [*binary.ELEMENTS, *scalars]
-    w = writer(program.lines)
+    w = Writer(program.lines, {})  # the lines behind "z" are its cells
     known = {name: name for name in inputs}
     ends = [program.loss, slope]
     lines = [w.assignments(ends, cells, known, {}) for cells in (False, True)]

@@ -18,6 +18,8 @@ from whyloss.stats.kernels.source import Source
 SMALL = 4096  # widest row that is kept in registers
 ELEMENTS = 2048  # of small rows that go together
 QUESTIONS = 1024  # logits of the sigmoid link that go together: two wide accesses a thread in float32
+HELD = 32  # most classes of a pixel that are kept in registers
+PIXELS = 256  # that go together
 STRETCH = 4096  # of a row's gradient that one program makes
 VECTOR = 16  # bytes of the widest access
 
@@ -51,6 +53,8 @@ def row_size(classes: int, source: Source) -> dict[str, int]:
 
 def like(z: Tensor) -> Tensor:
     """Room for the gradient, with rows that start where those of the logits do: a kernel steps through both alike."""
+    if z.ndim == 3:
+        return torch.empty(z.shape, dtype=z.dtype, device=z.device)
     return torch.empty(z.shape[0], z.stride(0), dtype=z.dtype, device=z.device)[:, : z.shape[1]]
 
 
@@ -82,7 +86,7 @@ def forward(
     names = ["label", "keep", "weight", "share", "shift", "scale", "margin", "diagonal", "table", "losses"]
     sizes = (count, classes, z.stride(0), target.stride(0))
     if classes <= SMALL:
-        size, blocks = _small(count, classes)
+        size, blocks = _small(z, target)
         arguments = (z, target, *(given[n] for n in names), *sizes)
         _start(made.small, (blocks,), arguments, {**size, "GRADIENT": out is not None})
         return
@@ -92,6 +96,40 @@ def forward(
     _start(made.stream, (count,), (z, target, *(given[n] for n in (*names, "saved")), *sizes), {**size, **flags})
 
 
+def planes(
+    source: Source, z: Tensor, row: dict[str, Any], losses: Tensor, out: Tensor | None, share: Tensor | None
+) -> None:
+    """The same for logits [N, C, P], each class a plane of pixels; `out` is contiguous."""
+    images, classes, pixels = z.shape
+    target = z if out is None else out
+    given = {**row, "share": share, "losses": losses}
+    names = ("label", "keep", "weight", "share", "shift", "scale", "margin", "diagonal", "table", "losses")
+    size = {"C": classes, "T": PIXELS, "HELD": classes <= HELD, "GRADIENT": out is not None, "num_warps": 4}
+    arguments = (z, target, *(given[n] for n in names), pixels)
+    strides = {"image_stride": z.stride(0), "stride": z.stride(1)}
+    made = module(source.text, z.dtype == torch.float64)
+    _start(made.planes, (triton.cdiv(pixels, PIXELS), images), arguments, {**size, **strides})
+
+
+def mixture(
+    source: Source, z: Tensor, row: dict[str, Any], losses: Tensor, out: Tensor | None, share: Tensor | None
+) -> None:
+    """The same for soft targets."""
+    count, classes = z.shape
+    target = z if out is None else out
+    given = {**row, "share": share, "losses": losses}
+    names = ("mix", "keep", "weight", "offset", "share", "shift", "scale", "margin", "losses")
+    arguments = (z, target, *(given[n] for n in names), count, classes, z.stride(0), target.stride(0))
+    made = module(source.text, z.dtype == torch.float64)
+    if classes <= SMALL:
+        size, blocks = _small(z, target)
+        _start(made.mixture_small, (blocks,), arguments, {**size, "GRADIENT": out is not None})
+        return
+    vec, even = aligned(z)
+    size = {**row_size(classes, source), "VEC": vec, "ALIGNED": even, "GRADIENT": out is not None}
+    _start(made.mixture_stream, (count,), arguments, size)
+
+
 def sums(source: Source, z: Tensor, row: dict[str, Any], saved: Tensor) -> None:
     """top, the label's logit, S and the sums of all rows, into `saved`."""
     count, classes = z.shape
@@ -99,7 +137,7 @@ def sums(source: Source, z: Tensor, row: dict[str, Any], saved: Tensor) -> None:
     names = ("label", "keep", "shift", "scale", "margin", "table")
     arguments = (z, *(row[n] for n in names), saved, count, classes, z.stride(0))
     if classes <= SMALL:
-        size, blocks = _small(count, classes)
+        size, blocks = _small(z)
         _start(made.small_sums, (blocks,), arguments, size)
         return
     vec, even = aligned(z)
@@ -115,7 +153,7 @@ def pull_back(source: Source, z: Tensor, row: dict[str, Any], saved: Tensor, ups
     arguments = (z, out, *(given[n] for n in names), saved, count, classes, z.stride(0), out.stride(0))
     each = upstream.ndim > 0
     if classes <= SMALL:
-        size, blocks = _small(count, classes)
+        size, blocks = _small(z, out)
         _start(made.small_pull_back, (blocks,), arguments, {**size, "EACH": each})
         return
     vec, even = aligned(z, out)
@@ -125,11 +163,13 @@ def pull_back(source: Source, z: Tensor, row: dict[str, Any], saved: Tensor, ups
     _start(made.pull_back, (count * blocks,), (*arguments, blocks), size)
 
 
-def _small(count: int, classes: int) -> tuple[dict[str, int], int]:
+def _small(z: Tensor, *others: Tensor) -> tuple[dict[str, int], int]:
     """The size of a block of short rows, and how many there are."""
+    (count, classes), (vec, even) = z.shape, aligned(z, *others)
     B = triton.next_power_of_2(classes)
     R = max(1, ELEMENTS // B)
-    return {"R": R, "B": B, "num_warps": min(32, max(4, R * B // 1024))}, triton.cdiv(count, R)
+    size = {"R": R, "B": B, "VEC": vec if even else 1, "num_warps": min(32, max(4, R * B // 1024))}
+    return size, triton.cdiv(count, R)
 
 
 def elementwise(text: str, z: Tensor, row: dict[str, Any], out: Tensor | None, summed: bool) -> Tensor:
@@ -164,7 +204,7 @@ def _scale(x, factor, n, B: tl.constexpr, PROGRAMS: tl.constexpr):  # pyright: i
 
 
 def _start(kernel: Any, grid: tuple[int, ...], arguments: tuple[Any, ...], size: dict[str, Any]) -> None:
-    if grid[0] == 0:
+    if not all(grid):
         return
     first, size = arguments[0], {**size, "enable_fp_fusion": True}  # said, because Triton's default is to change
     if first.device.type == "cuda":

@@ -13,8 +13,9 @@ from whyloss.stats.table import CONSTANT, HUGE, REST, Rest, needed
 from whyloss.stats.trace import Symbol, Untraceable
 
 # What a summand or a slope may read of one class: exp(z - top), z - top, z - the label's logit, z, 1 where it is
-# neither masked nor the label, 1 where z is the largest, and its entry in the label's row of the table.
-CELLS = ("e", "u", "v", "z", "live", "tie", "entry")
+# neither masked nor the label, 1 where z is the largest, and its entry in the label's row of the table. Of a class
+# as the label (mixture.py): its logit and its number.
+CELLS = ("e", "u", "v", "z", "live", "tie", "entry", "label_logit", "index")
 
 
 class Cell(Symbol):
@@ -49,6 +50,10 @@ class Plan:
 
     def input(self, name: str) -> Cell:
         return Cell(self.graph, self.graph.add("input", name))
+
+    def cell(self, line: Any) -> Cell:
+        """A line or a constant as a symbol."""
+        return Cell(self.graph, line if isinstance(line, int) else self.graph.add("constant", float(line)))
 
     def total(self, x: Any) -> Cell:
         """The sum of x over the other classes."""
@@ -112,14 +117,16 @@ class Plan:
 class _Terms:
     """The statistics' table's view of a class, in symbols."""
 
-    def __init__(self, plan: Plan, power: float | None):
-        self.plan, self.power = plan, power or 0.0
+    def __init__(self, plan: Plan, power: float | None, moving: bool):
+        self.plan, self.power, self.moving = plan, power or 0.0, moving
         self.e, self.u, self.v, self.z, self.live = (plan.input(name) for name in ("e", "u", "v", "z", "live"))
         self.member = self.live  # the label is left out of the sums, and its slope is not read
         self.table = plan.input("entry")
 
     @property
     def sum_u(self) -> Cell:
+        if self.moving:
+            return self.plan.total(self.u)
         # By way of the label's logit, which does not move as the top does: no second accumulator.
         return self.plan.total(self.v) + self.count * (self.plan.input("base") - self.plan.input("top"))  # pyright: ignore
 
@@ -128,11 +135,11 @@ class _Terms:
         return self.plan.total(self.live)
 
 
-def plan(names: tuple[str, ...], program: Program | None, power: float | None) -> Plan:
+def plan(names: tuple[str, ...], program: Program | None, power: float | None, moving: bool = False) -> Plan:
     """The plan of a formula of these statistics; without a program, the formula itself is left to others: the plan then
-    takes its slopes as inputs `c_<statistic>`."""
+    takes its slopes as inputs `c_<statistic>`. `moving`: sums are relative to the top, and to nothing else."""
     found = Plan()
-    terms, rest = _Terms(found, power), _rest(found)
+    terms, rest = _Terms(found, power, moving), _rest(found)
     base: dict[str, Cell] = {
         "log_odds": (found.input("own") - rest.top) - rest.log_S,  # pyright: ignore[reportAssignmentType]
         "logit": found.input("own"),
@@ -149,8 +156,8 @@ def plan(names: tuple[str, ...], program: Program | None, power: float | None) -
         found.statistics = {name: base[name].line for name in wanted}
         slopes = {name: found.input(f"c_{name}") for name in wanted if name not in CONSTANT}
     else:
-        found.loss, lines = _spliced(found.graph, program, base)
-        slopes = {name: _cell(found, line) for name, line in lines.items()}
+        found.loss, lines = spliced(found.graph, program, base)
+        slopes = {name: found.cell(line) for name, line in lines.items()}
     slopes = {name: c * weight for name, c in slopes.items()}
     _pull_back(found, terms, rest, base, slopes)
     return found
@@ -164,12 +171,7 @@ def _rest(found: Plan) -> Any:
     return Rest(top, S, log_S, 1.0 / safe, found.total)  # pyright: ignore
 
 
-def _cell(found: Plan, line: Any) -> Cell:
-    """A line or a constant as a symbol."""
-    return Cell(found.graph, line if isinstance(line, int) else found.graph.add("constant", float(line)))
-
-
-def _spliced(graph: Graph, program: Program, base: Mapping[str, Cell]) -> tuple[Any, dict[str, Any]]:
+def spliced(graph: Graph, program: Program, base: Mapping[str, Cell]) -> tuple[Any, dict[str, Any]]:
     """The lines of a program, put into the graph: its loss and its slopes."""
     place: list[int] = []
     for operation, *arguments in program.lines:
@@ -185,7 +187,7 @@ def _spliced(graph: Graph, program: Program, base: Mapping[str, Cell]) -> tuple[
 
 
 def _pull_back(found: Plan, terms: _Terms, rest: Any, base: dict[str, Cell], slopes: Mapping[str, Any]) -> None:
-    zero = _cell(found, 0.0)
+    zero = found.cell(0.0)
     linear, own, curves = zero, zero, list[Any]()
     for name, c in slopes.items():
         if name == "log_odds":
@@ -208,11 +210,12 @@ def _pull_back(found: Plan, terms: _Terms, rest: Any, base: dict[str, Cell], slo
     found.own, found.slope = own.line, slope.line
 
 
-def simple(found: Plan) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
+def simple(found: Plan, more: Mapping[str, int] | None = None) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
     """The plan's lines without what has no effect, and where its parts went: "loss", "own", "slope", "statistic ..."
     and "sum ...", to a line or to a constant."""
     ends = {"own": found.own, "slope": found.slope, **{f"sum {n}": s.line for n, s in found.sums.items()}}
+    ends |= more or {}
     ends |= {f"statistic {n}": line for n, line in found.statistics.items()}
     if found.statistics:
         return shortened(found.graph, ends)
-    return shortened(found.graph, {**ends, "loss": _cell(found, found.loss).line})
+    return shortened(found.graph, {**ends, "loss": found.cell(found.loss).line})

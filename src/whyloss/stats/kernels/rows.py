@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from whyloss.stats import reference
+from whyloss.stats.kernels.mixture import mixture
 from whyloss.stats.kernels.plan import plan
 from whyloss.stats.kernels.source import Source, written
-from whyloss.stats.rows import Rows, computing_dtype, infinite
+from whyloss.stats.rows import Rows, computing_dtype, flat, infinite
 from whyloss.stats.table import CONSTANT, HUGE
 from whyloss.stats.trace import Untraceable
 
@@ -27,11 +28,14 @@ _sources: OrderedDict[Hashable, Source | None] = OrderedDict()
 
 def source(rows: Rows) -> Source | None:
     """The kernels of a loss; None where a statistic cannot be summed in a kernel."""
-    program = rows.program()
-    key = (rows.key if program is not None else None, rows.names, rows.power)
+    program, soft = rows.program(), rows.mix is not None
+    key = (rows.key if program is not None else None, rows.names, rows.power, soft)
     if key not in _sources:
         try:
-            _sources[key] = written(plan(rows.names, program, rows.power))
+            if soft and program is None:
+                raise Untraceable("a formula of every class that runs elsewhere")
+            made = mixture(rows.names, program, rows.power) if soft and program is not None else None
+            _sources[key] = written(plan(rows.names, program, rows.power)) if made is None else made
         except Untraceable:
             _sources[key] = None
         if len(_sources) > KEPT:
@@ -41,16 +45,19 @@ def source(rows: Rows) -> Source | None:
 
 def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:
     """The sum of the weighted row losses, times `share`."""
-    return _Kernels.apply(_in_rows(z), rows, True, share, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
+    return _Kernels.apply(_as_read(z, rows), rows, True, share, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
 
 
 def each(z: Tensor, rows: Rows) -> Tensor:
     """[N] weighted row losses."""
-    return _Kernels.apply(_in_rows(z), rows, False, None, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
+    return _Kernels.apply(_as_read(z, rows), rows, False, None, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
 
 
-def _in_rows(z: Tensor) -> Tensor:
-    """With the classes of a row side by side, and no row twice."""
+def _as_read(z: Tensor, rows: Rows) -> Tensor:
+    """Rows whose classes lie side by side and none of which is another; planes whose pixels do."""
+    if z.ndim == 3 and _source(rows).statistics is None:
+        return z if z.stride(2) == 1 else z.contiguous()
+    z = flat(z)
     return z if z.stride(1) == 1 and z.stride(0) >= z.shape[1] else z.contiguous()
 
 
@@ -59,7 +66,9 @@ class _Kernels(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, rows: Rows, total: bool, share: Tensor | None, gradients: bool) -> Tensor:
         wanted = gradients and ctx.needs_input_grad[0]
         # Float16 cannot hold gradients that are divided by many rows: a loss scaler must have its say before.
-        now = wanted and total and z.dtype != torch.float16 and z.shape[1] < WIDE
+        now = (
+            wanted and total and z.dtype != torch.float16 and (z.shape[1] < WIDE or z.ndim == 3 or rows.mix is not None)
+        )
         losses, ctx.gradient, saved = sweep(z, rows, now=now, later=wanted and not now, upstream=share if now else None)
         ctx.rows, ctx.total, ctx.share = rows, total, share
         ctx.save_for_backward(z, saved)
@@ -75,7 +84,7 @@ class _Kernels(torch.autograd.Function):
         (u,) = upstream
         z, saved = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
-            losses = reference.row_losses(z.to(computing_dtype(z)), ctx.rows)
+            losses = reference.row_losses(flat(z).to(computing_dtype(z)), ctx.rows)
             value = losses if not ctx.total else losses.sum() if ctx.share is None else losses.sum() * ctx.share
             (gradient,) = torch.autograd.grad(value, z, u, create_graph=True)
             return gradient, None, None, None, None
@@ -100,7 +109,8 @@ def sweep(
     The gradient is that of the sum weighted by `upstream`, a number or [N]. `out` may be the logits themselves."""
     from whyloss.stats.kernels import launch
 
-    made, count, exact = _source(rows), z.shape[0], computing_dtype(z)
+    made, exact = _source(rows), computing_dtype(z)
+    count = z.shape[0] if z.ndim == 2 else z.shape[0] * z.shape[2]
     share = upstream
     if upstream is not None and upstream.ndim > 0:  # it weighs the rows; their losses have been told before
         rows = replace(rows, weight=upstream if rows.weight is None else upstream * rows.weight)
@@ -111,6 +121,12 @@ def sweep(
     if made.statistics is not None:
         return _around(z, rows, made, row, now, later, share, out)
     losses = torch.empty(count, dtype=exact, device=z.device)
+    if rows.mix is not None:
+        launch.mixture(made, z, row, losses, out if now else None, share)
+        return losses, out if now else None, None
+    if z.ndim == 3:
+        launch.planes(made, z, row, losses, out if now else None, share)
+        return losses, out if now else None, None
     keep = later and launch.keeps_coefficients(z.shape[1])
     saved = z.new_zeros(2 + made.coefficients, count, dtype=exact) if keep else None
     launch.forward(made, z, row, losses, out if now else None, share, saved)
@@ -177,6 +193,8 @@ def described(rows: Rows) -> dict[str, Any]:
     """What the kernels read besides logits, as they read it."""
     return {
         "label": rows.label,
+        "mix": None if rows.mix is None else rows.mix.contiguous(),
+        "offset": None if rows.offset is None else rows.offset.contiguous(),
         "keep": None if rows.keep is None else rows.keep.contiguous().view(torch.uint8),
         "weight": None if rows.weight is None else rows.weight.contiguous(),
         "shift": None if rows.shift is None else rows.shift.contiguous(),

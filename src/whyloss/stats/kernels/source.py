@@ -65,18 +65,18 @@ class Source:
 
 def written(plan: Plan) -> Source:
     lines, ends = simple(plan)
-    w = _Writer(lines, ends)
+    w = Writer(lines, ends)
     sums = tuple(n for n in plan.sums if f"sum {n}" in ends)
     coefficients = w.frontier(ends["slope"])
     names = [f"k{i}" for i in range(len(coefficients))]
     extra = ["entry"] if any(line == ("input", "entry") for line in lines) else []
-    parts = [_accumulate(w, plan, sums, extra), _finish(plan, sums)]
+    parts = accumulation(w, plan, sums, extra)
     if not plan.statistics:
-        parts.append(_compute(w, sums, coefficients))
-    parts.append(_slope(w, dict(zip(coefficients, names, strict=True)), extra))
+        parts.append(computation(w, sums, coefficients))
+    parts.append(slope_of_class(w, dict(zip(coefficients, names, strict=True)), extra))
     templates = EAGER if plan.statistics else TRACED
-    fill = _fill(sums, names, bool(extra))
-    text = HEADER + "\n\n".join([*map(_without_blanks, parts), *(_filled(t, fill) for t in templates)])
+    fill = filling(sums, names, bool(extra))
+    text = HEADER + "\n\n".join([*map(without_blanks, parts), *(filled(t, fill) for t in templates)])
     if not plan.statistics:
         return Source(text, len(names), sums)
     inputs = ("top", "own", "base", "S", *sums)
@@ -88,7 +88,7 @@ def written(plan: Plan) -> Source:
     return Source(text, len(names), sums, statistics, pulled)
 
 
-def _fill(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any]:
+def filling(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any]:
     """What stands for the placeholders: text, or lines."""
 
     def read(column: str, live: str) -> list[str]:
@@ -102,6 +102,14 @@ def _fill(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any]:
         "entry": ", entry" if entry else "",
         "k": "".join(f", {n}" for n in k),
         "k_column": "".join(f", {n}[:, None]" for n in k),
+        "zeros_of_pixels": [f"{n} = tl.zeros((T,), ACC)" for n in ("S", *sums)],
+        "add_terms": [
+            f"added = terms(x{', entry' if entry else ''}, base, top)",
+            *(f"{n} += added[{i}]" for i, n in enumerate(frame)),
+        ],
+        "flat_sums": [f"{n} = tl.reshape({n}, (T,))" for n in ("m", *frame)],
+        "entry_of_pixels": ["entry = tl.load(table + y.to(tl.int64) * C + c, mask=live, other=0.0)"] if entry else [],
+        "entry_row": ", entry[None, :]" if entry else "",
         "zeros": [f"{n} = tl.zeros((T,), ACC)" for n in sums],
         "load_k": [f"{n} = tl.load(saved + {i + 2} * N + row)" for i, n in enumerate(k)],
         "save_k": [f"tl.store(saved + {i + 2} * N + row, {n})" for i, n in enumerate(k)],
@@ -119,7 +127,7 @@ def _fill(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any]:
     }
 
 
-def _filled(template: str, fill: Mapping[str, Any]) -> str:
+def filled(template: str, fill: Mapping[str, Any]) -> str:
     """Placeholders that stand alone on a line become lines of its indentation."""
     found = list[str]()
     for line in template.splitlines():
@@ -131,7 +139,7 @@ def _filled(template: str, fill: Mapping[str, Any]) -> str:
     return "\n".join(found) + "\n"
 
 
-def _without_blanks(text: str) -> str:
+def without_blanks(text: str) -> str:
     """Without the `pass` of what turned out to be nothing."""
     return "\n".join(line for line in text.splitlines() if line.strip() != "pass") + "\n"
 
@@ -148,12 +156,7 @@ def _as_torch(lines: list[tuple[Any, ...]], ends: Mapping[str, Any], inputs: tup
 HEADER = "# Written by whyloss.stats.kernels.source.\n\n\n"
 
 
-def writer(lines: list[tuple[Any, ...]]) -> "_Writer":
-    """What spells the lines of a program; those behind the input "z" are its cells."""
-    return _Writer(lines, {})
-
-
-class _Writer:
+class Writer:
     """Lines of a graph as assignments."""
 
     def __init__(self, lines: list[tuple[Any, ...]], ends: Mapping[str, Any]):
@@ -168,13 +171,13 @@ class _Writer:
         operation, *arguments = self.lines[line]
         return arguments[0] if operation == "input" else None
 
-    def needed(self, ends: Iterable[Any], cells: bool) -> list[int]:
-        """The lines behind the ends, in order; of cells, or of numbers per row."""
+    def needed(self, ends: Iterable[Any], cells: bool | None) -> list[int]:
+        """The lines behind the ends, in order; of cells, or of numbers per row; None: of both."""
         found = {e for e in ends if isinstance(e, int)}
         for line in range(len(self.lines) - 1, -1, -1):
             if line in found:
                 found |= {a for a in self.lines[line][1:] if isinstance(a, int)}
-        return [line for line in sorted(found) if (line in self.cells) == cells]
+        return [line for line in sorted(found) if cells is None or (line in self.cells) == cells]
 
     def frontier(self, end: Any) -> list[int]:
         """The numbers per row that the lines of cells behind this end read."""
@@ -182,7 +185,9 @@ class _Writer:
         read += [end] if isinstance(end, int) else []
         return [a for a in dict.fromkeys(read) if a not in self.cells]
 
-    def assignments(self, ends: Iterable[Any], cells: bool, known: Mapping[str, str], given: Mapping[int, str]) -> str:
+    def assignments(
+        self, ends: Iterable[Any], cells: bool | None, known: Mapping[str, str], given: Mapping[int, str]
+    ) -> str:
         """`known`: inputs by name; `given`: lines that exist already."""
         found = list[str]()
         for line in self.needed(ends, cells):
@@ -225,19 +230,29 @@ def _power(values: list[str], exponent: Any) -> str:
     return f"power({x}, {n})"
 
 
-CELL = {"e": "e", "u": "u", "v": "v", "z": "z", "live": "live", "tie": "tie", "entry": "entry"}
+CELL = {
+    "label_logit": "label_logit",
+    "index": "index",
+    "e": "e",
+    "u": "u",
+    "v": "v",
+    "z": "z",
+    "live": "live",
+    "tie": "tie",
+    "entry": "entry",
+}
 
 
-def _made(w: _Writer, ends: Iterable[Any], masked_u: bool) -> str:
+def made_cells(w: Writer, ends: Iterable[Any]) -> str:
     """The cells that these ends read, beyond e."""
     read = {w.input(line) for line in w.needed(ends, cells=True)}
     found = [f"{name} = {text}" for name, text in MADE.items() if name in read and name != "entry"]
-    if "u" in read and masked_u:
+    if "u" in read:
         found.append("u = tl.where(x > float('-inf'), u, 0.0)")
     return "\n    ".join(found) or "pass"
 
 
-def _shifted(plan: Plan, name: str) -> str:
+def shifted(plan: Plan, name: str) -> str:
     """An accumulator after the point that exponentials are relative to has moved."""
     if name == "S":
         return "S * r"
@@ -247,7 +262,12 @@ def _shifted(plan: Plan, name: str) -> str:
     return text + factor.get(part.degree, f" * tl.exp2({part.degree!r} * move * LOG2E)")
 
 
-def _accumulate(w: _Writer, plan: Plan, sums: Sequence[str], extra: Sequence[str]) -> str:
+def accumulation(w: Writer, plan: Plan, sums: Sequence[str], extra: Sequence[str]) -> list[str]:
+    """The functions that take the sums of a row."""
+    return [_accumulate(w, plan, sums, extra), _terms(w, sums, extra), _finish(plan, sums)]
+
+
+def _accumulate(w: Writer, plan: Plan, sums: Sequence[str], extra: Sequence[str]) -> str:
     ends = [w.ends[f"sum {n}"] for n in sums]
     frame = ["S", *sums]
     values = {"S": "e", **{n: w.value(w.ends[f"sum {n}"], CELL, {}) for n in sums}}
@@ -260,9 +280,9 @@ def accumulate({", ".join(["x", *extra, "base", "m", *frame])}):
     r = tl.exp2(move * LOG2E)
     u = x - origin[None, :]
     e = tl.exp2(u * LOG2E)
-    {_made(w, ends, True)}
+    {made_cells(w, ends)}
     {w.assignments(ends, True, CELL, {})}
-    {_after([f"n_{n} = {_shifted(plan, n)} + tl.sum({values[n]}, axis=0)" for n in frame])}
+    {_after([f"n_{n} = {shifted(plan, n)} + tl.sum({values[n]}, axis=0)" for n in frame])}
     return {", ".join(["n", *(f"n_{n}" for n in frame)])}
 
 
@@ -273,10 +293,23 @@ def whole({", ".join(["x", *extra, "base"])}):
     top = tl.where(top == float("-inf"), 0.0, top)
     u = x - top[:, None]
     e = tl.exp2(u * LOG2E)
-    {_made(w, ends, True)}
+    {made_cells(w, ends)}
     {w.assignments(ends, True, CELL, {})}
     {_after([f"n_{n} = tl.sum({values[n]}, axis=1)" for n in frame])}
     return {", ".join(["top", *(f"n_{n}" for n in frame)])}
+"""
+
+
+def _terms(w: Writer, sums: Sequence[str], extra: Sequence[str]) -> str:
+    ends = [w.ends[f"sum {n}"] for n in sums]
+    return f"""@triton.jit
+def terms({", ".join(["x", *extra, "base", "top"])}):
+    # What one class adds to the sums.
+    u = x - top
+    e = tl.exp2(u * LOG2E)
+    {made_cells(w, ends)}
+    {w.assignments(ends, True, CELL, {})}
+    return {", ".join(["e", *(w.value(end, CELL, {}) for end in ends)]) + ("" if ends else ",")}
 """
 
 
@@ -288,12 +321,12 @@ def finish({", ".join(["m", *frame])}):
     top = tl.where(top == float("-inf"), 0.0, top)
     move = tl.where(m == float("-inf"), 0.0, m - top)
     r = tl.exp2(move * LOG2E)
-    {_after([f"n_{n} = tl.sum({_shifted(plan, n)}, axis=0)" for n in frame])}
+    {_after([f"n_{n} = tl.sum({shifted(plan, n)}, axis=0)" for n in frame])}
     return {", ".join(["top", *(f"n_{n}" for n in frame)])}
 """
 
 
-def _compute(w: _Writer, sums: Sequence[str], coefficients: Sequence[int]) -> str:
+def computation(w: Writer, sums: Sequence[str], coefficients: Sequence[int]) -> str:
     """From the sums to loss, the label's slope, and the coefficients of the others'."""
     inputs = ("top", "S", *sums, "own", "label", "diagonal", "weight")
     known = {**{name: name for name in inputs}, "base": "base"}
@@ -310,14 +343,14 @@ def compute({", ".join(inputs)}):
 """
 
 
-def _slope(w: _Writer, given: Mapping[int, str], extra: Sequence[str]) -> str:
+def slope_of_class(w: Writer, given: Mapping[int, str], extra: Sequence[str]) -> str:
     end = w.ends["slope"]
     value = w.value(end, CELL, given)
     return f"""@triton.jit
 def slope({", ".join(["x", *extra, "top", *given.values()])}):
     u = x - top
     e = tl.exp2(u * LOG2E)
-    {_made(w, [end], True)}
+    {made_cells(w, [end])}
     {w.assignments([end], True, CELL, given)}
     return {value if end in w.cells else f"tl.zeros_like(x) + {value}"}
 """

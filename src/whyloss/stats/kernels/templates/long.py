@@ -1,14 +1,4 @@
-"""The kernels, but for what depends on the loss: `$sums`, `$k` and kin are filled in by source.py.
-
-Pointers: z [N, C] logits, out the gradient, label [N], keep [N] (0: the row counts for nothing), weight [N], share one
-number that all gradients are multiplied with, upstream [N] or one number, shift [C], margin [C], diagonal [C] and
-table [C, C] of the loss's table, losses [N], saved [2 + coefficients, N]. None where there is none: the branch that
-reads it is then not compiled.
-
-Rows are read in tiles of [K, T]: K values fall to a lane before lanes meet, so that an element costs one exponential
-and a K-th of another. A row starts wherever its stride puts it; what is aligned to 16 bytes goes in wide accesses, the
-few elements at either end apart. The label's own gradient is written last, once, before any rounding. ACC: the type
-that is computed in."""
+"""Kernels for rows that do not fit into registers, and what all kernels share."""
 
 LOADED = """@triton.jit
 def adjusted(x, shift, scale, column, live):
@@ -239,96 +229,6 @@ def pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N, C, s
             tl.store(out + out_start + column, v.to(out.dtype.element_ty), mask=column < C)
 '''
 
-SMALL_PASSES = '''@triton.jit
-def rows_in_registers(z, label, keep, shift, scale, margin, N, C, stride, R: tl.constexpr, B: tl.constexpr):
-    """R rows from end to end: what they are, what they hold, and the label's logit."""
-    row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
-    here = row < N
-    ok = here
-    if keep is not None:
-        ok = here & (tl.load(keep + row, mask=here, other=0) != 0)
-    y = tl.load(label + row, mask=ok, other=0).to(tl.int32)
-    column = tl.arange(0, B)[None, :]
-    live = column < tl.where(ok, C, 0)[:, None]
-    x = tl.load(z + row[:, None] * stride + column, mask=live, other=float("-inf")).to(ACC)
-    x = adjusted(x, shift, scale, column, live)
-    hit = column == y[:, None]
-    own = tl.sum(tl.where(hit, x, 0.0), axis=1)
-    if margin is not None:
-        taken = tl.load(margin + y)
-        if scale is not None:
-            taken = taken * scale
-        own = own - taken
-    own = tl.where(ok, own, 0.0)
-    others = tl.where(hit | ~live, float("-inf"), x)
-    return row, here, ok, y, column, live, hit, own, others
-
-
-@triton.jit
-def store_rows(out, g, row, here, ok, column, scale, C, out_stride):
-    if scale is not None:
-        g = g * scale
-    g = tl.where(ok[:, None], g, 0.0)
-    live = column < tl.where(here, C, 0)[:, None]
-    tl.store(out + row[:, None] * out_stride + column, g.to(out.dtype.element_ty), mask=live)
-'''
-
-SMALL = '''@triton.jit
-def small(z, out, label, keep, weight, share, shift, scale, margin, diagonal, table, losses,
-          N, C, stride, out_stride, R: tl.constexpr, B: tl.constexpr, GRADIENT: tl.constexpr):
-    """R rows in registers: one read, one exponential an element."""
-    row, here, ok, y, column, live, hit, own, others = rows_in_registers(
-        z, label, keep, shift, scale, margin, N, C, stride, R, B)
-    masked = own == float("-inf")
-    own = tl.where(masked, -1e30, own)
-    $entry_rows
-    top, S$sums = whole(others$entry, tl.where(masked, 0.0, own)[:, None])
-    diagonal_of_row = own * 0.0
-    if diagonal is not None:
-        diagonal_of_row = tl.load(diagonal + y)
-    weight_of_row = own * 0.0 + 1.0
-    if weight is not None:
-        weight_of_row = tl.load(weight + row, mask=ok, other=0.0)
-    scaled = weight_of_row
-    if share is not None:
-        scaled = scaled * tl.load(share)
-    loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), diagonal_of_row, scaled)
-    own_slope = tl.where(masked, 0.0, own_slope)
-    tl.store(losses + row, tl.where(ok, loss_of_row(loss, masked, weight_of_row), 0.0), mask=here)
-    if GRADIENT:
-        g = slope(others$entry, top[:, None]$k_column)
-        store_rows(out, tl.where(hit, own_slope[:, None], g), row, here, ok, column, scale, C, out_stride)
-'''
-
-SMALL_SUMS = """@triton.jit
-def small_sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride, R: tl.constexpr, B: tl.constexpr):
-    row, here, ok, y, column, live, hit, own, others = rows_in_registers(
-        z, label, keep, shift, scale, margin, N, C, stride, R, B)
-    masked = own == float("-inf")
-    $entry_rows
-    top, S$sums = whole(others$entry, tl.where(masked, 0.0, own)[:, None])
-    tl.store(saved + row, top, mask=ok)
-    tl.store(saved + N + row, own, mask=ok)
-    tl.store(saved + 2 * N + row, S, mask=ok)
-    $save_sums_here
-
-
-@triton.jit
-def small_pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N, C, stride, out_stride,
-                    R: tl.constexpr, B: tl.constexpr, EACH: tl.constexpr):
-    row, here, ok, y, column, live, hit, own, others = rows_in_registers(
-        z, label, keep, shift, scale, None, N, C, stride, R, B)
-    g = tl.load(upstream + row, mask=ok, other=0.0) if EACH else tl.load(upstream)
-    top = tl.load(saved + row, mask=ok, other=0.0)
-    own_slope = tl.load(saved + N + row, mask=ok, other=0.0)
-    $load_k_here
-    $entry_rows
-    v = slope(others$entry, top[:, None]$k_column)
-    v = tl.where(hit, own_slope[:, None], v)
-    v = v * (g[:, None] if EACH else g)
-    store_rows(out, v, row, here, ok, column, scale, C, out_stride)
-"""
-
 SUMS = '''@triton.jit
 def sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride,
          K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.constexpr):
@@ -349,6 +249,3 @@ def sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride,
         tl.store(saved + 2 * N + row, S)
         $save_sums
 '''
-
-TRACED = (LOADED, PASSES, STREAM, PULL_BACK, SMALL_PASSES, SMALL)
-EAGER = (LOADED, PASSES, SUMS, PULL_BACK, SMALL_PASSES, SMALL_SUMS)

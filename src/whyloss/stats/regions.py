@@ -1,0 +1,131 @@
+"""The sums that region losses are functions of, per image and class; and which form takes them, and why.
+
+    intersection I = sum u p t,   prediction P = sum u p,   target T = sum u t,   pixels = sum u
+
+with probabilities p, targets t and pixel weights u. The way back needs the slopes of I and P alone: the logits of a
+pixel get, with w_c = dL/dP_c + t_c dL/dI_c,
+
+    dL/dz_c = u p_c (w_c - sum_k p_k w_k)  under the softmax link,   u w_c p_c (1 - p_c)  under the sigmoid link
+
+so that a form is two passes over the logits, `take` and `pull_back`, and keeps nothing but the logits in between."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from whyloss.stats import region_blocks
+from whyloss.stats.engine import transformed
+from whyloss.stats.kernels import absent
+from whyloss.stats.pixels import Pixels
+from whyloss.stats.rows import computing_dtype
+
+FEW = 8  # pixels
+
+
+class Sums(NamedTuple):
+    """Each [N, C], in the computing dtype."""
+
+    intersection: Tensor
+    prediction: Tensor
+    target: Tensor
+    pixels: Tensor
+
+
+class Form(NamedTuple):
+    """take(z, pixels): the sums as [4, N, C]. pull_back(z, pixels, slopes): the gradient of z, from the slopes of
+    intersection and prediction, [2, N, C]."""
+
+    take: Callable[[Tensor, Pixels], Tensor]
+    pull_back: Callable[[Tensor, Pixels, Tensor], Tensor]
+
+
+def _form(name: str) -> Form:
+    if name == "blocks":
+        return Form(region_blocks.take, region_blocks.pull_back)
+    from whyloss.stats.kernels import region  # loads Triton
+
+    return Form(region.take, region.pull_back)
+
+
+def sums(z: Tensor, pixels: Pixels) -> Sums:
+    """The sums of logits [N, C, P] over the pixels of each image."""
+    name, _ = choose(z, pixels)
+    if name == "reference":
+        return reference(z, pixels)
+    return Sums(*_Passes.apply(z, pixels.target, pixels.weight, pixels, _form(name)))  # pyright: ignore
+
+
+def choose(z: Tensor, pixels: Pixels) -> tuple[str, str]:
+    """The form's name, and the reason in words."""
+    if torch.compiler.is_compiling():
+        return "reference", "inside torch.compile, whose own fusion takes the place of an engine"
+    others = [x for x in (pixels.target, pixels.weight) if x is not None]
+    if any(transformed(x) for x in (z, *others)):
+        return "reference", "inside a torch.func transform, which needs plain differentiable operations"
+    if any(x.requires_grad for x in others):
+        return "reference", "something besides the logits needs a gradient"
+    if z.shape[2] < FEW:
+        return "reference", f"fewer than {FEW} pixels an image: its sums are as many numbers as its logits"
+    if z.device.type == "cpu":
+        return "blocks", "sums over regions, logits on the CPU: two passes in cache-sized blocks of pixels"
+    reason = _no_kernels(z, pixels)
+    if reason:
+        return "reference", reason
+    return "kernels", "sums over regions, logits on a GPU: two passes, each one Triton kernel"
+
+
+def _no_kernels(z: Tensor, pixels: Pixels) -> str:
+    """Why the kernels do not fit, or nothing."""
+    if z.dtype == torch.float64:
+        return "float64 logits, and the kernels compute in float32"
+    if pixels.link == "softmax" and not pixels.labelled:
+        return "masks under the softmax link; the kernels read one label a pixel, or the masks of the sigmoid link"
+    return absent(z.device)
+
+
+def reference(z: Tensor, pixels: Pixels) -> Sums:
+    """The sums in plain differentiable torch."""
+    z = z.to(computing_dtype(z))
+    t = pixels.read(z.dtype)
+    ignored = pixels.ignored(t)
+    u = pixels.counted(ignored, z.dtype)
+    z = torch.where(u == 0, 0.0, z)  # before anything is computed, so that no NaN of an ignored pixel gets out
+    p = torch.softmax(z, 1) if pixels.link == "softmax" else torch.sigmoid(z)
+    prediction = (p * u).sum(2)
+    count = u.sum(2).expand_as(prediction)
+    if not pixels.labelled:
+        mask = torch.where(ignored, 0.0, t) * u
+        return Sums((p * mask).sum(2), prediction, mask.sum(2), count)
+    label, u = torch.where(ignored.squeeze(1), 0, t), u.squeeze(1)
+    hit = p.gather(1, label.unsqueeze(1)).squeeze(1) * u
+    # Scattered sums are taken one by one, not pairwise; float64 carries them over a large image.
+    zero = torch.zeros_like(prediction, dtype=torch.float64)
+    intersection, target = (zero.scatter_add(1, label, x.double()).to(p.dtype) for x in (hit, u))
+    return Sums(intersection, prediction, target, count)
+
+
+class _Passes(torch.autograd.Function):
+    """The two passes of a form. A derivative of the derivative goes through the reference form."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, z: Tensor, target: Tensor, weight: Tensor | None, pixels: Pixels, form: Form
+    ) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(z, target, weight)
+        ctx.pixels, ctx.form = pixels, form
+        found = form.take(z, pixels).to(computing_dtype(z)).unbind()
+        ctx.mark_non_differentiable(*found[2:])
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        z, _, _ = ctx.saved_tensors  # the others only to hear of it if they were written to
+        if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
+            found = reference(z, ctx.pixels)[:2]
+            (gradient,) = torch.autograd.grad(found, z, upstream[:2], create_graph=True)
+        else:
+            with torch.autocast(z.device.type, enabled=False):  # backward() may be called inside one
+                gradient = ctx.form.pull_back(z, ctx.pixels, torch.stack(upstream[:2]))
+        return gradient, None, None, None, None

@@ -1,0 +1,117 @@
+"""What no machine changes: how often the logits are read, and that nothing waits for the GPU."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import whyloss
+from whyloss.losses import checks
+from whyloss.stats import linear
+
+pytestmark = pytest.mark.kernels
+WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique")
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the kernels that were started."""
+    from whyloss.stats.kernels import launch
+
+    names, start = list[str](), launch._start
+
+    def noted(kernel: Any, *rest: Any) -> None:
+        names.append(kernel.fn.__name__)
+        start(kernel, *rest)
+
+    monkeypatch.setattr(launch, "_start", noted)
+    return names
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU labels are looked at because that costs nothing."""
+    monkeypatch.setattr(checks, "looks", lambda *_: False)
+    monkeypatch.setattr(checks, "worth_masking", lambda *_: True)
+    monkeypatch.setattr(linear, "_kept", lambda head, rows: (head, rows, None))
+
+
+class Waits(TorchDispatchMode):
+    """Notes every operation whose result the host must see before it can go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.name().removeprefix("aten::").partition(".")[0]
+        if name in WAITS:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def steps(**options: Any) -> Callable[[Tensor, Tensor], None]:
+    loss = whyloss.FocalLoss(engine="triton", **options)
+
+    def forward_and_backward(z: Tensor, y: Tensor) -> None:
+        loss(z, y).sum().backward()
+
+    return forward_and_backward
+
+
+@pytest.mark.parametrize("width", [20, 5000])
+def test_a_mean_reads_the_logits_in_one_kernel(width: int, launched: list[str]):
+    z, y = torch.randn(3, width).requires_grad_(), torch.tensor([0, 1, 2])
+    steps()(z, y)
+    assert launched == ["small" if width == 20 else "stream", "_scale"]
+    launched.clear()
+    steps(reduction="none")(z, y)
+    assert launched == (["small", "small"] if width == 20 else ["stream", "pull_back"])
+    launched.clear()
+    with torch.no_grad():
+        whyloss.FocalLoss(engine="triton")(z, y)
+    assert launched == ["small" if width == 20 else "stream"]
+
+
+def test_pixels_are_read_in_one_kernel_and_copied_in_none(launched: list[str]):
+    z, y = torch.randn(2, 5, 4, 6).requires_grad_(), torch.randint(0, 5, (2, 4, 6))
+    steps()(z, y)
+    assert launched == ["planes", "_scale"]
+
+
+def test_losses_in_a_sum_share_the_kernel(launched: list[str]):
+    z, y = torch.randn(3, 20).requires_grad_(), torch.tensor([0, 1, 2])
+    loss = whyloss.CrossEntropyLoss(engine="triton") + 0.5 * whyloss.BrierLoss(engine="triton")
+    loss(z, y).backward()
+    assert launched == ["small", "_scale"]
+    assert z.grad is not None
+    kept = z.grad.clone()
+    z.grad = None
+    (whyloss.CrossEntropyLoss()(z, y) + 0.5 * whyloss.BrierLoss()(z, y)).backward()
+    torch.testing.assert_close(kept, z.grad)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_nothing_waits_for_the_gpu(reduction: str, weighted: bool, as_on_a_gpu: None):
+    z, y = torch.randn(4, 20).requires_grad_(), torch.tensor([0, 1, 2, -100])
+    weight = torch.rand(20) if weighted else None
+    run = steps(reduction=reduction, weight=weight)
+    run(z, y)
+    with Waits() as waits:
+        run(z, y)
+    assert not waits.found
+
+
+def test_neither_do_pixels_nor_a_linear_head(as_on_a_gpu: None):
+    loss = whyloss.FocalLoss(engine="triton")
+    z, y = torch.randn(2, 5, 6).requires_grad_(), torch.zeros(2, 6, dtype=torch.int64)
+    hidden, weight = torch.randn(4, 8).requires_grad_(), torch.randn(20, 8).requires_grad_()
+    loss(z, y).backward()
+    with Waits() as waits:
+        loss(z, y).backward()
+        loss.linear(hidden, weight, torch.tensor([0, 1, 2, -100]))
+    assert not waits.found
