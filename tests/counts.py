@@ -65,7 +65,7 @@ def test_binary_heads_keep_no_logits():
     fused = peak_bytes(lambda: torch.autograd.grad(loss.linear(hidden, weight, target), (hidden, weight)))
     kept = peak_bytes(lambda: torch.autograd.grad(loss(layer(hidden, weight), target), (hidden, weight)))
     outputs = 4 * (hidden.numel() + weight.numel())
-    assert fused - outputs <= 0.4 * (kept - outputs)
+    assert fused - outputs <= 0.45 * (kept - outputs)
 
 
 # --- region losses ---------------------------------------------------------------------------------------------------
