@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from instances import value_and_gradient
 from torch import Tensor
 
 import whyloss
@@ -105,3 +106,14 @@ def test_soft_targets_between_and_beyond():
     for wrong in (1.5, -0.5, torch.nan, torch.inf):
         with pytest.raises(ValueError, match="soft targets must be"):
             loss(z, torch.tensor([0.0, 1, 1, 0, 1, wrong]))
+
+
+def test_memory_that_was_made_in_inference_mode_serves_outside_of_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(elementwise, "_memory", elementwise._Memory())
+    z, y = torch.randn(5), torch.arange(5) % 2
+    loss = whyloss.GeneralizedCrossEntropyLoss(q=0.3, link="sigmoid")
+    with torch.inference_mode():
+        value = loss(z, y)
+    found, gradient = value_and_gradient(loss, z, y)
+    assert torch.equal(found, value)
+    assert gradient.abs().min() > 0

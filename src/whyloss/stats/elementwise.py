@@ -16,7 +16,7 @@ from whyloss.stats.inplace import BITS, Steps
 from whyloss.stats.program import Program
 from whyloss.stats.rows import Rows, computing_dtype
 
-BLOCK = 2**16  # elements: the registers of a program fit the second-level cache
+BLOCK = 2**15  # elements for each thread: the registers of a program fit its second-level cache
 
 
 class Way(NamedTuple):
@@ -84,12 +84,13 @@ def sweep(
     """Losses of all logits, or their sum, and, if asked for, the gradient of that sum weighted by `upstream`, a number
     or [N], in `out` if that is given."""
     count, dtype = z.shape[0], computing_dtype(z)
-    grad = (torch.empty(count, dtype=z.dtype) if out is None else out) if gradient else None
-    losses = None if summed else torch.empty(count, dtype=dtype)
+    grad = (torch.empty(count, dtype=z.dtype, device=z.device) if out is None else out) if gradient else None
+    losses = None if summed else torch.empty(count, dtype=dtype, device=z.device)
     value = 0.0  # in float64: a million float32 losses add up without drift
     blocks = _Blocks(rows, dtype)
-    for start in range(0, count, BLOCK):
-        part = slice(start, min(start + BLOCK, count))
+    step = BLOCK * torch.get_num_threads()
+    for start in range(0, count, step):
+        part = slice(start, min(start + step, count))
         loss, slope = blocks.begin(part.stop - start)
         if losses is not None:
             loss = losses[part]
@@ -101,7 +102,7 @@ def sweep(
             value += float(loss.sum())
         if grad is not None and grad.dtype != dtype:
             grad[part] = slope
-    return torch.tensor(value, dtype=dtype) if losses is None else losses, grad
+    return torch.tensor(value, dtype=dtype, device=z.device) if losses is None else losses, grad
 
 
 class _Memory(threading.local):
@@ -115,8 +116,10 @@ class _Memory(threading.local):
         blocks = self.blocks.setdefault(dtype, [])
         if blocks and len(blocks[0]) < count:
             blocks.clear()
-        while len(blocks) < number:
-            blocks.append(torch.empty(max(count, len(blocks[0]) if blocks else 0), dtype=dtype))
+        size = len(blocks[0]) if blocks else count
+        with torch.inference_mode(False):  # what is made in that mode may not be written to outside of it
+            while len(blocks) < number:
+                blocks.append(torch.empty(size, dtype=dtype, device="cpu"))
         return [block[:count] for block in blocks[:number]]
 
 
@@ -129,7 +132,7 @@ class _Blocks:
 
     def __init__(self, rows: Rows, dtype: torch.dtype):
         self.rows, self.dtype = rows, dtype
-        self.numbers = binary.numbers(rows, torch.empty((), dtype=dtype))
+        self.numbers = binary.numbers(rows, torch.empty((), dtype=dtype, device="cpu"))
         self.room: list[Tensor] = []
         self._found: dict[tuple[bool, bool], Steps] = {}
 

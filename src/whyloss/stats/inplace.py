@@ -45,7 +45,7 @@ class Steps:
         size; an input may not be one of them."""
         dtype = results[0].dtype
         if dtype not in self._constants:
-            self._constants[dtype] = [torch.tensor(c, dtype=dtype) for c in self._values]
+            self._constants[dtype] = [torch.tensor(c, dtype=dtype, device="cpu") for c in self._values]
         given = (inputs[name] for name in self.inputs)
         self._run(dtype, BITS[dtype], *given, *self._constants[dtype], *registers, *results)
 

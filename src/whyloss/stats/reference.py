@@ -185,7 +185,7 @@ def _table_rows(rows: Rows, label: Tensor, z: Tensor) -> Tensor:
 
 
 def binary_losses(z: Tensor, rows: Rows) -> Tensor:
-    """[N] losses of the sigmoid link: two classes with logits 0 and z. Elementwise, so it needs no engine of its own.
+    """[N] losses of the sigmoid link: two classes with logits 0 and z.
 
     `label` holds 0 or 1, in any dtype; `mix` is [N, 2], or [N] for (1 - mix, mix)."""
     if rows.mix is not None and rows.mix.ndim == 1:

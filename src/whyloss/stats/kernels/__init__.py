@@ -2,7 +2,8 @@
 
 plan.py: sums, formula and pull-back as one graph. source.py: the graph and the templates as Triton. templates.py: the
 kernels but for what depends on the loss. functions.py: arithmetic as accurate as torch's. launch.py: which kernel for
-which shape. rows.py: the engine, an autograd function. Only launch.py and functions.py import Triton."""
+which shape. rows.py: the engine, an autograd function. binary.py: the engine of the sigmoid link. Only launch.py and
+functions.py import Triton."""
 
 import importlib.util
 import os
