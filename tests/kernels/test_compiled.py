@@ -74,7 +74,7 @@ def compiled(name: str, kernel: str, classes: int, dtype: torch.dtype, save: boo
         size: dict[str, Any] = {"R": R, "B": B, "VEC": vec if classes % vec == 0 else 1, "GRADIENT": True}
         options = {"num_warps": min(32, max(4, R * B // 1024))}
     elif kernel == "planes":
-        size = {"C": classes, "T": launch.PIXELS, "HELD": True, "GRADIENT": True}
+        size = {"C": classes, "T": launch.PIXELS, "GUARD": True, "HELD": True, "GRADIENT": True}
         options = {"num_warps": 4}
     elif kernel == "pull_back":
         size = {"T": launch.STRETCH, "VEC": vec, "ALIGNED": classes % vec == 0, "EACH": True}
@@ -86,7 +86,7 @@ def compiled(name: str, kernel: str, classes: int, dtype: torch.dtype, save: boo
     short = SHORT[dtype]
     types = {"z": f"*{short}", "out": f"*{short}", "label": "*i64", "losses": "*fp32", "saved": "*fp32"}
     types |= {"share": "*fp32", "upstream": "*fp32", "N": "i32", "C": "i32", "stride": "i32", "out_stride": "i32"}
-    types |= {"blocks": "i32", "P": "i32", "image_stride": "i32", "mix": "*fp32"}
+    types |= {"blocks": "i32", "P": "i32", "image_stride": "i32", "mix": "*fp32", "ignore": "i32"}
     return _code(function, types, size, options, EXTENTS if classes % 16 == 0 or kernel == "planes" else ())
 
 
@@ -156,7 +156,7 @@ def test_long_rows(name: str, classes: int):
     assert wide >= 16
     assert narrow <= (11 if classes % 8 else 2), "an access lost its width"  # the label's, the ends', the label's lane
     assert code.stores[16] >= 8
-    assert code.stores[2] <= (2 if classes % 8 else 1)
+    assert code.stores[2] <= (3 if classes % 8 else 1)  # the label's, the ends'
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -82,6 +82,36 @@ def test_pixels_are_read_in_one_kernel_and_copied_in_none(launched: list[str]):
     assert launched == ["planes", "_scale"]
 
 
+@pytest.mark.parametrize("shape", [(6, 20), (6, 5000), (2, 5, 3, 4)])
+def test_labels_are_looked_at_where_they_are(shape: tuple[int, ...], launched: list[str], as_on_a_gpu: None):
+    z = torch.randn(shape).requires_grad_()
+    y = torch.arange(6 if len(shape) == 2 else 24).reshape(shape[:1] + shape[2:]) % shape[1]
+    y.reshape(-1)[1] = -100
+    with torch.no_grad():
+        z.movedim(1, -1)[y == -100] = torch.nan
+    for reduction in ("mean", "none"):
+        found = list[Tensor]()
+        for engine in ("triton", "reference"):
+            launched.clear()
+            value = whyloss.FocalLoss(engine=engine, reduction=reduction)(z, y)
+            (gradient,) = torch.autograd.grad(value.sum(), z)
+            found += [value.detach(), gradient]
+            if engine == "triton" and reduction == "mean":
+                assert launched[0] == "_share"
+        torch.testing.assert_close(found[0], found[2])
+        torch.testing.assert_close(found[1], found[3])
+    smoothed = [
+        torch.autograd.grad(whyloss.CrossEntropyLoss(engine=e, label_smoothing=0.1)(z, y), z)[0]
+        for e in ("triton", "reference")
+    ]
+    torch.testing.assert_close(*smoothed)
+    nothing = torch.full_like(y, -100)
+    assert whyloss.FocalLoss(engine="triton")(z, nothing) == 0
+    assert torch.isnan(whyloss.FocalLoss(engine="triton", empty="nan")(z, nothing))
+    value, count = whyloss.FocalLoss(engine="triton").parts(z, y)
+    assert count == y.numel() - 1
+
+
 def test_losses_in_a_sum_share_the_kernel(launched: list[str]):
     z, y = torch.randn(3, 20).requires_grad_(), torch.tensor([0, 1, 2])
     loss = whyloss.CrossEntropyLoss(engine="triton") + 0.5 * whyloss.BrierLoss(engine="triton")

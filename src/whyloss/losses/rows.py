@@ -4,7 +4,7 @@ The one file that knows what each option means at every edge. On the way in: wha
 last, targets become labels or a mixture of labels, weights and ignored rows become one number and one flag a row."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,10 +44,12 @@ class Entered:
             return self._run(engine.total, 1 / divisor)
         # Where nothing counted the value is 0 that still has a graph, or NaN, if asked for.
         empty = torch.nan if self.loss.empty == "nan" else 0.0
-        if self.weight is None and self.rows.keep is None:
-            count = self.z.shape[0]
+        if self.weight is None and self.rows.keep is None and self.rows.ignore is None:
+            count = self.shape.numel()
             share = 1 / count if count else empty
             return self._run(engine.total, torch.full((), share, dtype=computing_dtype(self.z), device=self.z.device))
+        if (share := engine.share(self.rows, empty, computing_dtype(self.z))) is not None:
+            return self._run(engine.total, share)
         counted = self._counted()
         nothing = counted == 0
         return self._run(engine.total, torch.where(nothing, empty, 1 / torch.where(nothing, 1.0, counted)))
@@ -67,8 +69,8 @@ class Entered:
         if self.weight is not None:
             weight = self.weight if self.rows.keep is None else torch.where(self.rows.keep, self.weight, 0.0)
             return weight.sum().to(dtype)
-        if self.rows.keep is not None:
-            return self.rows.keep.sum().to(dtype)
+        if (keep := self.rows.resolved().keep) is not None:
+            return keep.sum().to(dtype)
         return torch.tensor(self.shape.numel(), dtype=dtype, device=self.z.device)
 
 
@@ -87,14 +89,32 @@ def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor
         shape = torch.Size(())
     planes = logits.ndim > 2 and loss.link == "softmax" and not soft and engine.reads_planes(logits, loss.engine)
     z, dtype = logits.flatten(2) if planes else _as_rows(logits, loss.link), computing_dtype(logits)
+    raw = not soft and sample_weight is None and _looked_at_by_kernels(loss, logits)
     if loss.link == "sigmoid":
         label, mix, keep = _binary_target(loss, target, soft, dtype)
+    elif raw:
+        label, mix, keep = target.reshape(-1).long(), None, None
     else:
         label, mix, keep = _target(loss, target, soft, z.shape[1], dtype)
     per_sample = _sample_weight(name, sample_weight, shape, dtype)
     class_weight = _class_weight(loss, logits, dtype)
     rows, counts_for = _weighted(loss, z, label, mix, per_sample, class_weight, keep)
+    if raw:
+        rows = replace(rows, ignore=loss.ignore_index)
     return Entered(loss, z if rows.mix is None else flat(z) if planes else z, rows, counts_for, shape)
+
+
+def _looked_at_by_kernels(loss: "RowLoss", logits: Tensor) -> bool:
+    """Whether labels may go to the kernels as they came: these see themselves which are ignored, and what would be
+    done about them here takes longer than a small loss."""
+    short = loss.averaged is not None and (loss.adjust is None or loss.adjust.margin is None)
+    plain = loss.link == "softmax" and loss.weight is None and not loss.normalized
+    return (
+        plain
+        and (short or not loss.label_smoothing)
+        and engine.reads_planes(logits, loss.engine)
+        and not checks.looks(loss, logits)
+    )
 
 
 def enter_linear(

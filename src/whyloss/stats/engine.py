@@ -101,6 +101,17 @@ def reads_planes(logits: Tensor, engine: Engine) -> bool:
     return engine == "triton" or (engine == "auto" and logits.is_cuda and not torch.compiler.is_compiling())
 
 
+def share(rows: Rows, empty: float, dtype: torch.dtype) -> Tensor | None:
+    """One over the number of rows that count, in one kernel; None where that is not the quickest way."""
+    label = rows.label
+    if rows.ignore is None or label is None or rows.weight is not None or kernels.absent(label.device):
+        return None
+    from whyloss.stats.kernels import launch
+
+    few = label.is_contiguous() and label.shape[0] <= launch.COUNTED
+    return launch.share_of_each(label, rows.ignore, empty, dtype) if few else None
+
+
 def _beyond(z: Tensor, rows: Rows) -> str:
     """What only plain differentiable operations can do, or nothing."""
     if torch.compiler.is_compiling():

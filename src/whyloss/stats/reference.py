@@ -32,6 +32,7 @@ class _Terms:
 
 def row_losses(z: Tensor, rows: Rows) -> Tensor:
     """[N] losses of the softmax link, times the rows' weights, from logits [N, C] in a computing dtype."""
+    rows = rows.resolved()
     if rows.keep is not None:
         z = torch.where(rows.keep.unsqueeze(1), z, 0.0)
     if rows.shift is not None:

@@ -42,6 +42,7 @@ class Rows:
     mix: Tensor | None = None
     weight: Tensor | None = None
     keep: Tensor | None = None
+    ignore: int | None = None
     shift: Tensor | None = None
     scale: Tensor | float | None = None
     margin: Tensor | None = None
@@ -51,6 +52,13 @@ class Rows:
     offset: Tensor | None = None
     learnable: bool = False
     key: Hashable = None
+
+    def resolved(self) -> "Rows":
+        """The same with `keep` in place of `ignore`."""
+        if self.ignore is None or self.label is None:
+            return self
+        keep = self.label != self.ignore
+        return replace(self, ignore=None, keep=keep, label=torch.where(keep, self.label, 0))
 
     def block(self, start: int, stop: int) -> "Rows":
         """The rows from start to stop."""

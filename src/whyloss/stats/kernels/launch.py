@@ -83,7 +83,7 @@ def forward(
     made = module(source.text, z.dtype == torch.float64)
     target = z if out is None else out
     given = {**row, "share": share, "losses": losses, "saved": losses if saved is None else saved}
-    names = ["label", "keep", "weight", "share", "shift", "scale", "margin", "diagonal", "table", "losses"]
+    names = ["label", "keep", "ignore", "weight", "share", "shift", "scale", "margin", "diagonal", "table", "losses"]
     sizes = (count, classes, z.stride(0), target.stride(0))
     if classes <= SMALL:
         size, blocks = _small(z, target)
@@ -103,8 +103,16 @@ def planes(
     images, classes, pixels = z.shape
     target = z if out is None else out
     given = {**row, "share": share, "losses": losses}
-    names = ("label", "keep", "weight", "share", "shift", "scale", "margin", "diagonal", "table", "losses")
-    size = {"C": classes, "T": PIXELS, "HELD": classes <= HELD, "GRADIENT": out is not None, "num_warps": 4}
+    names = ("label", "keep", "ignore", "weight", "share", "shift", "scale", "margin", "diagonal", "table", "losses")
+    guard = row["keep"] is not None or row["ignore"] is not None
+    size = {
+        "C": classes,
+        "T": PIXELS,
+        "GUARD": guard,
+        "HELD": classes <= HELD,
+        "GRADIENT": out is not None,
+        "num_warps": 4,
+    }
     arguments = (z, target, *(given[n] for n in names), pixels)
     strides = {"image_stride": z.stride(0), "stride": z.stride(1)}
     made = module(source.text, z.dtype == torch.float64)
@@ -134,7 +142,7 @@ def sums(source: Source, z: Tensor, row: dict[str, Any], saved: Tensor) -> None:
     """top, the label's logit, S and the sums of all rows, into `saved`."""
     count, classes = z.shape
     made = module(source.text, z.dtype == torch.float64)
-    names = ("label", "keep", "shift", "scale", "margin", "table")
+    names = ("label", "keep", "ignore", "shift", "scale", "margin", "table")
     arguments = (z, *(row[n] for n in names), saved, count, classes, z.stride(0))
     if classes <= SMALL:
         size, blocks = _small(z)
@@ -149,7 +157,7 @@ def pull_back(source: Source, z: Tensor, row: dict[str, Any], saved: Tensor, ups
     count, classes = z.shape
     made = module(source.text, z.dtype == torch.float64)
     given = {**row, "upstream": upstream}
-    names = ("label", "keep", "upstream", "shift", "scale", "table")
+    names = ("label", "keep", "ignore", "upstream", "shift", "scale", "table")
     arguments = (z, out, *(given[n] for n in names), saved, count, classes, z.stride(0), out.stride(0))
     each = upstream.ndim > 0
     if classes <= SMALL:
@@ -183,6 +191,27 @@ def elementwise(text: str, z: Tensor, row: dict[str, Any], out: Tensor | None, s
     size["PAIRS"] = row["mix"] is not None and row["mix"].ndim == 2
     _start(made.elementwise, (programs,), arguments, size)
     return losses
+
+
+COUNTED = 2**16  # labels that one program counts sooner than torch does it in six operations
+
+
+def share_of_each(label: Tensor, ignore: int, empty: float, dtype: torch.dtype) -> Tensor:
+    """One over the number of labels that are not `ignore`; `empty` if there are none."""
+    share = torch.empty((), dtype=dtype, device=label.device)
+    _start(_share, (1,), (label, share, label.shape[0], ignore, empty), {"B": 1024, "num_warps": 4})
+    return share
+
+
+@triton.jit
+def _share(label, share, n, ignore, empty, B: tl.constexpr):  # pyright: ignore
+    found = tl.zeros((B,), tl.int32)
+    for i in range(0, n, B):
+        o = i + tl.arange(0, B)
+        y = tl.load(label + o, mask=o < n, other=ignore)
+        found += tl.where(y != ignore, 1, 0)
+    count = tl.sum(found, axis=0).to(tl.float64)
+    tl.store(share, tl.where(count > 0, 1 / tl.where(count > 0, count, 1.0), empty).to(share.dtype.element_ty))
 
 
 def scale_(x: Tensor, factor: Tensor) -> Tensor:

@@ -119,6 +119,8 @@ def sweep(
     if now and out is None:
         out = launch.like(z)
     if made.statistics is not None:
+        rows = rows.resolved()
+        row = described(rows)
         return _around(z, rows, made, row, now, later, share, out)
     losses = torch.empty(count, dtype=exact, device=z.device)
     if rows.mix is not None:
@@ -195,6 +197,7 @@ def described(rows: Rows) -> dict[str, Any]:
         "label": rows.label,
         "mix": None if rows.mix is None else rows.mix.contiguous(),
         "offset": None if rows.offset is None else rows.offset.contiguous(),
+        "ignore": rows.ignore,
         "keep": None if rows.keep is None else rows.keep.contiguous().view(torch.uint8),
         "weight": None if rows.weight is None else rows.weight.contiguous(),
         "shift": None if rows.shift is None else rows.shift.contiguous(),

@@ -1,6 +1,7 @@
 """The kernels, but for what depends on the loss: `$sums`, `$k` and kin are filled in by source.py.
 
-Pointers: z [N, C] logits, out the gradient, label [N], keep [N] (0: the row counts for nothing), weight [N], share one
+Pointers: z [N, C] logits, out the gradient, label [N], keep [N] (0: the row counts for nothing), ignore the label of
+such rows, weight [N], share one
 number that all gradients are multiplied with, upstream [N] or one number, shift [C], margin [C], diagonal [C] and
 table [C, C] of the loss's table, losses [N], saved [2 + coefficients, N]. None where there is none: the branch that
 reads it is then not compiled.

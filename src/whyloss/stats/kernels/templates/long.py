@@ -93,12 +93,17 @@ def sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table,
 
 
 @triton.jit
-def blank(out, start, C, T: tl.constexpr):
+def blank(out, row, stride, C, T: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.constexpr):
     """The gradient of a row that counts for nothing, whatever its logits hold."""
+    start, middle, head, length = split(row, stride, C, VEC, ALIGNED)
     nothing = tl.zeros((T,), ACC).to(out.dtype.element_ty)
-    for i in range(0, C, T):
+    for i in range(0, length, T):
         o = i + tl.arange(0, T)
-        tl.store(out + start + o, nothing, mask=o < C)
+        tl.store(out + middle + o, nothing, mask=o < length)
+    if not ALIGNED:
+        lane = tl.arange(0, 32)
+        column = tl.where(lane < head, lane, lane + length)
+        tl.store(out + start + column, tl.zeros((32,), ACC).to(out.dtype.element_ty), mask=column < C)
 
 
 @triton.jit
@@ -145,7 +150,7 @@ def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, 
 '''
 
 STREAM = '''@triton.jit
-def stream(z, out, label, keep, weight, share, shift, scale, margin, diagonal, table, losses, saved,
+def stream(z, out, label, keep, ignore, weight, share, shift, scale, margin, diagonal, table, losses, saved,
            N, C, stride, out_stride, K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, VEC: tl.constexpr,
            ALIGNED: tl.constexpr, GRADIENT: tl.constexpr, SAVE: tl.constexpr):
     """One row: its loss and, while it is near, its gradient; or the coefficients to make the gradient of, later."""
@@ -153,6 +158,8 @@ def stream(z, out, label, keep, weight, share, shift, scale, margin, diagonal, t
     ok = True
     if keep is not None:
         ok = tl.load(keep + row) != 0
+    elif ignore is not None:
+        ok = tl.load(label + row) != ignore
     if ok:
         start, middle, head, length = split(row, stride, C, VEC, ALIGNED)
         y = tl.load(label + row).to(tl.int32)
@@ -185,11 +192,11 @@ def stream(z, out, label, keep, weight, share, shift, scale, margin, diagonal, t
     else:
         tl.store(losses + row, 0.0)
         if GRADIENT:
-            blank(out, row * out_stride, C, T)
+            blank(out, row, out_stride, C, T, VEC, ALIGNED)
 '''
 
 PULL_BACK = '''@triton.jit
-def pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N, C, stride, out_stride, blocks,
+def pull_back(z, out, label, keep, ignore, upstream, shift, scale, table, saved, N, C, stride, out_stride, blocks,
               T: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.constexpr, EACH: tl.constexpr):
     """A stretch of one row's gradient, from the coefficients that were saved."""
     program = tl.program_id(0).to(tl.int64)
@@ -200,6 +207,8 @@ def pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N, C, s
     ok = row < N
     if keep is not None:
         ok = tl.load(keep + row) != 0
+    elif ignore is not None:
+        ok = tl.load(label + row) != ignore
     g = tl.load(upstream + row) if EACH else tl.load(upstream)
     g = tl.where(ok, g.to(ACC), 0.0)
     y = tl.load(label + row).to(tl.int32)
@@ -230,13 +239,15 @@ def pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N, C, s
 '''
 
 SUMS = '''@triton.jit
-def sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride,
+def sums(z, label, keep, ignore, shift, scale, margin, table, saved, N, C, stride,
          K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.constexpr):
     """One row's sums, for a formula that runs elsewhere."""
     row = tl.program_id(0).to(tl.int64)
     ok = True
     if keep is not None:
         ok = tl.load(keep + row) != 0
+    elif ignore is not None:
+        ok = tl.load(label + row) != ignore
     if ok:
         start, middle, head, length = split(row, stride, C, VEC, ALIGNED)
         y = tl.load(label + row).to(tl.int32)

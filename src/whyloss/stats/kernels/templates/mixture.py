@@ -157,5 +157,5 @@ def mixture_stream(z, out, mix, keep, weight, offset, share, shift, scale, margi
     else:
         tl.store(losses + row, 0.0)
         if GRADIENT:
-            blank(out, row * out_stride, C, T)
+            blank(out, row, out_stride, C, T, VEC, ALIGNED)
 '''

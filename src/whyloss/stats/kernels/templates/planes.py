@@ -1,9 +1,10 @@
 """The kernel for pixels: logits [N, C, P], each class a plane."""
 
 PLANES = """@triton.jit
-def pixel(z, c, start, o, stride, ok, keep, live, shift, scale):
-    x = tl.load(z + start + c * stride + o, mask=live, other=0.0).to(ACC)
-    if keep is not None:
+def pixel(z, c, start, o, stride, ok, GUARD: tl.constexpr, live, shift, scale):
+    plane = (tl.zeros((), tl.int64) + c) * stride  # beyond 2^31 in a volume
+    x = tl.load(z + start + plane + o, mask=live, other=0.0).to(ACC)
+    if GUARD:
         x = tl.where(ok, x, 0.0)
     if shift is not None:
         x = x + tl.load(shift + c)
@@ -13,17 +14,19 @@ def pixel(z, c, start, o, stride, ok, keep, live, shift, scale):
 
 
 @triton.jit
-def store_pixel(out, c, start, o, P, ok, keep, live, scale, g):
+def store_pixel(out, c, start, o, P, ok, GUARD: tl.constexpr, live, scale, g):
     if scale is not None:
         g = g * scale
-    if keep is not None:
+    if GUARD:
         g = tl.where(ok, g, 0.0)
-    tl.store(out + start + c * P + o, g.to(out.dtype.element_ty), mask=live)
+    plane = (tl.zeros((), tl.int64) + c) * P
+    tl.store(out + start + plane + o, g.to(out.dtype.element_ty), mask=live)
 
 
 @triton.jit
-def planes(z, out, label, keep, weight, share, shift, scale, margin, diagonal, table, losses,
-           P, C: tl.constexpr, image_stride, stride, T: tl.constexpr, HELD: tl.constexpr, GRADIENT: tl.constexpr):
+def planes(z, out, label, keep, ignore, weight, share, shift, scale, margin, diagonal, table, losses,
+           P, C: tl.constexpr, image_stride, stride, T: tl.constexpr, GUARD: tl.constexpr,
+           HELD: tl.constexpr, GRADIENT: tl.constexpr):
     \"\"\"T pixels of an image whose classes lie in planes. A thread owns its pixels' classes: it holds all of them
     (HELD), or reads them twice.\"\"\"
     image = tl.program_id(1).to(tl.int64)
@@ -34,8 +37,11 @@ def planes(z, out, label, keep, weight, share, shift, scale, margin, diagonal, t
     ok = live
     if keep is not None:
         ok = live & (tl.load(keep + row, mask=live, other=0) != 0)
-    y = tl.load(label + row, mask=live, other=0).to(tl.int32)
-    own = tl.load(z + start + y * stride + o, mask=live, other=0.0)
+    y = tl.load(label + row, mask=live, other=0)
+    if ignore is not None:
+        ok = ok & (y != ignore)
+    y = tl.where(ok, y, 0).to(tl.int32)
+    own = tl.load(z + start + y.to(tl.int64) * stride + o, mask=live, other=0.0)
     own = tl.where(ok, adjusted_label(own, y, shift, scale, margin), 0.0)
     masked = own == float("-inf")
     base = tl.where(masked, 0.0, own)
@@ -44,7 +50,7 @@ def planes(z, out, label, keep, weight, share, shift, scale, margin, diagonal, t
         held = ()
         top = tl.full((T,), float("-inf"), ACC)
         for c in tl.static_range(C):
-            x = pixel(z, c, start, o, stride, ok, keep, live, shift, scale)
+            x = pixel(z, c, start, o, stride, ok, GUARD, live, shift, scale)
             x = tl.where(y == c, float("-inf"), x)
             top = tl.maximum(top, x)
             held = held + (x,)
@@ -58,7 +64,7 @@ def planes(z, out, label, keep, weight, share, shift, scale, margin, diagonal, t
         m = tl.full((T,), float("-inf"), ACC)
         $zeros_of_pixels
         for c in range(C):
-            x = pixel(z, c, start, o, stride, ok, keep, live, shift, scale)
+            x = pixel(z, c, start, o, stride, ok, GUARD, live, shift, scale)
             x = tl.where(y == c, float("-inf"), x)
             $entry_of_pixels
             m, S$sums = accumulate(x[None, :]$entry_row, base, m, S$sums)
@@ -81,11 +87,11 @@ def planes(z, out, label, keep, weight, share, shift, scale, margin, diagonal, t
                 x = held[c]
                 $entry_of_pixels
                 g = tl.where(y == c, own_slope, slope(x$entry, top$k))
-                store_pixel(out, c, out_start, o, P, ok, keep, live, scale, g)
+                store_pixel(out, c, out_start, o, P, ok, GUARD, live, scale, g)
         else:
             for c in range(C):
-                x = pixel(z, c, start, o, stride, ok, keep, live, shift, scale)
+                x = pixel(z, c, start, o, stride, ok, GUARD, live, shift, scale)
                 $entry_of_pixels
                 g = tl.where(y == c, own_slope, slope(x$entry, top$k))
-                store_pixel(out, c, out_start, o, P, ok, keep, live, scale, g)
+                store_pixel(out, c, out_start, o, P, ok, GUARD, live, scale, g)
 """

@@ -7,7 +7,7 @@ def whole_accesses(C, stride, VEC: tl.constexpr):
 
 
 @triton.jit
-def rows_in_registers(z, label, keep, shift, scale, margin, N, C, stride, R: tl.constexpr, B: tl.constexpr,
+def rows_in_registers(z, label, keep, ignore, shift, scale, margin, N, C, stride, R: tl.constexpr, B: tl.constexpr,
                       VEC: tl.constexpr):
     """R rows from end to end: what they are, what they hold, and the label's logit."""
     row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
@@ -15,6 +15,8 @@ def rows_in_registers(z, label, keep, shift, scale, margin, N, C, stride, R: tl.
     ok = here
     if keep is not None:
         ok = here & (tl.load(keep + row, mask=here, other=0) != 0)
+    elif ignore is not None:
+        ok = here & (tl.load(label + row, mask=here, other=0) != ignore)
     y = tl.load(label + row, mask=ok, other=0).to(tl.int32)
     column = tl.arange(0, B)[None, :]
     C, stride = whole_accesses(C, stride, VEC)
@@ -44,12 +46,12 @@ def store_rows(out, g, row, here, ok, column, scale, C, out_stride, VEC: tl.cons
 '''
 
 SMALL = '''@triton.jit
-def small(z, out, label, keep, weight, share, shift, scale, margin, diagonal, table, losses,
+def small(z, out, label, keep, ignore, weight, share, shift, scale, margin, diagonal, table, losses,
           N, C, stride, out_stride, R: tl.constexpr, B: tl.constexpr, VEC: tl.constexpr,
           GRADIENT: tl.constexpr):
     """R rows in registers: one read, one exponential an element."""
     row, here, ok, y, column, live, hit, own, others = rows_in_registers(
-        z, label, keep, shift, scale, margin, N, C, stride, R, B, VEC)
+        z, label, keep, ignore, shift, scale, margin, N, C, stride, R, B, VEC)
     masked = own == float("-inf")
     own = tl.where(masked, -1e30, own)
     $entry_rows
@@ -72,10 +74,10 @@ def small(z, out, label, keep, weight, share, shift, scale, margin, diagonal, ta
 '''
 
 SMALL_SUMS = """@triton.jit
-def small_sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride, R: tl.constexpr, B: tl.constexpr,
-               VEC: tl.constexpr):
+def small_sums(z, label, keep, ignore, shift, scale, margin, table, saved, N, C, stride,
+               R: tl.constexpr, B: tl.constexpr, VEC: tl.constexpr):
     row, here, ok, y, column, live, hit, own, others = rows_in_registers(
-        z, label, keep, shift, scale, margin, N, C, stride, R, B, VEC)
+        z, label, keep, ignore, shift, scale, margin, N, C, stride, R, B, VEC)
     masked = own == float("-inf")
     $entry_rows
     top, S$sums = whole(others$entry, tl.where(masked, 0.0, own)[:, None])
@@ -86,10 +88,10 @@ def small_sums(z, label, keep, shift, scale, margin, table, saved, N, C, stride,
 
 
 @triton.jit
-def small_pull_back(z, out, label, keep, upstream, shift, scale, table, saved, N, C, stride, out_stride,
+def small_pull_back(z, out, label, keep, ignore, upstream, shift, scale, table, saved, N, C, stride, out_stride,
                     R: tl.constexpr, B: tl.constexpr, VEC: tl.constexpr, EACH: tl.constexpr):
     row, here, ok, y, column, live, hit, own, others = rows_in_registers(
-        z, label, keep, shift, scale, None, N, C, stride, R, B, VEC)
+        z, label, keep, ignore, shift, scale, None, N, C, stride, R, B, VEC)
     g = tl.load(upstream + row, mask=ok, other=0.0) if EACH else tl.load(upstream)
     top = tl.load(saved + row, mask=ok, other=0.0)
     own_slope = tl.load(saved + N + row, mask=ok, other=0.0)
