@@ -22,6 +22,7 @@ CASES = [
     if case.reads_log_odds_alone and not case.cls.normalized
     if case.build().adjust is None and not case.build().label_smoothing  # cross-entropy, of other logits or labels
 ]
+QUESTIONS = [case for case in CASES if "sigmoid" in case.links]
 SMALLEST = torch.finfo(torch.float32).smallest_normal
 
 
@@ -112,6 +113,21 @@ def test_tiles_of_few_rows_are_as_exact(case: Case, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(tile, "TILE", 64)
     monkeypatch.setattr(tile, "BARE_TILE", 64)
     found = of_case(case, "dense")
+    assert found.share <= 1, found
+
+
+@pytest.mark.parametrize(
+    ("case", "engine"), [pytest.param(c, e, id=f"{c}-{e}") for c in QUESTIONS for e in c.binary_engines]
+)
+def test_so_they_are_under_the_sigmoid_link(case: Case, engine: str):
+    loss, exact = (case.build(2, link="sigmoid", reduction="none", engine=e) for e in (engine, "reference"))
+    found, m = Error(), log_odds()[log_odds() <= 80]
+    for label in (0, 1):
+        z, y = m * (2 * label - 1), torch.full(m.shape, label)
+        value, gradient = value_and_gradient(loss, z, y)
+        true_value, true_gradient = value_and_gradient(exact, z.double(), y)
+        found.include(value, true_value, m, "value")
+        found.include(gradient, true_gradient, m, "gradient")
     assert found.share <= 1, found
 
 

@@ -46,6 +46,28 @@ def test_dense_makes_no_tensor_of_the_logits_size_but_the_gradient(loss: Any):
         assert peak_bytes(lambda: loss(z, labels)) <= 0.5 * 4 * z.numel()
 
 
+@pytest.mark.parametrize("kind", ["int64", "bool", "0.0 and 1.0", "soft"])
+@pytest.mark.parametrize("loss", [whyloss.BinaryCrossEntropyLoss(), whyloss.SigmoidFocalLoss()], ids=str)
+def test_the_sigmoid_link_makes_no_tensor_of_the_logits_size_but_the_gradient(loss: Any, kind: str):
+    z, y = torch.randn(3000, 1000).requires_grad_(), torch.arange(3_000_000).reshape(3000, 1000) % 2
+    kinds = {"int64": y, "bool": y.bool(), "0.0 and 1.0": y.float()}
+    target = kinds[kind] if kind in kinds else torch.linspace(0, 1, y.numel()).reshape(y.shape)
+    extra = peak_bytes(lambda: torch.autograd.grad(loss(z, target), z)) - 4 * z.numel()
+    assert extra <= 0.6 * 4 * z.numel()
+    with torch.no_grad():
+        assert peak_bytes(lambda: loss(z, target)) <= 0.6 * 4 * z.numel()
+
+
+def test_binary_heads_keep_no_logits():
+    hidden, weight = torch.randn(2048, 64).requires_grad_(), torch.randn(10_000, 64).requires_grad_()
+    target = torch.zeros(2048, 10_000, dtype=torch.bool)
+    loss = whyloss.SigmoidFocalLoss()
+    fused = peak_bytes(lambda: torch.autograd.grad(loss.linear(hidden, weight, target), (hidden, weight)))
+    kept = peak_bytes(lambda: torch.autograd.grad(loss(layer(hidden, weight), target), (hidden, weight)))
+    outputs = 4 * (hidden.numel() + weight.numel())
+    assert fused - outputs <= 0.45 * (kept - outputs)
+
+
 # --- region losses ---------------------------------------------------------------------------------------------------
 
 

@@ -63,6 +63,11 @@ class Case:
         return ("reference",) if self.cls.normalized else ("reference", "dense", *KERNELS)
 
     @property
+    def binary_engines(self) -> tuple[str, ...]:
+        """Those of the sigmoid link."""
+        return ("reference", "dense", *KERNELS)
+
+    @property
     def reads_raw_logits(self) -> bool:
         """Whether a constant added to all logits may change the loss."""
         return bool({"rest_lse", "rest_z_sq"} & set(needed(frozenset(self.cls.statistics))))

@@ -2,14 +2,19 @@
 
 What each loss does at the edges of its input is in test_edges.py, the facts it declares in test_facts.py."""
 
+from typing import Any
+
 import pytest
 import torch
 from instances import REGIONS, ROWS, SIGMOID, SOFTMAX, Case, defaults, rows, soft, value_and_gradient
+from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from whyloss.stats import dense
+import whyloss
+from whyloss.stats import dense, elementwise
 
 ON_ENGINE = [pytest.param(c, e, id=f"{c}-{e}") for c in SOFTMAX for e in c.engines]
+BINARY_ENGINE = [pytest.param(c, e, id=f"{c}-{e}") for c in SIGMOID for e in c.binary_engines]
 ON_LINK = [pytest.param(c, link, id=f"{c}-{link}") for c in ROWS for link in c.links]
 HALF = [torch.bfloat16, torch.float16]
 
@@ -18,6 +23,7 @@ HALF = [torch.bfloat16, torch.float16]
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two rows of four classes a block, so that a handful of rows already crosses several."""
     monkeypatch.setattr(dense, "BLOCK", 8)
+    monkeypatch.setattr(elementwise, "BLOCK", 8)
 
 
 def inputs(case: Case, link: str, dtype: torch.dtype = torch.float64):
@@ -107,6 +113,87 @@ def test_engines_hold_to_float64_in_16_bits(case: Case, engine: str, dtype: torc
     torch.testing.assert_close(gradient.double(), true_gradient, rtol=torch.finfo(dtype).eps, atol=1e-6)
 
 
+def questions(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """Logits from far on either side, in every order with the labels 0 and 1."""
+    z, _ = rows(12, 3, scale=3.0, dtype=dtype)
+    return z, (torch.arange(36) // 3 % 2).reshape(12, 3)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"label_smoothing": 0.2}, {"adjust": True}], ids=["plain", "smoothed", "adjusted"]
+)
+@pytest.mark.parametrize("case", SIGMOID, ids=str)
+def test_engines_agree_on_the_sigmoid_link_in_float64(case: Case, options: dict[str, Any], small_blocks: None):
+    z, y = questions()
+    y[2, 1], y[5, 0], z[5, 0] = -100, -100, torch.nan
+    z[0, 0], z[1, 1], z[3, 2], z[6, 2] = torch.inf, torch.inf, -torch.inf, -torch.inf
+    soft = torch.linspace(0, 1, 36, dtype=z.dtype).reshape(12, 3)
+    if "adjust" in options:
+        if case.build(2).adjust is not None:
+            return
+        options = {
+            "adjust": whyloss.Adjustment(shift=torch.tensor([0.5, -1.0]), margin=torch.tensor([0.3, 1.0]), scale=1.5)
+        }
+    for target, reduction in ((y, "mean"), (y, "none"), (soft, "sum"), (soft, "none")):
+        upstream = torch.linspace(-1, 2, 36, dtype=z.dtype).reshape(12, 3) if reduction == "none" else 1.7
+        clean = torch.where(torch.isnan(z), 0.0, z) if target is soft else z
+        found = {}
+        for engine in case.binary_engines:
+            loss = case.build(2, engine=engine, reduction=reduction, link="sigmoid", **options)
+            if loss.weight is None and not loss.label_smoothing:
+                loss.weight = torch.tensor([0.5, 2.0])
+            found[engine] = value_and_gradient(lambda z, y: loss(z, y) * upstream, clean, target)  # noqa: B023
+        for engine in case.binary_engines[1:]:
+            for ours, theirs in zip(found[engine], found["reference"], strict=True):
+                torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, *HALF], ids=str)
+@pytest.mark.parametrize(("case", "engine"), BINARY_ENGINE)
+def test_the_sigmoid_link_holds_to_float64_in_fewer_bits(
+    case: Case, engine: str, dtype: torch.dtype, small_blocks: None
+):
+    z, y = questions(dtype)
+    loss, exact = (case.build(2, reduction="none", engine=e, link="sigmoid") for e in (engine, "reference"))
+    value, gradient = value_and_gradient(loss, z, y)
+    true_value, true_gradient = value_and_gradient(exact, z.double(), y)
+    assert value.dtype == torch.float32
+    assert gradient.dtype == dtype
+    scale = float(2e-6 * true_value.abs().max())
+    torch.testing.assert_close(value.double(), true_value, rtol=1e-5, atol=scale)
+    rtol = 1e-5 if dtype == torch.float32 else torch.finfo(dtype).eps
+    torch.testing.assert_close(gradient.double(), true_gradient, rtol=rtol, atol=scale)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize(("case", "engine"), [p for p in BINARY_ENGINE if p.values[0].numbers == {}])
+def test_the_sigmoid_link_twice_and_backward_twice(case: Case, engine: str, reduction: str, small_blocks: None):
+    z, y = questions(torch.float32)
+    kept = z.clone(), y.clone()
+    loss = case.build(2, engine=engine, reduction=reduction, link="sigmoid")
+    first, second = value_and_gradient(loss, z, y), value_and_gradient(loss, z, y)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(kept, (z, y), strict=True))
+    z.requires_grad_()
+    value = loss(z, y).sum() * 0.3
+    value.backward(retain_graph=True)
+    assert z.grad is not None
+    z.grad.zero_()  # in place: a gradient that the loss still held would be lost
+    value.backward(retain_graph=True)
+    value.backward()
+    torch.testing.assert_close(z.grad, 0.6 * first[1])
+
+
+@pytest.mark.parametrize("case", SIGMOID, ids=str)
+def test_the_sigmoid_links_default_engine_has_both_derivatives_too(case: Case, small_blocks: None):
+    z, y = questions()
+    z = z[:3].requires_grad_()
+    for reduction in ("mean", "none"):
+        loss = case.build(2, reduction=reduction, link="sigmoid")
+        assert gradcheck(lambda z: loss(z, y[:3]), z)  # noqa: B023
+    assert gradgradcheck(lambda z: loss(z, y[:3]), z, atol=1e-4)
+
+
 @pytest.mark.parametrize("case", defaults(SOFTMAX), ids=str)
 def test_smoothing_and_margins_agree_with_the_sum_over_labels(case: Case):
     """The short form of smoothing, and the mixture in one go, against one call for each label."""
@@ -126,8 +213,6 @@ def test_smoothing_and_margins_agree_with_the_sum_over_labels(case: Case):
 
 
 def _adjustment():
-    import whyloss
-
     return whyloss.Adjustment(
         shift=torch.tensor([0.5, 0.0, -1.0, 0.2]), margin=torch.tensor([0.3, 1.0, 0.1, 0.0]), scale=1.5
     )
@@ -189,7 +274,7 @@ def test_sum_is_the_sum_of_none_and_mean_the_weighted_mean(case: Case, link: str
 @pytest.mark.parametrize(("case", "link"), ON_LINK)
 def test_an_ignored_row_counts_for_nothing_whatever_it_holds(case: Case, link: str):
     z, y, own = inputs(case, link)
-    for engine in case.engines:
+    for engine in case.engines if link == "softmax" else case.binary_engines:
         for reduction in ("mean", "none"):
             loss = case.build(**own, engine=engine, reduction=reduction)
             clean, gradient = value_and_gradient(loss, z[:4], y[:4])

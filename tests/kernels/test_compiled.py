@@ -46,6 +46,13 @@ class Code:
     stores: Counter[int]
 
 
+BINARY = {
+    "bce": whyloss.BinaryCrossEntropyLoss(),
+    "focal": whyloss.SigmoidFocalLoss(),
+    "gce": whyloss.GeneralizedCrossEntropyLoss(link="sigmoid"),
+}
+
+
 def rows_of(name: str, kernel: str) -> Any:
     target = torch.full((2, 4), 0.25) if kernel.startswith("mixture") else torch.tensor([0, 1])
     return door.enter(LOSSES[name], torch.zeros(2, 4), target, None).rows
@@ -54,8 +61,6 @@ def rows_of(name: str, kernel: str) -> Any:
 @cache
 def compiled(name: str, kernel: str, classes: int, dtype: torch.dtype, save: bool = False) -> Code:
     import triton
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
 
     from whyloss.stats.kernels import launch, rows
 
@@ -82,14 +87,42 @@ def compiled(name: str, kernel: str, classes: int, dtype: torch.dtype, save: boo
     types = {"z": f"*{short}", "out": f"*{short}", "label": "*i64", "losses": "*fp32", "saved": "*fp32"}
     types |= {"share": "*fp32", "upstream": "*fp32", "N": "i32", "C": "i32", "stride": "i32", "out_stride": "i32"}
     types |= {"blocks": "i32", "P": "i32", "image_stride": "i32", "mix": "*fp32", "ignore": "i32"}
+    return _code(function, types, size, options, EXTENTS if classes % 16 == 0 or kernel == "planes" else ())
+
+
+@cache
+def compiled_binary(name: str, dtype: torch.dtype, label: str) -> Code:
+    from whyloss.stats.kernels import binary, launch
+
+    text, _ = binary.source(door.enter(BINARY[name], torch.zeros(2), torch.tensor([0, 1]), None).rows)
+    short = SHORT[dtype]
+    types = {
+        "z": f"*{short}",
+        "out": f"*{short}",
+        "label": f"*{label}",
+        "losses": "*fp32",
+        "share": "*fp32",
+        "N": "i32",
+    }
+    size = {"B": launch.QUESTIONS, "GRADIENT": True, "SUMMED": True, "PAIRS": False}
+    return _code(launch.module(text).elementwise, types, size, {"num_warps": 4})
+
+
+def _code(
+    function: Any, types: dict[str, str], size: dict[str, Any], options: dict[str, Any], whole: tuple[str, ...] = ()
+) -> Code:
+    """`whole`: numbers that are multiples of 16, as pointers are."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
     signature, constants, attributes = {}, {}, {}
     for place, argument in enumerate(function.arg_names):
         if argument in size or argument not in types:
             signature[argument], constants[(place,)] = "constexpr", size.get(argument)
             continue
         signature[argument] = types[argument]
-        whole = types[argument].startswith("*") or (argument in EXTENTS and (classes % 16 == 0 or kernel == "planes"))
-        if whole:  # as Triton finds by itself, of pointers and numbers
+        if types[argument].startswith("*") or argument in whole:  # as Triton finds by itself, of pointers and numbers
             attributes[(place,)] = [["tt.divisibility", 16]]
     made = triton.compile(
         ASTSource(function, signature, constants, attributes),
@@ -165,3 +198,17 @@ def test_soft_targets(name: str, kernel: str):
     code = compiled(name, kernel, 1000 if kernel == "mixture_small" else 32000, torch.float32)
     assert code.stack <= 16
     assert code.registers <= 208  # four passes, and every class as the label: fewer rows are on their way
+
+
+@pytest.mark.parametrize("label", ["i64", "u8", "fp32"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+@pytest.mark.parametrize("name", BINARY)
+def test_questions(name: str, dtype: torch.dtype, label: str):
+    code = compiled_binary(name, dtype, label)
+    assert code.stack == 0
+    assert code.registers <= 96
+    # The usual program; the last one, which may be incomplete, takes one element at a time.
+    size = {"i64": 8, "u8": 1, "fp32": 4}[label]
+    a_thread = 8
+    assert code.loads[16] >= (a_thread * dtype.itemsize + a_thread * size) // 16
+    assert code.stores[16] >= a_thread * dtype.itemsize // 16

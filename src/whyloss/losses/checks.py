@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from whyloss.losses.region import RegionLoss
 
 
+GLANCE = 2**16  # elements that are looked at at once: what is made of them stays in the cache
+
+
 def traced(x: Tensor) -> bool:
     """Inside torch.compile or a torch.func transform, where a value cannot be looked at."""
     return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x)  # pyright: ignore
@@ -126,6 +129,22 @@ def plain_labels(loss: "RowLoss", label: Tensor, classes: int) -> bool:
         return False
     least, most = (int(x) for x in label.aminmax())
     return least >= 0 and most < classes and not least <= loss.ignore_index <= most
+
+
+def plain_shares(loss: "RowLoss", t: Tensor) -> bool:
+    """Whether one look finds every soft yes-or-no target between 0 and 1 and none ignored, as is usual."""
+    if t.numel() == 0 or not looks(loss, t):
+        return False
+    least, most = (float(x) for x in t.detach().aminmax())
+    return least >= 0 and most <= 1 and not least <= loss.ignore_index <= most
+
+
+def zeros_and_ones(loss: "RowLoss", t: Tensor) -> bool:
+    """Whether soft yes-or-no targets are plain ones after all, as is usual: half the work."""
+    if t.numel() == 0 or t.requires_grad or not looks(loss, t):
+        return False
+    # t^2 - t is 0 there and nowhere else, but for shares too small to count.
+    return all(float(torch.dot(d, d)) == 0 for part in t.split(GLANCE) for d in ((part * part).sub_(part),))
 
 
 def distribution(loss: "RowLoss", q: Tensor, ignored: Tensor | None, given: torch.dtype) -> None:

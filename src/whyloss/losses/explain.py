@@ -23,8 +23,6 @@ def explain_engine(loss: Loss, logits: Tensor, target: Tensor | None = None) -> 
         return f"{name}: {why}"
     if not isinstance(loss, RowLoss):
         return "reference: not a row loss, computed as plain differentiable torch"
-    if loss.link == "sigmoid":
-        return "reference: elementwise under the sigmoid link, nothing to sum over classes"
     entered = door.enter(loss, logits, _labels(loss, logits, target), None)
     name, why = choose(entered.z, entered.rows, loss.engine)
     return f"{name}: {why}"

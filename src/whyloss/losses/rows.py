@@ -63,10 +63,6 @@ class Entered:
             if self.head is not None:
                 through = linear.total if run is engine.total else linear.each
                 return through(self.head, self.rows, self.loss.engine, *(() if share is None else (share,)))
-            if self.loss.link == "sigmoid":
-                losses = engine.binary(self.z, self.rows)
-                total = losses.sum() if run is engine.total else losses
-                return total if share is None else total * share
             return run(self.z, self.rows, self.loss.engine, *(() if share is None else (share,)))
 
     def _counted(self) -> Tensor:
@@ -189,16 +185,22 @@ def _target(
 def _binary_target(
     loss: "RowLoss", target: Tensor, soft: bool, dtype: torch.dtype
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    flat = target.reshape(-1) if soft else target.reshape(-1).long()
+    flat = target.reshape(-1)
+    if flat.dtype == torch.bool or (soft and checks.zeros_and_ones(loss, flat)):
+        return flat, None, None
+    if soft and checks.plain_shares(loss, flat):
+        return None, flat.to(dtype), None
+    flat = flat if soft else flat.long()
+    if not soft and checks.plain_labels(loss, flat, 2):
+        return flat, None, None
     ignored = flat == loss.ignore_index
     keep = ~ignored if checks.worth_masking(ignored) else None
     if not soft:
         checks.labels(loss, flat, ignored, 2)
         return torch.where(ignored, 0, flat), None, keep
     positive = torch.where(ignored, 0.0, flat.to(dtype))
-    mix = torch.stack([1 - positive, positive], 1)
-    checks.distribution(loss, mix, ignored, target.dtype)
-    return None, mix, keep
+    checks.distribution(loss, torch.stack([1 - positive, positive], 1), ignored, target.dtype)
+    return None, positive, keep
 
 
 def _sample_weight(name: str, weight: Tensor | None, shape: torch.Size, dtype: torch.dtype) -> Tensor | None:
@@ -231,6 +233,12 @@ def _weighted(
     adjust, table, eps, dtype = loss.adjust, loss.argument("table"), loss.label_smoothing, computing_dtype(z)
     shift = None if adjust is None or adjust.shift is None else adjust.shift.to(dtype)
     margin = None if adjust is None or adjust.margin is None else adjust.margin.to(dtype)
+    if (
+        mix is not None
+        and mix.ndim == 1
+        and (eps or class_weight is not None or loss.offset(mix.new_zeros(1, 2)) is not None)
+    ):
+        mix = torch.stack([1 - mix, mix], 1)
     of_classes = _of_classes(label, mix, class_weight)
     counts_for = of_classes if per_sample is None else per_sample if of_classes is None else of_classes * per_sample
     # The short form knows one distribution for all labels; a margin makes another of it for each.
@@ -241,6 +249,8 @@ def _weighted(
         names, formula = _smoothed(loss, own, average, eps)
         keys = (key, average.key())
         key = None if None in keys else (*keys, eps, loss.smoothing_over)
+    elif mix is not None and mix.ndim == 1:
+        pass  # shares of yes, as they came
     elif eps or mix is not None:
         smoothing = Smoothing(eps, loss.smoothing_over, class_weight, loss.smoothing_weight)
         if loss.link == "sigmoid" or loss.offset(torch.ones(1, 1)) is not None:
@@ -329,6 +339,7 @@ def _class_weight(loss: "RowLoss", logits: Tensor, dtype: torch.dtype) -> Tensor
 
 
 def _pick(class_weight: Tensor, label: Tensor) -> Tensor:
+    label = label.long()  # of the sigmoid link it may be anything that holds 0 and 1
     return class_weight[label] if class_weight.ndim == 1 else class_weight.gather(1, label.unsqueeze(1)).squeeze(1)
 
 

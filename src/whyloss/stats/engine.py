@@ -2,13 +2,14 @@
 
 import warnings
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from whyloss.stats import dense, kernels, reference
+from whyloss.stats import binary, dense, elementwise, kernels, reference
 from whyloss.stats.dense import computing
+from whyloss.stats.kernels import binary as triton_binary
 from whyloss.stats.kernels import rows as triton
 from whyloss.stats.rows import Rows, flat
 
@@ -16,34 +17,37 @@ Engine = Literal["auto", "reference", "dense", "triton"]
 
 
 def total(z: Tensor, rows: Rows, engine: Engine = "auto", share: Tensor | None = None) -> Tensor:
-    """The sum of the weighted row losses of logits [N, C], times `share`, a scalar in the computing dtype. Logits
-    [N, C, P] are taken as they are by engines, and turned into rows for plain operations."""
+    """The sum of the weighted losses, times `share`, a scalar in the computing dtype. Logits [N, C] are rows, logits
+    [N, C, P] pixels, taken as they lie by engines, and logits [N] questions of the sigmoid link."""
     name, _ = choose(z, rows, engine)
     late = share is not None and share.requires_grad
-    given = None if late else share
-    if name == "dense":
-        value = dense.total(z, rows, given)
-    elif name == "triton":
-        value = triton.total(z, rows, given)
+    if name == "reference":
+        value, late = _reference(z, rows).sum(), share is not None
+    elif name == "dense":
+        value = _dense(z).total(z, rows, None if late else share)
     else:
-        value = reference.row_losses(computing(flat(z)), rows).sum()
-        late = share is not None
+        value = _kernels(z).total(z, rows, None if late else share)
     return value * share if late and share is not None else value
 
 
 def each(z: Tensor, rows: Rows, engine: Engine = "auto") -> Tensor:
-    """[N] weighted row losses of logits [N, C], in the computing dtype."""
+    """[N] weighted losses, in the computing dtype."""
     name, _ = choose(z, rows, engine)
-    if name == "dense":
-        return dense.each(z, rows)
-    if name == "triton":
-        return triton.each(z, rows)
-    return reference.row_losses(computing(flat(z)), rows)
+    if name == "reference":
+        return _reference(z, rows)
+    return _dense(z).each(z, rows) if name == "dense" else _kernels(z).each(z, rows)
 
 
-def binary(z: Tensor, rows: Rows) -> Tensor:
-    """[N] weighted losses of the sigmoid link; elementwise, the same on every engine."""
-    return reference.binary_losses(computing(z), rows)
+def _reference(z: Tensor, rows: Rows) -> Tensor:
+    return (reference.binary_losses if z.ndim == 1 else reference.row_losses)(computing(flat(z)), rows)
+
+
+def _dense(z: Tensor) -> Any:
+    return elementwise if z.ndim == 1 else dense
+
+
+def _kernels(z: Tensor) -> Any:
+    return triton_binary if z.ndim == 1 else triton
 
 
 def choose(z: Tensor, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
@@ -57,11 +61,15 @@ def choose(z: Tensor, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
         return engine, "asked for by name"
     if z.device.type == "cpu":
         reason = obstacle(z, rows)
-        return ("reference", reason) if reason else ("dense", "logits on the CPU: two passes in cache-sized blocks")
+        return ("reference", reason) if reason else ("dense", f"logits on the CPU: {_passes(z)} in cache-sized blocks")
     reason = obstacle_to_kernels(z, rows)
     if reason and z.device.type == "cuda" and reason == kernels.absent(z.device):
         _say(reason)
     return ("reference", reason) if reason else ("triton", "logits on a GPU: loss and gradient in one kernel")
+
+
+def _passes(z: Tensor) -> str:
+    return "one short program" if z.ndim == 1 else "two passes"
 
 
 def obstacle(z: Tensor, rows: Rows) -> str:
@@ -75,7 +83,7 @@ def obstacle(z: Tensor, rows: Rows) -> str:
 def obstacle_to_kernels(z: Tensor, rows: Rows) -> str:
     """Why the Triton engine does not fit, or nothing."""
     found = _beyond(z, rows) or kernels.absent(z.device)
-    if found:
+    if found or z.ndim == 1:
         return found
     if rows.normalized:
         return "the losses of all classes as label are needed before any of them is known"
@@ -121,6 +129,10 @@ def _beyond(z: Tensor, rows: Rows) -> str:
     extra = (rows.mix, spread, rows.weight, rows.offset, rows.shift, rows.scale, rows.margin, rows.table)
     if rows.learnable or any(isinstance(x, Tensor) and x.requires_grad for x in extra):
         return "something besides the logits needs a gradient"
+    if z.ndim == 1 and any(x is not None and transformed(x) for x in (rows.label, rows.mix, rows.weight)):
+        return "inside a torch.func transform, which needs plain differentiable operations"
+    if z.ndim == 1 and binary.program(rows, endless=False) is None:
+        return "the formula cannot be traced"
     return ""
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyloss.stats import dense, reference
+from whyloss.stats import dense, elementwise, reference
 from whyloss.stats.engine import Engine, obstacle, obstacle_to_kernels, transformed
 from whyloss.stats.kernels import absent
+from whyloss.stats.kernels import binary as binary_kernels
 from whyloss.stats.kernels import rows as kernels
 from whyloss.stats.rows import Rows, computing_dtype
 
@@ -68,7 +69,7 @@ class Head:
     def room(self, rows: int) -> Tensor:
         """For the logits of this many rows, each starting at a multiple of 16 bytes."""
         classes, whole = self.weight.shape[0], 16 // self.weight.element_size()
-        padded = classes if self.hidden.device.type == "cpu" else -(-classes // whole) * whole
+        padded = classes if self.hidden.device.type == "cpu" or self.binary else -(-classes // whole) * whole
         return torch.empty(rows, padded, dtype=self.weight.dtype, device=self.weight.device)[:, :classes]
 
     def in_place(self) -> bool:
@@ -122,7 +123,7 @@ def choose(head: Head, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
     """The engine's name, and the reason in words."""
     if engine == "reference":
         return "reference", "asked for by name; all logits are made"
-    if engine == "triton" and not head.binary and (reason := absent(head.hidden.device)):
+    if engine == "triton" and (reason := absent(head.hidden.device)):
         raise ValueError(f"engine='triton' cannot compute this: {reason}. Use engine='auto' or 'reference'.")
     found = _beyond(head, rows)
     if found:
@@ -184,7 +185,9 @@ class _Linear(torch.autograd.Function):
         # Float16 cannot hold gradients that are divided by many rows: they are scaled when a loss scaler has had its
         # say, in the backward pass.
         ctx.late = share if hidden.dtype == torch.float16 else None
-        losses, ctx.gradients = _sweep(head, rows, wanted, None if ctx.late is not None else share)
+        losses, ctx.gradients = _sweep(
+            head, rows, wanted, None if ctx.late is not None else share, total and head.binary
+        )
         ctx.head, ctx.rows, ctx.total, ctx.share = replace(head, hidden=hidden[:0]), rows, total, share
         ctx.save_for_backward(hidden, weight, bias)
         if not total:
@@ -233,12 +236,15 @@ def _differentiable(head: Head, rows: Rows, share: Tensor | None, u: Tensor, wan
     return first, second, third
 
 
-def _sweep(head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor | None) -> tuple[Tensor, Gradients]:
-    """Losses of all rows and the wanted gradients of their sum weighted by `upstream`, a number or one for each."""
+def _sweep(
+    head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor | None, summed: bool = False
+) -> tuple[Tensor, Gradients]:
+    """Losses of all rows, or their sums over chunks, and the wanted gradients of their sum weighted by `upstream`, a
+    number or one for each."""
     count, classes = head.hidden.shape[0], head.weight.shape[0]
     wide = classes if head.binary else 1  # rows of the loss in a row of hidden states
     step, exact = head.chunk(), computing_dtype(head.weight)
-    losses = torch.empty(count * wide, dtype=exact, device=head.hidden.device)
+    losses = torch.empty(-(-count // step) if summed else count * wide, dtype=exact, device=head.hidden.device)
     if upstream is not None and upstream.ndim:
         upstream = upstream.expand(count * wide)
     to_hidden = torch.empty_like(head.hidden) if wanted[0] else None
@@ -252,7 +258,8 @@ def _sweep(head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor | 
         u = upstream[block] if upstream is not None and upstream.ndim else upstream
         z = head.logits_into(z_chunk[: stop - start], start)
         out = None if slopes is None else slopes[: stop - start]
-        losses[block], slope = _slopes(z, rows.block(block.start, block.stop), head, u, out)
+        part, slope = _slopes(z, rows.block(block.start, block.stop), head, u, out)
+        losses[start // step if summed else block] = part.sum(dtype=torch.float64) if summed else part
         if slope is None:
             continue
         if head.softcap is not None:
@@ -280,6 +287,12 @@ def _slopes(
     """Losses of a chunk and, if there is an `out` for it, the gradient with respect to its logits; by an engine for
     logits that exist, where one fits."""
     wanted, binary = out is not None, head.binary
+    if binary:
+        flat, to = z.view(-1), None if out is None else out.view(-1)
+        if head.engine != "triton" and not obstacle(flat, rows):
+            return elementwise.sweep(flat, rows, wanted, upstream, to)[0], out
+        if not obstacle_to_kernels(flat, rows):
+            return binary_kernels.sweep(flat, rows, wanted, upstream, to)[0], out
     if not binary and head.engine != "triton" and not obstacle(z, rows):
         return dense.sweep(z, rows, wanted, upstream, out)
     if not binary and not obstacle_to_kernels(z, rows):

@@ -168,7 +168,7 @@ def _reduced(b: Graph, operation: str, a: list[Any]) -> Any:
     if operation == "detach":
         return a[0]
     if operation in FOLDED and all(constant):
-        return FOLDED[operation](*a)
+        return float(FOLDED[operation](*a))
     if operation == "neg" and b.lines[a[0]][0] == "neg":
         return b.lines[a[0]][1]
     if operation == "sub" and a[0] == a[1] and not any(constant):
@@ -189,6 +189,11 @@ def _reduced(b: Graph, operation: str, a: list[Any]) -> Any:
         return 0.0
     if operation == "pow" and constant[1] and a[1] == 0.0:
         return 1.0
+    if operation in ("and", "or") and any(constant):
+        truth, other = (a[0], a[1]) if constant[0] else (a[1], a[0])
+        return other if bool(truth) == (operation == "and") else truth
+    if operation == "where" and constant[0]:
+        return a[1] if a[0] else a[2]
     if operation == "where" and a[1] == a[2] and constant[1] == constant[2]:
         return a[1]
     return b.add(operation, *a)
@@ -201,4 +206,7 @@ FOLDED: dict[str, Any] = {
     "div": operator.truediv,
     "neg": operator.neg,
     "exp": exp,
+    "abs": abs,
+    **{name: getattr(operator, name) for name in ("lt", "le", "gt", "ge")},  # 1 is what is known to hold
+    "not": operator.not_,
 }

@@ -183,9 +183,11 @@ def _table_rows(rows: Rows, label: Tensor, z: Tensor) -> Tensor:
 
 
 def binary_losses(z: Tensor, rows: Rows) -> Tensor:
-    """[N] losses of the sigmoid link: two classes with logits 0 and z. Elementwise, so it needs no engine of its own.
+    """[N] losses of the sigmoid link: two classes with logits 0 and z.
 
-    `label` holds 0 or 1; `mix` is [N, 2]."""
+    `label` holds 0 or 1, in any dtype; `mix` is [N, 2], or [N] for (1 - mix, mix)."""
+    if rows.mix is not None and rows.mix.ndim == 1:
+        rows = replace(rows, mix=torch.stack([1 - rows.mix, rows.mix], 1))
     if rows.keep is not None:
         z = torch.where(rows.keep, z, 0.0)
     infinities = torch.isinf(z)
@@ -198,9 +200,9 @@ def binary_losses(z: Tensor, rows: Rows) -> Tensor:
         pair = (pair[0] * scale[0], pair[1] * scale[1])
     if rows.mix is None and not rows.normalized:
         assert rows.label is not None
-        one = rows.label == 1
-        own, other = torch.where(one, pair[1], pair[0]), torch.where(one, pair[0], pair[1])
-        loss = _of_binary(own, other, rows.label, infinities, rows)
+        label = rows.label.long()
+        own, other = torch.where(label == 1, pair[1], pair[0]), torch.where(label == 1, pair[0], pair[1])
+        loss = _of_binary(own, other, label, infinities, rows)
     else:
         zero, one = torch.zeros_like(z, dtype=torch.int64), torch.ones_like(z, dtype=torch.int64)
         each = [_of_binary(*pair, zero, infinities, rows), _of_binary(pair[1], pair[0], one, infinities, rows)]

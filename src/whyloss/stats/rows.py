@@ -18,8 +18,8 @@ def computing_dtype(z: Tensor) -> torch.dtype:
 
 
 def flat(z: Tensor) -> Tensor:
-    """Logits as rows [N, C]; of planes [N, C, P] a row is a pixel."""
-    return z if z.ndim == 2 else z.movedim(1, -1).reshape(-1, z.shape[1])
+    """Logits as rows [N, C]; of planes [N, C, P] a row is a pixel. Questions [N] stay what they are."""
+    return z if z.ndim <= 2 else z.movedim(1, -1).reshape(-1, z.shape[1])
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Rows:
     """One loss on N rows of logits; everything but the logits themselves.
 
     names: the statistics that `formula` reads, by keyword; it returns the loss per row.
-    label: [N] class indices. mix: [N, C] coefficients of each possible label (a soft target), in place of `label`.
+    label: [N] class indices. mix: [N, C] coefficients of each possible label (a soft target), in place of `label`; with
+    the sigmoid link [N] stands for (1 - mix, mix).
     smoothing: what makes the coefficients of each possible label of `label` or `mix`; None: they are given.
     weight: [N], multiplies the row losses. keep: [N], False for rows that must count for nothing, whatever they hold.
     shift: [C], scale: number or [C], margin: [C] with z -> scale * (z + shift - margin at the label).

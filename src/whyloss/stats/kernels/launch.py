@@ -17,6 +17,7 @@ from whyloss.stats.kernels.source import Source
 
 SMALL = 4096  # widest row that is kept in registers
 ELEMENTS = 2048  # of small rows that go together
+QUESTIONS = 1024  # logits of the sigmoid link that go together: two wide accesses a thread in float32
 HELD = 32  # most classes of a pixel that are kept in registers
 PIXELS = 256  # that go together
 STRETCH = 4096  # of a row's gradient that one program makes
@@ -177,6 +178,19 @@ def _small(z: Tensor, *others: Tensor) -> tuple[dict[str, int], int]:
     R = max(1, ELEMENTS // B)
     size = {"R": R, "B": B, "VEC": vec if even else 1, "num_warps": min(32, max(4, R * B // 1024))}
     return size, triton.cdiv(count, R)
+
+
+def elementwise(text: str, z: Tensor, row: dict[str, Any], out: Tensor | None, summed: bool) -> Tensor:
+    """Losses of all logits [N], or their sums over programs; in the same pass the gradient into `out`."""
+    exact = torch.float64 if z.dtype == torch.float64 else torch.float32
+    made, programs = module(text, exact == torch.float64), triton.cdiv(z.numel(), QUESTIONS)
+    losses = torch.empty(programs if summed else z.numel(), dtype=exact, device=z.device)
+    names = ("label", "mix", "keep", "weight", "offset", "share", "upstream", "numbers")
+    arguments = (z, z if out is None else out, *(row[n] for n in names), losses, z.numel())
+    size = {"B": QUESTIONS, "GRADIENT": out is not None, "SUMMED": summed, "num_warps": 4}
+    size["PAIRS"] = row["mix"] is not None and row["mix"].ndim == 2
+    _start(made.elementwise, (programs,), arguments, size)
+    return losses
 
 
 COUNTED = 2**16  # labels that one program counts sooner than torch does it in six operations

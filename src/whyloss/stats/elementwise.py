@@ -1,0 +1,232 @@
+"""The engine of the sigmoid link for logits that exist: their program, over blocks that stay in the cache.
+
+Nothing of the logits' size is made but the gradient. With a mean or a sum it is formed on the way forward."""
+
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from math import isfinite
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from whyloss.stats import binary, reference
+from whyloss.stats.inplace import BITS, Steps
+from whyloss.stats.program import Program
+from whyloss.stats.rows import Rows, computing_dtype
+
+BLOCK = 2**15  # elements for each thread: the registers of a program fit its second-level cache
+
+
+class Way(NamedTuple):
+    """How a sweep over the logits is done. early: whether their gradient may be made on the way forward. scale:
+    multiplies a gradient by a number, in place."""
+
+    sweep: Callable[..., tuple[Tensor, Tensor | None]]
+    early: Callable[[Tensor], bool]
+    scale: Callable[[Tensor, Tensor], Any]
+
+
+def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:
+    """The sum of the weighted losses of logits [N], times `share`."""
+    return differentiable(z, rows, True, share, WAY)
+
+
+def each(z: Tensor, rows: Rows) -> Tensor:
+    """[N] weighted losses. The backward pass reads the logits again, with the upstream gradients in hand."""
+    return differentiable(z, rows, False, None, WAY)
+
+
+def differentiable(z: Tensor, rows: Rows, total: bool, share: Tensor | None, way: Way) -> Tensor:
+    return _Elementwise.apply(z, rows, total, share, way, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
+
+
+class _Elementwise(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, z: Tensor, rows: Rows, total: bool, share: Tensor | None, way: Way, gradients: bool
+    ) -> Tensor:
+        # Under no_grad torch still says that the logits could have a gradient.
+        now = gradients and total and ctx.needs_input_grad[0] and way.early(z)
+        ctx.rows, ctx.total, ctx.share, ctx.way = rows, total, share, way
+        ctx.save_for_backward(z)
+        losses, ctx.gradient = way.sweep(z, rows, now, share, summed=total)
+        return losses if share is None else losses * share
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        (u,) = upstream  # one number for the total, [N] for each
+        (z,) = ctx.saved_tensors
+        scaled = u if ctx.share is None else u * ctx.share
+        nothing = (None,) * 5
+        if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
+            losses = reference.binary_losses(z.to(computing_dtype(z)), ctx.rows)
+            (gradient,) = torch.autograd.grad(losses.sum() if ctx.total else losses, z, scaled, create_graph=True)
+            return gradient, *nothing
+        # Whoever asks first gets the gradient itself; a second backward pass computes it again.
+        gradient, ctx.gradient = ctx.gradient, None
+        if gradient is None:
+            gradient = ctx.way.sweep(z, ctx.rows, True, scaled, summed=True)[1]
+        else:
+            ctx.way.scale(gradient, u)
+        return gradient, *nothing
+
+
+def sweep(
+    z: Tensor,
+    rows: Rows,
+    gradient: bool,
+    upstream: Tensor | None = None,
+    out: Tensor | None = None,
+    summed: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Losses of all logits, or their sum, and, if asked for, the gradient of that sum weighted by `upstream`, a number
+    or [N], in `out` if that is given."""
+    count, dtype = z.shape[0], computing_dtype(z)
+    grad = (torch.empty(count, dtype=z.dtype, device=z.device) if out is None else out) if gradient else None
+    losses = None if summed else torch.empty(count, dtype=dtype, device=z.device)
+    value = 0.0  # in float64: a million float32 losses add up without drift
+    blocks = _Blocks(rows, dtype)
+    step = BLOCK * torch.get_num_threads()
+    for start in range(0, count, step):
+        part = slice(start, min(start + step, count))
+        loss, slope = blocks.begin(part.stop - start)
+        if losses is not None:
+            loss = losses[part]
+        if grad is not None and grad.dtype == dtype:
+            slope = grad[part]
+        of_part = upstream[part] if upstream is not None and upstream.ndim else upstream
+        blocks.run(z[part], part, of_part, loss, slope if gradient else None)
+        if losses is None:
+            value += float(loss.sum())
+        if grad is not None and grad.dtype != dtype:
+            grad[part] = slope
+    return torch.tensor(value, dtype=dtype, device=z.device) if losses is None else losses, grad
+
+
+class _Memory(threading.local):
+    """Blocks that are used again, because fresh memory costs more than what is done in it."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[torch.dtype, list[Tensor]] = {}
+
+    def room(self, number: int, count: int, dtype: torch.dtype) -> list[Tensor]:
+        """As many blocks, for `count` elements each."""
+        blocks = self.blocks.setdefault(dtype, [])
+        if blocks and len(blocks[0]) < count:
+            blocks.clear()
+        size = len(blocks[0]) if blocks else count
+        with torch.inference_mode(False):  # what is made in that mode may not be written to outside of it
+            while len(blocks) < number:
+                blocks.append(torch.empty(size, dtype=dtype, device="cpu"))
+        return [block[:count] for block in blocks[:number]]
+
+
+_memory = _Memory()
+OWN = 6  # blocks of a sweep itself, besides a program's registers
+
+
+class _Blocks:
+    """What is done to a block."""
+
+    def __init__(self, rows: Rows, dtype: torch.dtype):
+        self.rows, self.dtype = rows, dtype
+        self.numbers = binary.numbers(rows, torch.empty((), dtype=dtype, device="cpu"))
+        self.room: list[Tensor] = []
+        self._found: dict[tuple[bool, bool], Steps] = {}
+
+    def steps(self, z: Tensor, slope: bool) -> Steps:
+        """The program for these logits; another one where some are infinite."""
+        # Products that overflow without need do no harm.
+        kind = (not isfinite(float(torch.dot(z, z))), slope)
+        if kind not in self._found:
+            program = binary.program(self.rows, kind[0])
+            assert program is not None
+            self._found[kind] = _steps(program, slope)
+        return self._found[kind]
+
+    def begin(self, count: int) -> tuple[Tensor, Tensor]:
+        """Room for blocks of this size, and that for losses and slopes."""
+        if not self.room or len(self.room[0]) != count:
+            self.room = _memory.room(OWN, count, self.dtype)
+        return self.room[0], self.room[1]
+
+    def run(self, z: Tensor, part: slice, upstream: Tensor | None, loss: Tensor, slope: Tensor | None) -> None:
+        rows, (_, _, exact, kept, *shares) = self.rows, self.room[:OWN]
+        kept = None if rows.keep is None else _mask(rows.keep[part], kept)
+        if kept is not None or z.dtype != self.dtype:
+            z = exact.copy_(z)
+            _blank(z, kept)
+        steps, inputs = self.steps(z, slope is not None), {"z": z, **self.numbers}
+        for name, room in zip(("label", "mix", "mix0", "mix1"), (shares[0], shares[0], *shares), strict=True):
+            if name in steps.inputs:
+                inputs[name] = _real(_entry(rows, name)[part], room, loss)
+        if len(self.room) < OWN + steps.registers:
+            self.room = _memory.room(OWN + steps.registers, len(z), self.dtype)
+        steps(inputs, self.room[OWN : OWN + steps.registers], (loss,) if slope is None else (loss, slope))
+        weight = None if rows.weight is None else rows.weight[part]
+        if rows.offset is not None:
+            loss.add_(rows.offset[part])
+        if weight is not None:
+            loss.mul_(weight)
+        _blank(loss, kept)
+        if slope is None:
+            return
+        if steps.factor != 1:
+            upstream = slope.new_tensor(steps.factor) if upstream is None else upstream * steps.factor
+        for factor in (weight, upstream):
+            if factor is not None:
+                slope.mul_(factor)
+        _blank(slope, kept)
+
+
+def _entry(rows: Rows, name: str) -> Tensor:
+    """What an input of the program is called in the rows."""
+    found = rows.label if name == "label" else rows.mix
+    assert found is not None
+    return found[:, int(name[3])] if name in ("mix0", "mix1") else found
+
+
+def _real(x: Tensor, room: Tensor, spare: Tensor) -> Tensor:
+    """x in the dtype of `room`, there if it is not that already."""
+    if x.dtype == room.dtype:
+        return x
+    if x.dtype == torch.int64 and room.dtype == torch.float32:  # in two steps, which vectorise
+        x = spare.view(torch.int32).copy_(x)
+    return room.copy_(_plain(x))
+
+
+def _plain(x: Tensor) -> Tensor:
+    """Booleans as the numbers that they are stored as, which are copied several times as fast."""
+    return x.view(torch.uint8) if x.dtype == torch.bool else x
+
+
+def _mask(keep: Tensor, room: Tensor) -> Tensor:
+    """All bits of what is kept, in `room`."""
+    return room.view(BITS[room.dtype]).copy_(_plain(keep)).neg_()
+
+
+def _blank(x: Tensor, kept: Tensor | None) -> None:
+    """0 where x counts for nothing, whatever it holds."""
+    if kept is not None:
+        x.view(kept.dtype).bitwise_and_(kept)
+
+
+@lru_cache(maxsize=256)
+def _steps(program: Program, slopes: bool) -> Steps:
+    return Steps(program, binary.ELEMENTS, slopes)
+
+
+def _early(z: Tensor) -> bool:
+    # 16-bit gradients are made in the backward pass, when their scale is known: rounded once, and a loss scaler comes
+    # before float16 underflows, not after.
+    return z.dtype == computing_dtype(z)
+
+
+def _scale(gradient: Tensor, factor: Tensor) -> None:
+    if float(factor) != 1:
+        gradient.mul_(factor)
+
+
+WAY = Way(sweep, _early, _scale)
