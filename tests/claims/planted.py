@@ -251,3 +251,11 @@ def settled(seconds: float = 12.3) -> list[Settled]:
 
 def opposed(found: Sequence[Settled]) -> list[Opposed]:
     return oppose(CONTRADICTIONS, found)
+
+
+def one(ledger: list[Settled], name: str) -> Settled:
+    return next(item for item in ledger if item.claim.id == name)
+
+
+def settle(claim: Claim, results: Results) -> Settled:
+    return _settled(claim, [{**results.as_json(), "seconds": 1.0}])

@@ -124,6 +124,16 @@ def test_losses_in_a_sum_share_the_kernel(launched: list[str]):
     torch.testing.assert_close(kept, z.grad)
 
 
+@pytest.mark.parametrize("over", ["logits", "labels"])
+def test_no_kernel_is_started_on_what_a_transform_holds(over: str, launched: list[str], as_on_a_gpu: None):
+    z, y = torch.randn(3, 4, 20), torch.tensor([[0, 1, 2, -100]]).expand(3, 4)
+    loss = whyloss.FocalLoss(engine="triton")
+    dims = (0, None) if over == "logits" else (0, 0)
+    with pytest.raises(ValueError, match=r"torch\.func"):
+        torch.func.vmap(loss, in_dims=dims)(z, y[0] if over == "logits" else y)
+    assert not launched
+
+
 def test_a_parameter_on_a_schedule_is_not_compiled_at_every_step(launched: list[str], monkeypatch: pytest.MonkeyPatch):
     from whyloss.stats.kernels import rows as kernels
 
@@ -137,6 +147,13 @@ def test_a_parameter_on_a_schedule_is_not_compiled_at_every_step(launched: list[
         torch.testing.assert_close(ours, exact)
     assert launched.count("small") == kernels.SETTLED
     assert launched.count("small_sums") == 3
+
+
+def test_a_loss_made_anew_for_every_call_keeps_its_kernel(launched: list[str]):
+    z, y = torch.randn(3, 20), torch.tensor([0, 1, 2])
+    for _ in range(20):
+        whyloss.LogitAdjustedLoss(counts=torch.ones(20), engine="triton")(z, y)
+    assert set(launched) == {"small"}
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

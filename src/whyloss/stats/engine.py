@@ -103,15 +103,17 @@ def reads_planes(logits: Tensor, engine: Engine) -> bool:
 
 def looks_at_labels(logits: Tensor, engine: Engine) -> bool:
     """Whether labels may come as they are (`Rows.ignore`): kernels see themselves which rows are ignored."""
-    if engine == "auto":
-        return logits.is_cuda and not torch.compiler.is_compiling()
-    return engine == "triton"
+    if transformed(logits):
+        return False
+    return engine == "triton" or (engine == "auto" and logits.is_cuda and not torch.compiler.is_compiling())
 
 
 def share(rows: Rows, empty: float, dtype: torch.dtype) -> Tensor | None:
     """One over the number of rows that count, in one kernel; None where that is not the quickest way."""
     label = rows.label
-    if rows.ignore is None or label is None or rows.weight is not None or kernels.absent(label.device):
+    if rows.ignore is None or label is None or rows.weight is not None or transformed(label):
+        return None
+    if kernels.absent(label.device):
         return None
     from whyloss.stats.kernels import launch
 
