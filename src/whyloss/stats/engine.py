@@ -103,9 +103,9 @@ def reads_planes(logits: Tensor, engine: Engine) -> bool:
 
 def looks_at_labels(logits: Tensor, engine: Engine) -> bool:
     """Whether labels may come as they are (`Rows.ignore`): kernels see themselves which rows are ignored."""
-    if transformed(logits):
-        return False
-    return engine == "triton" or (engine == "auto" and logits.is_cuda and not torch.compiler.is_compiling())
+    wanted = engine == "triton" or (engine == "auto" and logits.is_cuda)
+    # In this order: the compiler cannot follow the question about transforms.
+    return wanted and not torch.compiler.is_compiling() and not transformed(logits)
 
 
 def share(rows: Rows, empty: float, dtype: torch.dtype) -> Tensor | None:
