@@ -303,7 +303,7 @@ def test_bad_input_is_refused_in_words(z: Tensor, y: Tensor, error: type[Excepti
         ({"weight": torch.ones(2)}, {}, r"weight \(2,\) but 3 classes"),
         ({}, {"sample_weight": torch.ones(5)}, r"sample_weight \(5,\)"),
         ({"reduction": "sum"}, {"normalizer": 3}, "normalizer"),
-        ({"engine": "triton", "label_smoothing": 0.1, "weight": torch.ones(3)}, {}, "engine='triton' cannot"),
+        ({"engine": "triton"}, {"sample_weight": torch.ones(2, requires_grad=True)}, "engine='triton' cannot"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options: dict[str, object], call: dict[str, object], words: str):
