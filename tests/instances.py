@@ -57,6 +57,8 @@ class Case:
     def build(self, classes: int = 4, order: Tensor | None = None, **options: Any) -> Any:
         """The loss for this many classes; `order` permutes what it knows of them."""
         own = {n: PER_CLASS[n](classes, order) for n in self.cls.fields() if n in PER_CLASS and n not in self.numbers}
+        if "link" not in self.cls.fields():
+            options.pop("link", None)
         return self.cls(**own, **self.numbers, **options)
 
     def reads(self, shape: torch.Size) -> dict[str, Tensor]:
@@ -65,7 +67,20 @@ class Case:
 
     @property
     def links(self) -> tuple[str, ...]:
-        return self.cls.links
+        return getattr(self.cls, "links", ("sigmoid",) if issubclass(self.cls, LabelSetLoss) else ("softmax",))
+
+    def call(self, link: str) -> tuple[Any, list[Tensor], int, dict[str, Tensor]]:
+        """A call of the loss, whatever its kind: float32 logits, the kinds of target it takes, the number of classes or
+        labels to build it for, and what the call takes besides."""
+        if issubclass(self.cls, RegionLoss):
+            return torch.randn(2, 3, 4), [torch.randint(0, 3, (2, 4))], 3, {}
+        z, y = rows(dtype=torch.float32)
+        answers = (torch.arange(24) % 3 % 2).reshape(6, 4)
+        if issubclass(self.cls, LabelSetLoss):
+            return z, [answers, answers.float()], 4, {}
+        if link == "sigmoid":
+            return z, [answers], 4 if issubclass(self.cls, BatchLoss) else 2, self.reads(z.shape)
+        return z, [y, soft(dtype=torch.float32)], 4, self.reads(y.shape)
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -99,7 +114,12 @@ def _transition(classes: int, order: Tensor | None) -> Tensor:
 
 
 # What a field of this name gets, for a number of classes and an order of them.
-PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {"counts": _counts, "transition": _transition}
+PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
+    "counts": _counts,
+    "transition": _transition,
+    "samples": lambda classes, order: 1000,
+    "prior": lambda classes, order: 0.4,
+}
 
 # What a call takes besides, by name, for targets of a shape.
 READ: dict[str, Callable[[torch.Size], Tensor]] = {}

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from whyloss.losses.batch import BatchLoss
+from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss
 from whyloss.losses.proper import CrossEntropyLoss
 from whyloss.losses.region import DiceLoss, RegionLoss
@@ -15,6 +17,7 @@ from whyloss.picture import Line, Panel, nice_top
 LOWEST = 0.005  # of p_y; the highest is one minus it
 DRAWN_FROM = 0.02  # from this p_y on the axis holds all of a loss; below, unbounded losses may leave the picture
 PIXELS = 100  # of a region in its image of five times as many
+LEAD = 6.0  # logits that a yes leads a no by, at most
 SURE = 30.0  # a logit that is as good as certain
 
 
@@ -22,13 +25,21 @@ def panels(loss: Loss, name: str) -> list[Panel]:
     """The curves of a loss; none where no single row or region has a loss of its own."""
     if isinstance(loss, RegionLoss):
         return _region_panels(loss, name)
-    return _row_panels(loss, name) if isinstance(loss, LabelledLoss) and not loss.reads else []
+    if loss.reads:
+        return []
+    if isinstance(loss, LabelSetLoss) or (isinstance(loss, BatchLoss) and loss.link == "sigmoid"):
+        return _lead_panels(loss, name)
+    return _row_panels(loss, name) if isinstance(loss, LabelledLoss) else []
 
 
 def caption(loss: Loss) -> str:
     """What was fed to the loss, in words."""
     if isinstance(loss, RegionLoss):
         return "One region of the image, predicted with certainty, and no background."
+    if not loss.reads and isinstance(loss, LabelSetLoss):
+        return "One sample of two labels, a yes with the logit d / 2 and a no with -d / 2."
+    if not loss.reads and isinstance(loss, BatchLoss) and loss.link == "sigmoid":
+        return "A batch of two samples, a yes with the logit d / 2 and a no with -d / 2."
     if not isinstance(loss, LabelledLoss) or loss.reads:
         return "No curve: its value is no function of one row's logits and label."
     if loss.link == "sigmoid":
@@ -54,6 +65,25 @@ def _row_panels(loss: LabelledLoss, name: str) -> list[Panel]:
     bottoms = (-nice_top(-float(value.min())) if float(value.min()) < -1e-9 else 0.0, 0.0)
     x = [0.0 if i == 0 else 1.0 if i == len(p) - 1 else v for i, v in enumerate(p.tolist())]
     return [Panel(t, "p_y", x, line, b, top) for t, line, b, top in zip(titles, lines, bottoms, tops, strict=True)]
+
+
+def _lead_panels(loss: LabelSetLoss | BatchLoss, name: str) -> list[Panel]:
+    """A yes and a no, in one sample or in two, against how far the yes leads."""
+    axis = 1 if isinstance(loss, LabelSetLoss) else 0
+    x = torch.linspace(-LEAD, LEAD, 97, dtype=torch.float64)
+    value, slope = [], []
+    for lead in x:
+        z = torch.stack([lead / 2, -lead / 2]).unsqueeze(1 - axis).requires_grad_()
+        loss_here = loss(z, torch.tensor([1, 0]).unsqueeze(1 - axis))
+        (gradient,) = torch.autograd.grad(loss_here.sum(), z)
+        value.append(float(loss_here.sum().detach()))
+        slope.append(float(gradient.flatten()[0].abs()))
+    titles = ("loss", "gradient |d loss / d z| of the yes")
+    found: list[Panel] = []
+    for title, y in zip(titles, (value, slope), strict=True):
+        low = -nice_top(-min(y)) if min(y) < -1e-9 else 0.0
+        found.append(Panel(title, "lead d", x.tolist(), [Line(name, y)], low, nice_top(max(max(y), 1e-9))))
+    return found
 
 
 def _along(loss: LabelledLoss, p: Tensor) -> tuple[Tensor, Tensor]:

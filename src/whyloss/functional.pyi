@@ -54,7 +54,7 @@ class LabelSetOptions(TypedDict, total=False):
     weight: Tensor | None
     ignore_index: int
     reduction: Literal["mean", "sum", "none"]
-    empty: str
+    empty: Literal["zero", "nan"]
     validate: bool | None
     sample_weight: Tensor | None
     normalizer: float | Tensor | None
@@ -269,6 +269,111 @@ def binary_hinge_loss(
     margin: float = 1.0,
     power: int = 1,
     **options: Unpack[RowOptions],
+) -> Tensor: ...
+def asymmetric_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma_positive: float = 0.0,
+    gamma_negative: float = 4.0,
+    clip: float = 0.05,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def hill_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    lam: float = 1.5,
+    margin: float = 1.0,
+    gamma: float = 2.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def self_paced_correction_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tau: float = 0.6,
+    margin: float = 1.0,
+    gamma: float = 2.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def distribution_balanced_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    counts: Tensor,
+    samples: int,
+    alpha: float = 0.1,
+    beta: float = 10.0,
+    mu: float = 0.2,
+    lam: float = 5.0,
+    kappa: float = 0.05,
+    **options: Unpack[LabelSetOptions],
+) -> Tensor: ...
+def selective_partial_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma_positive: float = 0.0,
+    gamma_negative: float = 4.0,
+    clip: float = 0.05,
+    unannotated: int = -1,
+    gamma_unannotated: float = 4.0,
+    top: int = 5,
+    priors: Tensor | None = None,
+    max_prior: float = 0.05,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def positive_unlabelled_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    prior: float,
+    surrogate: Literal["sigmoid", "logistic"] = 'sigmoid',
+    nonnegative: bool = True,
+    beta: float = 0.0,
+    gamma: float = 1.0,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def multi_label_soft_margin_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[LabelSetOptions],
+) -> Tensor: ...
+def multi_label_margin_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    margin: float = 1.0,
+    **options: Unpack[LabelSetOptions],
+) -> Tensor: ...
+def zlpr_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[LabelSetOptions],
+) -> Tensor: ...
+def listwise_softmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[LabelSetOptions],
+) -> Tensor: ...
+def candidate_set_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[LabelSetOptions],
+) -> Tensor: ...
+def risk_consistent_candidates_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[LabelSetOptions],
+) -> Tensor: ...
+def two_way_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    positive_temperature: float = 4.0,
+    negative_temperature: float = 1.0,
+    **options: Unpack[BatchOptions],
 ) -> Tensor: ...
 def dice_loss(
     logits: Tensor,

@@ -35,9 +35,9 @@ class WholeRowLoss(LabelledLoss):
     tensor(1.5000)
     """
 
-    def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
-        """[N] from logits [N, C], minus infinity where a class is masked, and target distributions [N, C]; both
-        float32 or float64. `reads`: what the call took besides, [N] each (or [N, ...])."""
+    def losses(self, *args: Any, **kwargs: Any) -> Tensor:
+        """losses(logits, target, **reads): [N] from logits [N, C], minus infinity where a class is masked, and target
+        distributions [N, C], both float32 or float64. reads: what the call took besides, [N] each (or [N, ...])."""
         raise NotImplementedError(f"{type(self).__name__} has no losses.")
 
     def forward(
