@@ -79,9 +79,14 @@ def test_every_loss_compiles_as_one_graph(case: Case, backend: str, compiler: No
     link = case.links[0]
     z, all_targets, classes = targets(case, link)
     for target in all_targets:
-        loss = case.build(classes, link=link)
+        loss, more = case.build(classes, link=link), reads(case, z, link)
         compiled = torch.compile(loss, fullgraph=True, backend=backend)
-        torch.testing.assert_close(value_and_gradient(compiled, z, target), value_and_gradient(loss, z, target))
+        ours = value_and_gradient(compiled, z, target, **more)
+        torch.testing.assert_close(ours, value_and_gradient(loss, z, target, **more))
+
+
+def reads(case: Case, z: Tensor, link: str) -> dict[str, Tensor]:
+    return case.reads(z.shape if link == "sigmoid" else z.shape[:1])
 
 
 OPTIONS = {
@@ -123,28 +128,28 @@ def test_inductor(cls: type[whyloss.RowLoss], compiler: None):
 def test_every_loss_exports(case: Case, compiler: None):
     link = case.links[0]
     z, all_targets, classes = targets(case, link)
-    loss = case.build(classes, link=link)
+    loss, more = case.build(classes, link=link), reads(case, z, link)
     for target in all_targets:
-        exported = torch.export.export(loss, (z, target), strict=False)
-        torch.testing.assert_close(exported.module()(z, target), loss(z, target))
+        exported = torch.export.export(loss, (z, target), more, strict=False)
+        torch.testing.assert_close(exported.module()(z, target, **more), loss(z, target, **more))
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)
 def test_copies_pickles_and_state(case: Case):
     link = case.links[0]
     z, (target, *_), classes = targets(case, link)
-    loss = case.build(classes, link=link)
-    expected = loss(z, target)
+    loss, more = case.build(classes, link=link), reads(case, z, link)
+    expected = loss(z, target, **more)
     for other in (copy.deepcopy(loss), copy.copy(loss), pickle.loads(pickle.dumps(loss))):
-        assert torch.equal(other(z, target), expected)
+        assert torch.equal(other(z, target, **more), expected)
         assert repr(other) == repr(loss)
         assert type(loss).__name__ in repr(loss)
     fresh = case.build(classes, link=link)
     fresh.load_state_dict(loss.state_dict())
-    assert torch.equal(fresh(z, target), expected)
-    assert loss.to(torch.float64)(z.double(), target).dtype == torch.float64
+    assert torch.equal(fresh(z, target, **more), expected)
+    assert loss.to(torch.float64)(z.double(), target, **more).dtype == torch.float64
     for half in (loss.half(), loss.bfloat16()):
-        assert torch.isfinite(half(z, target)).all()
+        assert torch.isfinite(half(z, target, **more)).all()
 
 
 def test_state_carries_what_the_fields_made():

@@ -83,7 +83,7 @@ def build(name: str, parameters: Sequence[str] = ()) -> Shown:
     if issubclass(cls, RegionLoss):
         fixed["link"] = "sigmoid"  # one region, without its background
     try:
-        shown = Shown(cls(**(values | fixed)), values)
+        shown = Shown(cls(**(values | fixed)).eval(), values)  # drawn as it is, remembering nothing
         curves.panels(shown.loss, "")  # what only shows at the first call shows here
     except (TypeError, RuntimeError, IndexError) as error:
         if not parameters:
