@@ -59,7 +59,8 @@ class Case:
         own = {n: PER_CLASS[n](classes, order) for n in self.cls.fields() if n in PER_CLASS and n not in self.numbers}
         if "link" not in self.cls.fields():
             options.pop("link", None)
-        return self.cls(**own, **self.numbers, **options)
+        loss = self.cls(**own, **self.numbers, **options)
+        return loss.eval() if self.cls.stateful else loss  # what it remembers stays what it is
 
     def reads(self, shape: torch.Size) -> dict[str, Tensor]:
         """What a call takes besides, for targets of this shape."""
@@ -97,6 +98,11 @@ class Case:
         return bool({"rest_lse", "rest_z_sq"} & set(needed(frozenset(self.cls.statistics))))
 
     @property
+    def reads_cosines(self) -> bool:
+        """Whether it must be told what the label's angle is; a constant added to cosines may then change the loss."""
+        return self.cls.cosines and "logit" in needed(frozenset(self.cls.statistics))
+
+    @property
     def reads_log_odds_alone(self) -> bool:
         return needed(frozenset(self.cls.statistics)) in (("log_odds",), ("label", "log_odds"))
 
@@ -119,10 +125,20 @@ PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
     "transition": _transition,
     "samples": lambda classes, order: 1000,
     "prior": lambda classes, order: 0.4,
+    "classes": lambda classes, order: classes,
+    "features": lambda classes, order: 3,
 }
 
+
+def _spaced(shape: torch.Size, low: float, high: float) -> Tensor:
+    return torch.linspace(low, high, shape.numel(), dtype=torch.float64).reshape(shape)
+
+
 # What a call takes besides, by name, for targets of a shape.
-READ: dict[str, Callable[[torch.Size], Tensor]] = {}
+READ: dict[str, Callable[[torch.Size], Tensor]] = {
+    "norm": lambda shape: _spaced(shape, 0.5, 60.0),
+    "feature": lambda shape: _spaced(torch.Size((*shape, 3)), -2.0, 3.0),
+}
 
 
 def _cases(cls: type[Any]) -> list[Case]:

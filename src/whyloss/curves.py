@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from whyloss.losses.adjust import Adjustment
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss
@@ -29,6 +30,8 @@ def panels(loss: Loss, name: str) -> list[Panel]:
         return []
     if isinstance(loss, LabelSetLoss) or (isinstance(loss, BatchLoss) and loss.link == "sigmoid"):
         return _lead_panels(loss, name)
+    if isinstance(loss, LabelledLoss) and loss.cosines:
+        return _cosine_panels(loss, name)
     return _row_panels(loss, name) if isinstance(loss, LabelledLoss) else []
 
 
@@ -42,6 +45,8 @@ def caption(loss: Loss) -> str:
         return "A batch of two samples, a yes with the logit d / 2 and a no with -d / 2."
     if not isinstance(loss, LabelledLoss) or loss.reads:
         return "No curve: its value is no function of one row's logits and label."
+    if loss.cosines:
+        return "Rows of ten cosines, all but the label's 0. Gradient: size of the slope in the label's cosine."
     if loss.link == "sigmoid":
         return "One logit, its answer yes. Gradient: size of the slope in that logit."
     classes = _classes(loss)
@@ -84,6 +89,30 @@ def _lead_panels(loss: LabelSetLoss | BatchLoss, name: str) -> list[Panel]:
         low = -nice_top(-min(y)) if min(y) < -1e-9 else 0.0
         found.append(Panel(title, "lead d", x.tolist(), [Line(name, y)], low, nice_top(max(max(y), 1e-9))))
     return found
+
+
+def _cosine_panels(loss: LabelledLoss, name: str) -> list[Panel]:
+    """Against the label's cosine, beside the same without a margin."""
+    x = torch.linspace(-1, 1, 401, dtype=torch.float64)
+    scale = getattr(loss, "scale", 1.0 if loss.adjust is None else loss.adjust.scale)
+    own = _along_cosine(loss, x)
+    plain = _along_cosine(CrossEntropyLoss(reduction="none", adjust=Adjustment(scale=float(scale))), x)
+    found: list[Panel] = []
+    for title, y, reference in zip(("loss", "gradient |d loss / d cos_y|"), own, plain, strict=True):
+        lines = [Line(name, y.tolist())]
+        if not torch.allclose(own[0], plain[0]):
+            lines.append(Line("cross-entropy of s cos", reference.tolist(), reference=True))
+        # The slope of an angle has no bound at the ends.
+        found.append(Panel(title, "cos_y", x.tolist(), lines, 0.0, nice_top(float(torch.quantile(y, 0.98)))))
+    return found
+
+
+def _along_cosine(loss: LabelledLoss, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss and size of its slope for rows of ten cosines, the label's x and the others 0."""
+    z = torch.nn.functional.pad(x.unsqueeze(1), (0, 9)).requires_grad_()
+    value = loss(z, torch.zeros(len(x), dtype=torch.long))
+    (slope,) = torch.autograd.grad(value.sum(), z)
+    return value.detach(), slope[:, 0].abs()
 
 
 def _along(loss: LabelledLoss, p: Tensor) -> tuple[Tensor, Tensor]:

@@ -254,6 +254,66 @@ def ldam_loss(
     scale: float = 30.0,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
+def norm_face_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    scale: float = 30.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def cos_face_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    scale: float = 64.0,
+    margin: float = 0.35,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def arc_face_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    scale: float = 64.0,
+    margin: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def sub_center_arc_face_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    scale: float = 64.0,
+    margin: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def sphere_face_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    scale: float = 30.0,
+    margin: int = 4,
+    annealing: float = 0.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def soft_triple_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    scale: float = 20.0,
+    margin: float = 0.01,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def fixed_ada_cos_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    classes: int,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def p2_s_grad_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
 def multiclass_hinge_loss(
     logits: Tensor,
     target: Tensor,
@@ -269,6 +329,61 @@ def binary_hinge_loss(
     margin: float = 1.0,
     power: int = 1,
     **options: Unpack[RowOptions],
+) -> Tensor: ...
+def large_margin_softmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    norm: Tensor,
+    margin: int = 4,
+    annealing: float = 0.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def angular_softmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    norm: Tensor,
+    margin: int = 4,
+    annealing: float = 0.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def mag_face_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    norm: Tensor,
+    scale: float = 64.0,
+    low: float = 10.0,
+    high: float = 110.0,
+    least: float = 0.45,
+    most: float = 0.8,
+    pull: float = 35.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def smooth_hinge_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def modified_huber_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def soft_margin_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def weston_watkins_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    margin: float = 1.0,
+    power: int = 1,
+    summed: bool = False,
+    **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
 def asymmetric_loss(
     logits: Tensor,

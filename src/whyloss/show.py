@@ -40,7 +40,14 @@ KINDS: dict[type[Loss], str] = {
 }
 FACTS = ("proper", "bounded", "symmetric", "convex")
 # Stand-ins for what a loss cannot be without, so that it can be drawn.
-SAMPLES: dict[str, Any] = {"counts": [90, 10], "transition": [[0.8, 0.2], [0.2, 0.8]], "samples": 100, "prior": 0.3}
+SAMPLES: dict[str, Any] = {
+    "counts": [90, 10],
+    "transition": [[0.8, 0.2], [0.2, 0.8]],
+    "classes": 10,
+    "features": 2,
+    "samples": 100,
+    "prior": 0.3,
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ def build(name: str, parameters: Sequence[str] = ()) -> Shown:
     if issubclass(cls, RegionLoss):
         fixed["link"] = "sigmoid"  # one region, without its background
     try:
-        shown = Shown(cls(**(values | fixed)), values)
+        shown = Shown(cls(**(values | fixed)).eval(), values)  # drawn as it is, remembering nothing
         curves.panels(shown.loss, "")  # what only shows at the first call shows here
     except (TypeError, RuntimeError, IndexError) as error:
         if not parameters:

@@ -32,7 +32,8 @@ class Loss(Declared):
 
     reads: tensors that a call takes besides, by keyword (`loss(logits, target, index=...)`), one entry a row each.
     stateful: has parameters to learn or remembers earlier calls, so it has no functional form.
-    steered: on purpose its gradient is not the slope of its value: weights that it takes from the model have none."""
+    steered: on purpose its gradient is not the slope of its value: weights that it takes from the model have none.
+    cosines: its logits are cosines, in [-1, 1]; a constant added to them means something."""
 
     source: ClassVar[str] = ""
     short: ClassVar[tuple[str, ...]] = ()
@@ -44,6 +45,7 @@ class Loss(Declared):
     reads: ClassVar[tuple[str, ...]] = ()
     stateful: ClassVar[bool] = False
     steered: ClassVar[bool] = False
+    cosines: ClassVar[bool] = False
 
     def forward(
         self,
