@@ -444,7 +444,7 @@ def positive_unlabelled_loss(
     target: Tensor,
     *,
     prior: float,
-    surrogate: Literal["sigmoid", "logistic"] = 'sigmoid',
+    surrogate: Literal["sigmoid", "logistic"] = "sigmoid",
     nonnegative: bool = True,
     beta: float = 0.0,
     gamma: float = 1.0,
