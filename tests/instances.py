@@ -17,7 +17,7 @@ from whyloss.losses.algebra import LossSum, RowSum
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
-from whyloss.losses.region import RegionLoss
+from whyloss.losses.region import PairLoss, RegionLoss, RegionMapLoss
 from whyloss.losses.whole import WholeRowLoss
 from whyloss.stats.kernels import absent
 from whyloss.stats.table import needed
@@ -27,7 +27,7 @@ for _module in pkgutil.walk_packages(whyloss.losses.__path__, "whyloss.losses.")
 
 # In Triton's interpreter, or on a GPU (make test-kernels, make test-gpu).
 KERNELS = () if absent(torch.get_default_device()) else ("triton",)
-BASES = (LabelledLoss, RowLoss, WholeRowLoss, RegionLoss, LabelSetLoss, BatchLoss)
+BASES = (LabelledLoss, RowLoss, WholeRowLoss, RegionLoss, RegionMapLoss, PairLoss, LabelSetLoss, BatchLoss)
 OPTIONS = {name for base in BASES for name in base.fields()}
 
 
@@ -98,8 +98,20 @@ def _transition(classes: int, order: Tensor | None) -> Tensor:
     return value if order is None else value[order][:, order]
 
 
+def _distances(classes: int, order: Tensor | None) -> Tensor:
+    """Of classes on a line, all of them farthest from class 0."""
+    at = torch.arange(classes, dtype=torch.float64)
+    value = (at - at.unsqueeze(1)).abs() / classes
+    value[0, 1:] = value[1:, 0] = 1
+    return value if order is None else value[order][:, order]
+
+
 # What a field of this name gets, for a number of classes and an order of them.
-PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {"counts": _counts, "transition": _transition}
+PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
+    "counts": _counts,
+    "transition": _transition,
+    "distances": _distances,
+}
 
 # What a call takes besides, by name, for targets of a shape.
 READ: dict[str, Callable[[torch.Size], Tensor]] = {}
@@ -133,6 +145,8 @@ WHOLE = [case for case in ALL if issubclass(case.cls, WholeRowLoss)]
 LABEL_SETS = [case for case in ALL if issubclass(case.cls, LabelSetLoss)]
 BATCHES = [case for case in ALL if issubclass(case.cls, BatchLoss)]
 REGIONS = [case for case in ALL if case.cls.forward is RegionLoss.forward]  # test_combined.py has the sums
+PER_REGION = [case for case in REGIONS if not case.cls.joint]  # a loss for each class
+OVERLAPS = [case for case in PER_REGION if "overlap" in dir(case.cls) and not issubclass(case.cls, RegionMapLoss)]
 
 
 def defaults(cases: list[Case]) -> list[Case]:

@@ -31,6 +31,7 @@ class Loss(Declared):
     possible labels, it is constant. convex: in the logits.
 
     reads: tensors that a call takes besides, by keyword (`loss(logits, target, index=...)`), one entry a row each.
+    may_read: those that it can do without.
     stateful: has parameters to learn or remembers earlier calls, so it has no functional form."""
 
     source: ClassVar[str] = ""
@@ -41,6 +42,7 @@ class Loss(Declared):
     symmetric: ClassVar[Fact] = None
     convex: ClassVar[Fact] = None
     reads: ClassVar[tuple[str, ...]] = ()
+    may_read: ClassVar[tuple[str, ...]] = ()
     stateful: ClassVar[bool] = False
 
     def forward(
