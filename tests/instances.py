@@ -145,8 +145,10 @@ WHOLE = [case for case in ALL if issubclass(case.cls, WholeRowLoss)]
 LABEL_SETS = [case for case in ALL if issubclass(case.cls, LabelSetLoss)]
 BATCHES = [case for case in ALL if issubclass(case.cls, BatchLoss)]
 REGIONS = [case for case in ALL if case.cls.forward is RegionLoss.forward]  # test_combined.py has the sums
-PER_REGION = [case for case in REGIONS if not case.cls.joint]  # a loss for each class
-OVERLAPS = [case for case in PER_REGION if "overlap" in dir(case.cls) and not issubclass(case.cls, RegionMapLoss)]
+OVERLAPS = [
+    case for case in REGIONS if case.cls.measured is RegionLoss.measured and not case.cls.joint
+]  # of I, P and T
+SOFTMAX_REGIONS = [case for case in REGIONS if "softmax" in case.links]
 
 
 def defaults(cases: list[Case]) -> list[Case]:

@@ -66,7 +66,8 @@ def compiler() -> Iterator[None]:
 
 def targets(case: Case, link: str) -> tuple[Tensor, list[Tensor], int]:
     if issubclass(case.cls, whyloss.RegionLoss):
-        return torch.randn(2, 3, 4), [torch.randint(0, 3, (2, 4))], 3
+        label = torch.randint(0, 3, (2, 4)) if link == "softmax" else torch.randint(0, 2, (2, 3, 4))
+        return torch.randn(2, 3, 4), [label], 3
     z, y = rows(dtype=torch.float32)
     if link == "sigmoid":
         return z, [(torch.arange(24) % 2).reshape(6, 4)], 2

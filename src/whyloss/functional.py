@@ -33,7 +33,7 @@ def functional(cls: type[Loss]) -> Callable[..., Tensor]:
         normalizer: float | Tensor | None = None,
         **fields: Any,
     ) -> Tensor:
-        reads = {name: fields.pop(name) for name in (*cls.reads, *cls.may_read) if name in fields}
+        reads = {n: read for n in (*cls.reads, *cls.may_read) if (read := fields.pop(n, None)) is not None}
         return cls(**fields)(logits, target, sample_weight=sample_weight, normalizer=normalizer, **reads)
 
     function.__name__ = function.__qualname__ = function_name(cls)

@@ -99,9 +99,9 @@ class HausdorffErosionLoss(RegionMapLoss):
         alpha: > 0, exponent of the number of erosions; 2 is the paper's choice.
         erosions: > 0, how many; 10 is the paper's choice.
 
-    Formula: sum_(k=1..erosions) sum_i k^alpha (E^k (p - t)^2)_i / pixels, with E x = max(0, 2 (mean of x over a pixel and
-    its neighbours along the axes) - 1). Source: Karimi & Salcudean 2019, arXiv:1904.10030, the loss by erosions, whose soft
-    threshold of 1/2 is scaled here so that the inside of a full error stays 1.
+    Formula: sum_(k=1..erosions) sum_i k^alpha (E^k (p - t)^2)_i / pixels, with E x = max(0, 2 (mean of x over a pixel
+    and its neighbours along the axes) - 1). Source: Karimi & Salcudean 2019, arXiv:1904.10030, the loss by erosions,
+    whose soft threshold of 1/2 is scaled here so that the inside of a full error stays 1.
 
     >>> import torch, whyloss
     >>> loss = whyloss.HausdorffErosionLoss(link="sigmoid")

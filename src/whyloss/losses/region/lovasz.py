@@ -118,8 +118,8 @@ class LovaszHingeLoss(_LovaszLoss):
             do, or the "largest" hinge error, which is the extension's own value.
 
     Formula: sum_i e_(i) (J_i - J_(i-1)), with errors e = max(0, 1 - z (2 t - 1)) sorted from the largest, and J_i the
-    Jaccard loss of a prediction that is wrong in the first i pixels. Source: Berman et al. 2018, arXiv:1705.08790, section
-    3.1. The error of a soft mask is the expected one.
+    Jaccard loss of a prediction that is wrong in the first i pixels. Source: Berman et al. 2018, arXiv:1705.08790,
+    section 3.1. The error of a soft mask is the expected one.
 
     >>> import torch, whyloss
     >>> whyloss.LovaszHingeLoss()(torch.tensor([[[2.0, 0.5, -1.0]]]), torch.tensor([[[1, 1, 0]]]))

@@ -26,10 +26,10 @@ class RegionMutualInformationLoss(PairLoss):
         stride: > 0, images are first averaged over blocks of this many pixels along each axis; 1 leaves them.
         epsilon: > 0, added to every variance, so that a class without variance has a loss too.
 
-    Formula: balance CE + (1 - balance) mean over classes of log det(V_t - V_tp V_p^-1 V_pt + epsilon) / (2 side^d), with
-    V covariances over patches, V_p with epsilon on its diagonal. Source: Zhao et al. 2019, arXiv:1910.12037, section 3
-    (there the classes are added, and the cross-entropy is that of `link="sigmoid"`). Patches with a pixel that does not
-    count are left out; weights of pixels reach the cross-entropy alone.
+    Formula: balance CE + (1 - balance) mean over classes of log det(V_t - V_tp V_p^-1 V_pt + epsilon) / (2 side^d),
+    with V covariances over patches, V_p with epsilon on its diagonal. Source: Zhao et al. 2019, arXiv:1910.12037,
+    section 3 (there the classes are added, and the cross-entropy is that of `link="sigmoid"`). Patches with a pixel
+    that does not count are left out; weights of pixels reach the cross-entropy alone.
 
     >>> import torch, whyloss
     >>> target = (torch.arange(12) % 5 > 2).long().expand(1, 12, 12)

@@ -11,8 +11,8 @@ class CenterlineDiceLoss(RegionMapLoss):
     """Dice, and Dice of centre lines (clDice): the predicted centre line must lie in the label, the label's in the
     prediction.
 
-    A thin structure that is broken loses little area and much of its centre line. Skeletons are soft: made of minima and
-    maxima over neighbours, and differentiable. In 1, 2 or 3 spatial dimensions, on any device, as plain torch.
+    A thin structure that is broken loses little area and much of its centre line. Skeletons are soft: made of minima
+    and maxima over neighbours, and differentiable. In 1, 2 or 3 spatial dimensions, on any device, as plain torch.
 
     Args:
         alpha: in [0, 1], the share of the centre-line term (the paper: up to 1/2); 0 is Dice.

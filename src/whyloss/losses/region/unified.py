@@ -17,7 +17,7 @@ class _UnifiedPixels(RowLoss):
     asymmetric: bool = False
 
     def formula(self, log_p: Tensor, not_p: Tensor, log_not_p: Tensor, label: Tensor) -> Tensor:
-        rare = label != 0
+        rare = label > 0
         share = torch.where(rare, self.delta, 1 - self.delta)
         if self.asymmetric:
             return -share * torch.where(rare, 1.0, power(not_p, log_not_p, self.gamma)) * log_p
@@ -91,7 +91,7 @@ class AsymmetricUnifiedFocalLoss(UnifiedFocalLoss):
 
     >>> import torch, whyloss
     >>> whyloss.AsymmetricUnifiedFocalLoss()(torch.zeros(1, 2, 4), torch.tensor([[0, 0, 1, 1]]))
-    tensor(0.4544)
+    tensor(0.4548)
     """
 
     source = "Yeung et al. 2022, arXiv:2102.04525, asymmetric unified focal loss"
