@@ -42,8 +42,8 @@ class FocalTverskyLoss(TverskyLoss):
 class LogDiceLoss(RegionLoss):
     """The negative logarithm of the Dice score: a region that is hardly found pulls harder than one found half.
 
-    Its slope is -1 / Dice where that of `DiceLoss` is constant. A region in which no pixel's probability is above 1e-37
-    keeps the value of one where it is, and has no slope.
+    Its slope is -1 / Dice where that of `DiceLoss` is constant. In a region whose pixels all have probabilities below
+    1e-34 the logarithm ends, and there is no slope.
 
     Args:
         gamma: > 0, exponent of the logarithm; 1 is the logarithm, 0.3 the paper's choice, whose slope is steep at both
@@ -71,10 +71,10 @@ class LogDiceLoss(RegionLoss):
         # log1p for what is nearly perfect, log for what is not; neither may see an argument that is not its own.
         wrong = (size - 2 * intersection) / (size + self.smooth)
         near = wrong < 0.5
-        least = 4 * torch.finfo(size.dtype).tiny
-        dice = (2 * intersection + self.smooth).clamp_min(least) / (size + self.smooth)
-        loss = -torch.where(near, torch.log1p(-torch.where(near, wrong, 0.0)), torch.where(near, 1.0, dice).log())
-        return raised(loss, self.gamma)
+        least = 1e4 * torch.finfo(size.dtype).tiny  # so that one over it, times what comes, is still a number
+        found = (2 * intersection + self.smooth).clamp_min(least)
+        far = (size + self.smooth).log() - torch.where(near, 1.0, found).log()
+        return raised(torch.where(near, -torch.log1p(-torch.where(near, wrong, 0.0)), far), self.gamma)
 
 
 def raised(x: Tensor, exponent: float | Tensor) -> Tensor:

@@ -163,9 +163,8 @@ def _labels(loss: LabelledLoss, logits: Tensor, target: Tensor) -> tuple[Tensor,
     soft = checks.target(name, logits, target, loss.link)
     if logits.ndim == 1:
         logits, target = logits.unsqueeze(0), target.unsqueeze(0)
-    flat = target.flatten(2) if soft or loss.link == "sigmoid" else target.flatten(1)
-    if logits.ndim == 2:
-        flat = flat.unsqueeze(-1) if flat.ndim == (2 if soft or loss.link == "sigmoid" else 1) else flat
+    lead = logits.shape[: 2 if soft or loss.link == "sigmoid" else 1]
+    flat = target.reshape(*lead, logits.shape[2:].numel())
     pixels = Pixels(flat, loss.link, loss.ignore_index)
     if pixels.labelled and checks.looks(loss, target):
         label = flat.long()
