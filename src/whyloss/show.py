@@ -40,7 +40,7 @@ KINDS: dict[type[Loss], str] = {
 }
 FACTS = ("proper", "bounded", "symmetric", "convex")
 # Stand-ins for what a loss cannot be without, so that it can be drawn.
-SAMPLES: dict[str, Any] = {"counts": [90, 10], "transition": [[0.8, 0.2], [0.2, 0.8]]}
+SAMPLES: dict[str, Any] = {"counts": [90, 10], "transition": [[0.8, 0.2], [0.2, 0.8]], "distances": [[0, 1], [1, 0]]}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def build(name: str, parameters: Sequence[str] = ()) -> Shown:
     given = dict(_parsed(cls, text) for text in parameters)
     values = {n: SAMPLES[n] for n in cls.fields() if n in SAMPLES} | given
     fixed: dict[str, Any] = {"reduction": "none"} if issubclass(cls, LabelledLoss) else {}
-    if issubclass(cls, RegionLoss):
+    if issubclass(cls, RegionLoss) and "sigmoid" in cls.links:
         fixed["link"] = "sigmoid"  # one region, without its background
     try:
         shown = Shown(cls(**(values | fixed)), values)

@@ -32,6 +32,7 @@ class Loss(Declared):
 
     reads: tensors that a call takes besides, by keyword (`loss(logits, target, index=...)`), one entry a row each.
     may_read: those that it can do without.
+    neighbours: pixels are no rows by themselves: it matters which lie side by side.
     stateful: has parameters to learn or remembers earlier calls, so it has no functional form."""
 
     source: ClassVar[str] = ""
@@ -43,6 +44,7 @@ class Loss(Declared):
     convex: ClassVar[Fact] = None
     reads: ClassVar[tuple[str, ...]] = ()
     may_read: ClassVar[tuple[str, ...]] = ()
+    neighbours: ClassVar[bool] = False
     stateful: ClassVar[bool] = False
 
     def forward(

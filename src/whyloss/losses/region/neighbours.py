@@ -150,8 +150,7 @@ def smoothed_by_neighbours(
              [0.0000, 0.2500, 0.6667]]])
     """
     hot, ignored = _hot(Pixels(target.flatten(1), ignore_index=ignore_index), classes, torch.get_default_dtype())
-    shape = (target.shape[0], -1, *target.shape[1:])
-    hot, ignored = hot.reshape(shape), ignored.reshape(shape)
+    hot, ignored = (x.reshape(*x.shape[:2], *target.shape[1:]) for x in (hot, ignored))
     return torch.where(ignored, float(ignore_index), _doubled(hot, ignored, sigma, radius))
 
 
@@ -170,7 +169,7 @@ def _labels(loss: LabelledLoss, logits: Tensor, target: Tensor) -> tuple[Tensor,
         label = flat.long()
         checks.labels(loss, label, label == loss.ignore_index, logits.shape[1])
     hot, ignored = _hot(pixels, logits.shape[1], dtype)
-    return hot.reshape(logits.shape), ignored.reshape(len(logits), -1, *logits.shape[2:])
+    return hot.reshape(logits.shape), ignored.reshape(len(logits), ignored.shape[1], *logits.shape[2:])
 
 
 def _hot(pixels: Pixels, classes: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

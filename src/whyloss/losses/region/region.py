@@ -49,7 +49,6 @@ class RegionLoss(Loss):
 
     links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
     joint: ClassVar[bool] = False  # all classes are measured together: one loss for a region, not one for each class
-    neighbours: ClassVar[bool] = False  # which pixels lie side by side matters
 
     def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
         """The loss of each region from its sums, all of one shape; `target` > 0."""

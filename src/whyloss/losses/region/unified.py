@@ -141,7 +141,9 @@ class ExponentialLogarithmicCrossEntropyLoss(RowLoss):
         # does.
         sure = log_odds > 20
         log_loss = torch.where(sure, -log_odds, torch.log(-torch.where(sure, -1.0, log_p)))
-        return torch.exp(self.gamma * log_loss)
+        loss = torch.exp(self.gamma * log_loss)
+        # A label that is masked out comes as a log-odds of -1e30, and costs infinity: no power may hide that.
+        return torch.where(log_odds < -1e25, -log_odds, loss)
 
 
 class ExponentialLogarithmicLoss(PairLoss, LogDiceLoss):
