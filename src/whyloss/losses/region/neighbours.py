@@ -209,8 +209,7 @@ def _around(x: Tensor, weights: list[float]) -> Tensor:
     for axis in range(2, x.ndim):
         size, total = x.shape[axis], weights[0] * x
         for k, w in enumerate(weights[1 : min(len(weights), size)], 1):
-            zero = torch.zeros_like(x.narrow(axis, 0, k))
-            left, right = x.narrow(axis, 0, size - k), x.narrow(axis, k, size - k)
-            total = total + w * (torch.cat([zero, left], axis) + torch.cat([right, zero], axis))
+            total.narrow(axis, k, size - k).add_(x.narrow(axis, 0, size - k), alpha=w)
+            total.narrow(axis, 0, size - k).add_(x.narrow(axis, k, size - k), alpha=w)
         x = total
     return x
