@@ -145,9 +145,7 @@ WHOLE = [case for case in ALL if issubclass(case.cls, WholeRowLoss)]
 LABEL_SETS = [case for case in ALL if issubclass(case.cls, LabelSetLoss)]
 BATCHES = [case for case in ALL if issubclass(case.cls, BatchLoss)]
 REGIONS = [case for case in ALL if case.cls.forward is RegionLoss.forward]  # test_combined.py has the sums
-OVERLAPS = [
-    case for case in REGIONS if case.cls.measured is RegionLoss.measured and not case.cls.joint
-]  # of I, P and T
+OVERLAPS = [case for case in REGIONS if case.cls.of_sums and not case.cls.joint]  # of I, P and T
 SOFTMAX_REGIONS = [case for case in REGIONS if "softmax" in case.links]
 
 

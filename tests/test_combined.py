@@ -123,6 +123,16 @@ def test_exponential_logarithms_are_their_two_terms():
     torch.testing.assert_close(one(LOGITS, LABEL), whyloss.LogDiceLoss()(LOGITS, LABEL) + ce.mean())
 
 
+@pytest.mark.parametrize("gamma", [0.2, 0.5, 0.9])
+def test_the_slopes_of_pairs(gamma: float):
+    z = LOGITS[:1, :, :2, :2].clone().requires_grad_()
+    for cls in (whyloss.UnifiedFocalLoss, whyloss.AsymmetricUnifiedFocalLoss, whyloss.ExponentialLogarithmicLoss):
+        loss = cls(gamma=gamma)
+        # A second pass back takes another way than the first, which differs by rounding.
+        assert torch.autograd.gradcheck(lambda x: loss(x, LABEL[:1, :2, :2]), z, nondet_tol=1e-12)  # noqa: B023
+        assert torch.autograd.gradgradcheck(lambda x: loss(x, LABEL[:1, :2, :2]), z, fast_mode=True)  # noqa: B023
+
+
 def test_pairs_of_ones_own():
     class TverskyBrierLoss(whyloss.PairLoss, whyloss.TverskyLoss):
         def pixel_loss(self) -> whyloss.RowLoss:

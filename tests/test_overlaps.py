@@ -147,6 +147,13 @@ def test_distances_that_make_no_sense_are_refused(distances: Tensor, words: str)
         whyloss.GeneralizedWassersteinDiceLoss(distances=1 - torch.eye(2))(FOUND, LABEL)
 
 
+def test_the_engine_is_named_as_it_is():
+    z, y = torch.randn(1, 3, 12), torch.randint(0, 3, (1, 12))
+    assert whyloss.explain_engine(whyloss.FocalTverskyLoss(), z, y).startswith("blocks")
+    assert whyloss.explain_engine(whyloss.GeneralizedDiceLoss(), z, y).startswith("blocks")
+    assert whyloss.explain_engine(whyloss.LovaszSoftmaxLoss(), z, y).startswith("reference: reads more of the pixels")
+
+
 # --- identities, and ends ---------------------------------------------------------------------------------------------
 
 
@@ -223,6 +230,19 @@ def test_float32_holds_to_float64(case: Case):
             assert (value.dtype, gradient.dtype) == (torch.float32, torch.float32)
             torch.testing.assert_close(value.double(), exact, rtol=2e-5, atol=1e-6)
             torch.testing.assert_close(gradient.double(), slope, rtol=1e-4, atol=float(5e-6 * slope.abs().max()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("case", defaults(SOFTMAX_REGIONS), ids=str)
+def test_16_bits_are_computed_in_32(case: Case, dtype: torch.dtype):
+    z, y = (3 * torch.randn(1, 3, 12, 10)).to(dtype), torch.randint(0, 3, (1, 12, 10))
+    value, gradient = value_and_gradient(case.build(3), z, y)
+    expected, slope = value_and_gradient(case.build(3), z.float(), y)
+    assert (value.dtype, gradient.dtype) == (torch.float32, dtype)
+    assert torch.equal(value, expected)
+    torch.testing.assert_close(gradient, slope.to(dtype), rtol=torch.finfo(dtype).eps, atol=1e-7)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(case.build(3)(z, y), value)
 
 
 @pytest.mark.parametrize("case", [case for case in SOFTMAX_REGIONS if not case.cls.joint], ids=str)

@@ -94,6 +94,7 @@ class GeneralizedWassersteinDiceLoss(RegionLoss):
     links = ("softmax",)
     bounded = True
     joint = True
+    of_sums = False
 
     def check(self) -> None:
         super().check()

@@ -16,6 +16,7 @@ class _LovaszLoss(RegionLoss):
     """What both have in common: the Lovász extension of the Jaccard loss, of errors that one of them defines."""
 
     charge: Literal["mean", "largest"] = "mean"
+    of_sums = False
 
     def check(self) -> None:
         super().check()

@@ -18,6 +18,8 @@ class RegionMapLoss(RegionLoss):
     Options and shapes are those of `RegionLoss`.
     """
 
+    of_sums = False
+
     def maps(self, p: Tensor, t: Tensor, **reads: Tensor) -> tuple[Tensor, ...]:
         """[N, C, *spatial] each: what is summed besides, of probabilities and targets of that shape. Both are 0 in
         pixels that do not count. `reads`: what the call took besides, of the same shape."""

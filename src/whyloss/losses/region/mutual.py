@@ -48,6 +48,7 @@ class RegionMutualInformationLoss(PairLoss):
     equation = "balance CE + (1 - balance) log det(V_t - V_tp V_p^-1 V_pt + epsilon) / (2 side^d)"
     bounded = False
     neighbours = True
+    of_sums = False
 
     def check(self) -> None:
         super().check()

@@ -48,6 +48,7 @@ class RegionLoss(Loss):
     validate: bool | None = None
 
     links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
+    of_sums: ClassVar[bool] = True  # a function of the three sums, so that engines take them
     joint: ClassVar[bool] = False  # all classes are measured together: one loss for a region, not one for each class
 
     def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
