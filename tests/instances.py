@@ -17,7 +17,7 @@ from whyloss.losses.algebra import LossSum, RowSum
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
-from whyloss.losses.region import RegionLoss
+from whyloss.losses.region import PairLoss, RegionLoss, RegionMapLoss
 from whyloss.losses.whole import WholeRowLoss
 from whyloss.stats.kernels import absent
 from whyloss.stats.table import needed
@@ -27,7 +27,7 @@ for _module in pkgutil.walk_packages(whyloss.losses.__path__, "whyloss.losses.")
 
 # In Triton's interpreter, or on a GPU (make test-kernels, make test-gpu).
 KERNELS = () if absent(torch.get_default_device()) else ("triton",)
-BASES = (LabelledLoss, RowLoss, WholeRowLoss, RegionLoss, LabelSetLoss, BatchLoss)
+BASES = (LabelledLoss, RowLoss, WholeRowLoss, RegionLoss, RegionMapLoss, PairLoss, LabelSetLoss, BatchLoss)
 OPTIONS = {name for base in BASES for name in base.fields()}
 
 
@@ -74,7 +74,8 @@ class Case:
         """A call of the loss, whatever its kind: float32 logits, the kinds of target it takes, the number of classes or
         labels to build it for, and what the call takes besides."""
         if issubclass(self.cls, RegionLoss):
-            return torch.randn(2, 3, 4), [torch.randint(0, 3, (2, 4))], 3, {}
+            label = torch.randint(0, 3, (2, 4)) if link == "softmax" else torch.randint(0, 2, (2, 3, 4))
+            return torch.randn(2, 3, 4), [label], 3, {}
         z, y = rows(dtype=torch.float32)
         answers = (torch.arange(24) % 3 % 2).reshape(6, 4)
         if issubclass(self.cls, LabelSetLoss):
@@ -119,6 +120,14 @@ def _transition(classes: int, order: Tensor | None) -> Tensor:
     return value if order is None else value[order][:, order]
 
 
+def _distances(classes: int, order: Tensor | None) -> Tensor:
+    """Of classes on a line, all of them farthest from class 0."""
+    at = torch.arange(classes, dtype=torch.float64)
+    value = (at - at.unsqueeze(1)).abs() / classes
+    value[0, 1:] = value[1:, 0] = 1
+    return value if order is None else value[order][:, order]
+
+
 # What a field of this name gets, for a number of classes and an order of them.
 PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
     "counts": _counts,
@@ -127,6 +136,7 @@ PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
     "prior": lambda classes, order: 0.4,
     "classes": lambda classes, order: classes,
     "features": lambda classes, order: 3,
+    "distances": _distances,
 }
 
 
@@ -169,6 +179,8 @@ WHOLE = [case for case in ALL if issubclass(case.cls, WholeRowLoss)]
 LABEL_SETS = [case for case in ALL if issubclass(case.cls, LabelSetLoss)]
 BATCHES = [case for case in ALL if issubclass(case.cls, BatchLoss)]
 REGIONS = [case for case in ALL if case.cls.forward is RegionLoss.forward]  # test_combined.py has the sums
+OVERLAPS = [case for case in REGIONS if case.cls.of_sums and not case.cls.joint]  # of I, P and T
+SOFTMAX_REGIONS = [case for case in REGIONS if "softmax" in case.links]
 
 
 def defaults(cases: list[Case]) -> list[Case]:

@@ -154,7 +154,7 @@ def test_confident_rows_are_finite(case: Case, size: float):
     assert torch.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("case", defaults(SOFTMAX), ids=str)
+@pytest.mark.parametrize("case", [case for case in defaults(SOFTMAX) if not case.cls.neighbours], ids=str)
 def test_pixels_are_rows(case: Case):
     z, y = rows(12)
     image, labels = z.reshape(2, 3, 2, 4).movedim(-1, 1), y.reshape(2, 3, 2)

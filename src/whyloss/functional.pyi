@@ -490,6 +490,28 @@ def two_way_loss(
     negative_temperature: float = 1.0,
     **options: Unpack[BatchOptions],
 ) -> Tensor: ...
+def boundary_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    distance: Tensor = ...,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def hausdorff_distance_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 2.0,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def hausdorff_erosion_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 2.0,
+    erosions: int = 10,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
 def dice_loss(
     logits: Tensor,
     target: Tensor,
@@ -499,24 +521,19 @@ def dice_cross_entropy_loss(
     logits: Tensor,
     target: Tensor,
     *,
+    label_smoothing: float = 0.0,
     dice_weight: float = 1.0,
     pixel_weight: float = 1.0,
-    label_smoothing: float = 0.0,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...
 def dice_focal_loss(
     logits: Tensor,
     target: Tensor,
     *,
+    label_smoothing: float = 0.0,
     dice_weight: float = 1.0,
     pixel_weight: float = 1.0,
-    label_smoothing: float = 0.0,
     gamma: float = 2.0,
-    **options: Unpack[RegionOptions],
-) -> Tensor: ...
-def jaccard_loss(
-    logits: Tensor,
-    target: Tensor,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...
 def tversky_loss(
@@ -525,5 +542,146 @@ def tversky_loss(
     *,
     alpha: float = 0.3,
     beta: float = 0.7,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def focal_tversky_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 0.3,
+    beta: float = 0.7,
+    gamma: float = 1.3333333333333333,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def log_dice_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 1.0,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def generalized_dice_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    power: float = 2.0,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def generalized_wasserstein_dice_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    distances: Tensor,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def lovasz_softmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    charge: Literal["mean", "largest"] = "mean",
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def lovasz_hinge_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    charge: Literal["mean", "largest"] = "mean",
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def region_mutual_information_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    balance: float = 0.5,
+    side: int = 3,
+    stride: int = 3,
+    epsilon: float = 0.0005,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def spatially_varying_label_smoothing_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    sigma: float = 1.0,
+    radius: int = 1,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def neighbor_aware_calibration_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    penalty: float = 0.1,
+    norm: int = 1,
+    radius: int = 1,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def jaccard_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def centerline_dice_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 0.5,
+    iterations: int = 5,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def squared_dice_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def dice_semimetric_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    variant: Literal[1, 2] = 1,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def jaccard_metric_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    variant: Literal[1, 2] = 1,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def unified_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    balance: float = 0.5,
+    delta: float = 0.6,
+    gamma: float = 0.5,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def asymmetric_unified_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    balance: float = 0.5,
+    delta: float = 0.6,
+    gamma: float = 0.5,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def exponential_logarithmic_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 0.3,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def exponential_logarithmic_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 0.3,
+    label_smoothing: float = 0.0,
+    dice_weight: float = 0.8,
+    pixel_weight: float = 0.2,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...

@@ -47,6 +47,7 @@ SAMPLES: dict[str, Any] = {
     "features": 2,
     "samples": 100,
     "prior": 0.3,
+    "distances": [[0, 1], [1, 0]],
 }
 
 
@@ -82,7 +83,7 @@ def build(name: str, parameters: Sequence[str] = ()) -> Shown:
     given = dict(_parsed(cls, text) for text in parameters)
     values = {n: SAMPLES[n] for n in cls.fields() if n in SAMPLES} | given
     fixed: dict[str, Any] = {"reduction": "none"} if issubclass(cls, LabelledLoss) else {}
-    if issubclass(cls, RegionLoss):
+    if issubclass(cls, RegionLoss) and "sigmoid" in cls.links:
         fixed["link"] = "sigmoid"  # one region, without its background
     try:
         shown = Shown(cls(**(values | fixed)).eval(), values)  # drawn as it is, remembering nothing

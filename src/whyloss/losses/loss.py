@@ -31,6 +31,8 @@ class Loss(Declared):
     possible labels, it is constant. convex: in the logits.
 
     reads: tensors that a call takes besides, by keyword (`loss(logits, target, index=...)`), one entry a row each.
+    may_read: those that it can do without.
+    neighbours: pixels are no rows by themselves: it matters which lie side by side.
     stateful: has parameters to learn or remembers earlier calls, so it has no functional form.
     steered: on purpose its gradient is not the slope of its value: weights that it takes from the model have none.
     cosines: its logits are cosines, in [-1, 1]; a constant added to them means something."""
@@ -43,6 +45,8 @@ class Loss(Declared):
     symmetric: ClassVar[Fact] = None
     convex: ClassVar[Fact] = None
     reads: ClassVar[tuple[str, ...]] = ()
+    may_read: ClassVar[tuple[str, ...]] = ()
+    neighbours: ClassVar[bool] = False
     stateful: ClassVar[bool] = False
     steered: ClassVar[bool] = False
     cosines: ClassVar[bool] = False

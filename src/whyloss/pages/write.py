@@ -77,7 +77,8 @@ def _environment() -> Environment:
         loader=FunctionLoader(lambda name: _asset(__package__ or "", name)),
     )
     names: dict[str, Any] = {"show": show, "family": family, "function_name": function_name, "version": __version__}
-    environment.globals.update(names, file_name=file_name)
+    shared: Any = environment.globals
+    shared.update(names, file_name=file_name)
     environment.filters["coded"] = _coded
     return environment
 
