@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 import whyloss.losses
-from whyloss.losses.algebra import LossSum, RowSum
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.region import RegionLoss
+from whyloss.losses.relations import ThresholdLoss, WordTreeLoss
+from whyloss.losses.relations.tree import Tree
 from whyloss.losses.whole import WholeRowLoss
 from whyloss.stats.kernels import absent
 from whyloss.stats.table import needed
@@ -38,10 +39,9 @@ def subclasses(cls: type) -> Iterator[type]:
 
 
 def losses() -> list[type[Loss]]:
-    """Every loss of the library: what derives from Loss in its families, the base classes and sums aside."""
+    """Every loss of the library: what derives from Loss in its families. A base class has no short name of its own."""
     found = [c for c in subclasses(Loss) if c.__module__.startswith("whyloss.losses.")]
-    aside = {*BASES, RowSum, LossSum}
-    return [c for c in dict.fromkeys(found) if c not in aside and not c.__name__.startswith("_")]
+    return [c for c in dict.fromkeys(found) if "short" in vars(c) and not c.__name__.startswith("_")]
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,26 @@ class Case:
         own = {n: PER_CLASS[n](classes, order) for n in self.cls.fields() if n in PER_CLASS and n not in self.numbers}
         return self.cls(**own, **self.numbers, **options)
 
+    def logits(self, z: Tensor) -> Tensor:
+        """What the loss takes in place of logits [N, C] of C classes."""
+        if issubclass(self.cls, WordTreeLoss):
+            return torch.cat([z, z.flip(1)], 1)[:, : self.entries(z.shape[1])]
+        if not issubclass(self.cls, ThresholdLoss):
+            return z
+        return z[:, :-1].sort(1, descending=True).values if self.cls.falling else z[:, :-1]
+
+    def entries(self, classes: int) -> int:
+        """How many things a target may name: entries of a soft target, and of class weights."""
+        return _tree(classes, None).nodes if "tree" in self.cls.fields() else classes
+
     def reads(self, shape: torch.Size) -> dict[str, Tensor]:
         """What a call takes besides, for targets of this shape."""
         return {name: READ[name](shape) for name in self.cls.reads}
+
+    @property
+    def knows_classes(self) -> bool:
+        """Whether it holds a number for each class, so that it fits one number of classes alone."""
+        return bool(PER_CLASS.keys() & self.cls.fields().keys())
 
     @property
     def links(self) -> tuple[str, ...]:
@@ -98,8 +115,32 @@ def _transition(classes: int, order: Tensor | None) -> Tensor:
     return value if order is None else value[order][:, order]
 
 
+def _cost(classes: int, order: Tensor | None) -> Tensor:
+    generator = torch.Generator().manual_seed(2)
+    value = torch.rand(classes, classes, generator=generator, dtype=torch.float64) + 0.5
+    value.fill_diagonal_(0)
+    return value if order is None else value[order][:, order]
+
+
+def _distance(classes: int, order: Tensor | None) -> Tensor:
+    return (lambda d: d + d.T)(_cost(classes, order))
+
+
+def _tree(classes: int, order: Tensor | None) -> Tree:
+    """Of classes and inner nodes together as many as asked for, where a loss has logits for these too."""
+    names = [str(i) for i in range(classes)]
+    return Tree({"left": names[: classes // 2], "right": {"far": names[classes // 2 : -1], names[-1]: {}}})
+
+
 # What a field of this name gets, for a number of classes and an order of them.
-PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {"counts": _counts, "transition": _transition}
+PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
+    "counts": _counts,
+    "transition": _transition,
+    "cost": _cost,
+    "distance": _distance,
+    "tree": _tree,
+    "classes": lambda classes, order: classes,
+}
 
 # What a call takes besides, by name, for targets of a shape.
 READ: dict[str, Callable[[torch.Size], Tensor]] = {}

@@ -17,7 +17,7 @@ WAYS = {"usual": "as they are", "large": "divided", "sure": "divided", "hopeless
 CASES = [case for case in SOFTMAX if "dense" in case.engines]
 EXACT = [whyloss.CrossEntropyLoss(), whyloss.FocalLoss(), whyloss.GeneralizedCrossEntropyLoss()]  # nothing cancels
 SHORT = [
-    case for case in CASES if case.cls.averaged is not None and not {"counts", "transition"} & case.cls.fields().keys()
+    case for case in CASES if case.cls.averaged is not None and not case.knows_classes
 ]
 
 

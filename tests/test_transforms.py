@@ -70,7 +70,7 @@ def targets(case: Case, link: str) -> tuple[Tensor, list[Tensor], int]:
     z, y = rows(dtype=torch.float32)
     if link == "sigmoid":
         return z, [(torch.arange(24) % 2).reshape(6, 4)], 2
-    return z, [y, soft(dtype=torch.float32)], 4
+    return case.logits(z), [y, soft(classes=case.entries(4), dtype=torch.float32)], 4
 
 
 @pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])
