@@ -14,6 +14,8 @@ from torch import Tensor
 
 import whyloss.losses
 from whyloss.losses.batch import BatchLoss
+from whyloss.losses.continuous import BinnedLoss
+from whyloss.losses.continuous.bins import Bins
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.region import RegionLoss
@@ -28,7 +30,7 @@ for _module in pkgutil.walk_packages(whyloss.losses.__path__, "whyloss.losses.")
 
 # In Triton's interpreter, or on a GPU (make test-kernels, make test-gpu).
 KERNELS = () if absent(torch.get_default_device()) else ("triton",)
-BASES = (LabelledLoss, RowLoss, WholeRowLoss, RegionLoss, LabelSetLoss, BatchLoss)
+BASES = (LabelledLoss, RowLoss, WholeRowLoss, RegionLoss, LabelSetLoss, BatchLoss, BinnedLoss)
 OPTIONS = {name for base in BASES for name in base.fields()}
 
 
@@ -56,6 +58,8 @@ class Case:
 
     def build(self, classes: int = 4, order: Tensor | None = None, **options: Any) -> Any:
         """The loss for this many classes; `order` permutes what it knows of them."""
+        if "link" not in self.cls.fields():
+            options.pop("link", None)  # it has but one
         own = {n: PER_CLASS[n](classes, order) for n in self.cls.fields() if n in PER_CLASS and n not in self.numbers}
         return self.cls(**own, **self.numbers, **options)
 
@@ -82,7 +86,7 @@ class Case:
 
     @property
     def links(self) -> tuple[str, ...]:
-        return self.cls.links
+        return getattr(self.cls, "links", (getattr(self.cls, "link", "softmax"),))
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -139,6 +143,7 @@ PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
     "cost": _cost,
     "distance": _distance,
     "tree": _tree,
+    "bins": lambda classes, order: Bins.atoms(0, classes - 1, classes),
     "classes": lambda classes, order: classes,
 }
 
@@ -172,6 +177,7 @@ SOFTMAX = [case for case in ROWS if "softmax" in case.links]
 SIGMOID = [case for case in ROWS if "sigmoid" in case.links]
 WHOLE = [case for case in ALL if issubclass(case.cls, WholeRowLoss)]
 LABEL_SETS = [case for case in ALL if issubclass(case.cls, LabelSetLoss)]
+NUMBERS = [case for case in ALL if issubclass(case.cls, BinnedLoss)]
 BATCHES = [case for case in ALL if issubclass(case.cls, BatchLoss)]
 REGIONS = [case for case in ALL if case.cls.forward is RegionLoss.forward]  # test_combined.py has the sums
 

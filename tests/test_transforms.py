@@ -68,6 +68,8 @@ def targets(case: Case, link: str) -> tuple[Tensor, list[Tensor], int]:
     if issubclass(case.cls, whyloss.RegionLoss):
         return torch.randn(2, 3, 4), [torch.randint(0, 3, (2, 4))], 3
     z, y = rows(dtype=torch.float32)
+    if issubclass(case.cls, whyloss.BinnedLoss):
+        return z, [torch.linspace(-1, 4, 6)], 4
     if link == "sigmoid":
         return z, [(torch.arange(24) % 2).reshape(6, 4)], 2
     return case.logits(z), [y, soft(classes=case.entries(4), dtype=torch.float32)], 4

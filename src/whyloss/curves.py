@@ -7,9 +7,12 @@ import math
 import torch
 from torch import Tensor
 
+from whyloss.losses.continuous import BinnedLoss
+from whyloss.losses.continuous.bins import Bins
 from whyloss.losses.loss import LabelledLoss, Loss
 from whyloss.losses.proper import CrossEntropyLoss
 from whyloss.losses.region import DiceLoss, RegionLoss
+from whyloss.losses.relations import ThresholdLoss, TreeLoss, WordTreeLoss
 from whyloss.picture import Line, Panel, nice_top
 
 LOWEST = 0.005  # of p_y; the highest is one minus it
@@ -22,24 +25,33 @@ def panels(loss: Loss, name: str) -> list[Panel]:
     """The curves of a loss; none where no single row or region has a loss of its own."""
     if isinstance(loss, RegionLoss):
         return _region_panels(loss, name)
-    return _row_panels(loss, name) if isinstance(loss, LabelledLoss) and not loss.reads else []
+    return _row_panels(loss, name) if _has_rows(loss) else []
 
 
 def caption(loss: Loss) -> str:
     """What was fed to the loss, in words."""
     if isinstance(loss, RegionLoss):
         return "One region of the image, predicted with certainty, and no background."
-    if not isinstance(loss, LabelledLoss) or loss.reads:
+    if not _has_rows(loss):
         return "No curve: its value is no function of one row's logits and label."
-    if loss.link == "sigmoid":
+    if isinstance(loss, LabelledLoss) and loss.link == "sigmoid":
         return "One logit, its answer yes. Gradient: size of the slope in that logit."
+    if isinstance(loss, ThresholdLoss):
+        return "Two classes and one threshold, the label above it. Gradient: size of the slope in its logit."
+    if isinstance(loss, BinnedLoss):
+        return f"{_classes(loss)} bins, the number in the middle of the last one, the other bins alike."
     classes = _classes(loss)
     rows = "two classes, logits (d, -d) / 2" if classes == 2 else f"{classes} classes, all but the label's alike"
-    label = "" if not _unequal(loss) else ", the label is the last class"
+    label = "" if not _unequal(loss) and not loss.ordered and not isinstance(loss, TreeLoss) else ", the label is the last class"
     return f"Rows of {rows}{label}. Gradient: size of the slope in the label's logit."
 
 
-def _row_panels(loss: LabelledLoss, name: str) -> list[Panel]:
+def _has_rows(loss: Loss) -> bool:
+    """Whether a row of logits and its label have a loss of their own, and a probability of the label."""
+    return isinstance(loss, LabelledLoss | BinnedLoss) and not loss.reads and not isinstance(loss, WordTreeLoss)
+
+
+def _row_panels(loss: Loss, name: str) -> list[Panel]:
     p = torch.linspace(LOWEST, 1 - LOWEST, 397, dtype=torch.float64)
     value, slope = _along(loss, p)
     reference = _along(CrossEntropyLoss(reduction="none"), p)
@@ -56,12 +68,12 @@ def _row_panels(loss: LabelledLoss, name: str) -> list[Panel]:
     return [Panel(t, "p_y", x, line, b, top) for t, line, b, top in zip(titles, lines, bottoms, tops, strict=True)]
 
 
-def _along(loss: LabelledLoss, p: Tensor) -> tuple[Tensor, Tensor]:
+def _along(loss: Loss, p: Tensor) -> tuple[Tensor, Tensor]:
     """Loss and size of its slope in the label's logit for rows in which the label has the probability p."""
     odds = torch.logit(p)
-    if loss.link == "sigmoid":
+    if isinstance(loss, ThresholdLoss) or (isinstance(loss, LabelledLoss) and loss.link == "sigmoid"):
         z = odds.requires_grad_()
-        value = loss(z, torch.ones(len(p), dtype=torch.long))
+        value = loss(z.unsqueeze(1) if isinstance(loss, ThresholdLoss) else z, torch.ones(len(p), dtype=torch.long))
         (slope,) = torch.autograd.grad(value.sum(), z)
         return value.detach(), slope.abs()
     classes = _classes(loss)
@@ -69,19 +81,28 @@ def _along(loss: LabelledLoss, p: Tensor) -> tuple[Tensor, Tensor]:
     z = (-lead / classes).unsqueeze(1).repeat(1, classes)
     z[:, -1] += lead
     z.requires_grad_()
-    value = loss(z, torch.full((len(p),), classes - 1))
+    last = torch.full((len(p),), classes - 1)
+    value = loss(z, _bins(loss).support[last] if isinstance(loss, BinnedLoss) else last)
     (slope,) = torch.autograd.grad(value.sum(), z)
     return value.detach(), slope[:, -1].abs()
 
 
-def _unequal(loss: LabelledLoss) -> list[Tensor]:
+def _unequal(loss: Loss) -> list[Tensor]:
     """The parameters that hold a number for every class."""
-    found = (getattr(loss, name, None) for name in ("counts", "transition", "weight"))
+    found = (getattr(loss, name, None) for name in ("counts", "transition", "weight", "cost", "distance"))
     return [t for t in found if isinstance(t, Tensor) and t.ndim > 0 and len(t) > 1]
 
 
-def _classes(loss: LabelledLoss) -> int:
-    return next((len(t) for t in _unequal(loss)), 2)
+def _classes(loss: Loss) -> int:
+    if isinstance(loss, BinnedLoss):
+        return _bins(loss).count
+    if isinstance(loss, TreeLoss):
+        return loss.tree.classes
+    return next((len(t) for t in _unequal(loss)), getattr(loss, "classes", 2))
+
+
+def _bins(loss: BinnedLoss) -> Bins:
+    return getattr(loss, "bins", None) or Bins.around([0, 1, 2, 3, 4])
 
 
 def _region_panels(loss: RegionLoss, name: str) -> list[Panel]:

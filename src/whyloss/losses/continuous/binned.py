@@ -118,7 +118,7 @@ class HLGaussLoss(BinnedLoss):
 
     def masses(self, values: Tensor, count: int) -> Tensor:
         _same(self, self.bins, count)
-        width = (float(self.bins.edges[-1]) - float(self.bins.edges[0])) / self.bins.count
+        width = (self.bins.edges[-1] - self.bins.edges[0]) / count
         return self.bins.gaussian(values, self.sigma * width)
 
 

@@ -111,12 +111,12 @@ class Bins(nn.Module):
         here = right.unsqueeze(-1)
         return torch.where(place == here, share, torch.where(place == here - 1, 1 - share, 0.0))
 
-    def gaussian(self, values: Tensor, sigma: float) -> Tensor:
+    def gaussian(self, values: Tensor, sigma: float | Tensor) -> Tensor:
         """The masses of a normal distribution about a number, cut off at the ends; all on the end far beyond it.
 
         >>> import torch, whyloss
         >>> whyloss.Bins.uniform(0, 3, 3).gaussian(torch.tensor([1.5, 1e6]), sigma=0.75)
-        tensor([[0.2397, 0.5206, 0.2397],
+        tensor([[0.2407, 0.5186, 0.2407],
                 [0.0000, 0.0000, 1.0000]])
         """
         # In float64, as the masses of a tail are compared by their logarithms.

@@ -3,6 +3,7 @@
 Targets may be classes or inner nodes of the tree, where a label is known only roughly. Everything is put together from
 the probabilities of nodes given their parents, which are exact however sure a row is."""
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -101,7 +102,7 @@ class HierarchicalCrossEntropyLoss(TreeLoss):
 class HierarchicalLogLoss(TreeLoss):
     """Cross-entropy at every level of the tree: of the class, and of each node above it.
 
-    Mass in the right branch is worth something even if the class is missed. With `alpha=math.inf` the target's own node
+    Mass in the right branch is worth something even if the class is missed. With `alpha` infinite the target's own node
     alone counts: the likelihood of labels some of which are rougher than others.
 
     Args:
@@ -111,10 +112,10 @@ class HierarchicalLogLoss(TreeLoss):
     Formula: -sum_d exp(-alpha d) log sum_{j below node d steps up} p_j. Source: the levels of Bertinetto et al. 2020,
     arXiv:1912.09393, as log-probabilities of nodes; targets at inner nodes as in Redmon & Farhadi 2017.
 
-    >>> import math, torch, whyloss
+    >>> import torch, whyloss
     >>> tree = whyloss.Tree({"animal": ["cat", "dog"], "vehicle": ["bus", "car"]})
     >>> z, y = torch.zeros(2, 4), torch.tensor([tree.index("dog"), tree.index("vehicle")])
-    >>> whyloss.HierarchicalLogLoss(tree=tree, alpha=math.inf, reduction="none")(z, y)
+    >>> whyloss.HierarchicalLogLoss(tree=tree, alpha=float("inf"), reduction="none")(z, y)
     tensor([1.3863, 0.6931])
     """
 
@@ -133,8 +134,7 @@ class HierarchicalLogLoss(TreeLoss):
     def shares(self, below: Tensor, target: Tensor) -> Tensor:
         # A node's log-probability is the sum of those given the parent from the root down to it, so each of these counts
         # for all nodes below it.
-        decay = float(torch.exp(torch.tensor(-self.alpha, dtype=torch.float64)))
-        return self.tree.sums(self.tree.sums(target, decay))
+        return self.tree.sums(self.tree.sums(target, math.exp(-self.alpha)))
 
 
 class WordTreeLoss(WholeRowLoss):

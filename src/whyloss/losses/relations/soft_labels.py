@@ -183,7 +183,7 @@ class BetaCrossEntropyLoss(_OrderedSoftLabelLoss):
 
     Args:
         classes: >= 2, how many there are.
-        concentration: > 0; higher is sharper.
+        concentration: >= 2; higher is sharper.
         eta: in (0, 1], how much of the label is made soft.
 
     Formula: -sum_j Beta([j, j + 1] / C; a_y, b_y) log p_j, mean (2 y + 1) / (2 C). Source: Vargas et al. 2022,
@@ -200,7 +200,7 @@ class BetaCrossEntropyLoss(_OrderedSoftLabelLoss):
     equation = "-sum_j Beta([j, j + 1] / C; a_y, b_y) log p_j"
 
     def check(self) -> None:
-        self.require(self.concentration > 0, "concentration > 0", self.concentration)
+        self.require(self.concentration >= 2, "concentration >= 2", self.concentration)
         super().check()
 
     def spread(self) -> Tensor:

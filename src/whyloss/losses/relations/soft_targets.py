@@ -60,7 +60,7 @@ def beta_targets(classes: int, concentration: float = 4.0) -> Tensor:
     """[C, C] masses of a beta distribution over C equal parts of [0, 1], its mean in the middle of the label's part.
 
     Args:
-        concentration: > 0, sharpness: a + b is concentration times C, at least what keeps one peak (a, b >= 1).
+        concentration: >= 2, sharpness: a + b is concentration times C. Below 2 the peak would leave the label's part.
 
     Source: Vargas et al. 2022, "Unimodal regularisation based on beta distribution for deep ordinal regression",
     Pattern Recognition 122. The paper tabulates a and b for few numbers of classes; this is a rule near its table.
@@ -70,15 +70,13 @@ def beta_targets(classes: int, concentration: float = 4.0) -> Tensor:
     tensor([0.1221, 0.7558, 0.1221], dtype=torch.float64)
     """
     _check("beta_targets", classes)
-    if concentration <= 0:
-        raise ValueError(f"beta_targets: concentration > 0 is needed, got {concentration}.")
+    if concentration < 2:
+        raise ValueError(f"beta_targets: concentration >= 2 is needed, got {concentration}.")
     mean = (2 * torch.arange(classes, dtype=torch.float64) + 1) / (2 * classes)
-    a_plus_b = torch.maximum(torch.tensor(concentration * classes).double(), 1 / torch.minimum(mean, 1 - mean))
-    # Gauss-Legendre points inside each part: the densities are smooth there, and polynomials at the ends or flat.
+    # Gauss-Legendre points inside each part: the densities are smooth there, as a and b are at least 1.
     nodes, weights = _gauss_legendre(64)
     x = (torch.arange(classes).double().unsqueeze(1) + (nodes + 1) / 2) / classes
-    a = (mean * a_plus_b)[:, None, None]
-    b = ((1 - mean) * a_plus_b)[:, None, None]
+    a, b = ((m * concentration * classes)[:, None, None] for m in (mean, 1 - mean))
     log_density = (a - 1) * x.log() + (b - 1) * torch.log1p(-x) + weights.log()
     return torch.softmax(torch.logsumexp(log_density, 2), 1)
 

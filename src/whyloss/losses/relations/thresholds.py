@@ -34,11 +34,14 @@ class ThresholdLoss(WholeRowLoss):
         """[N, C - 1] log of the probability to be above class k."""
         raise NotImplementedError(f"{type(self).__name__} has no log_survival.")
 
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        """[N, C] log-probabilities of the classes, from logits whose last axis is [C - 1]."""
+        return _log_classes(logits, "logit")
+
     def probabilities(self, logits: Tensor) -> Tensor:
-        """[N, C, ...] the probability of every class."""
-        z = _classes_last(logits)
-        survival = torch.exp(self.log_survival(z))
-        return _classes_second(pad(survival, (1, 0), value=1.0) - pad(survival, (0, 1)), logits)
+        """[N, C, ...] the probability of every class. Answers that contradict each other are made to sum to 1."""
+        p = torch.exp(self.log_probabilities(_classes_last(logits)))
+        return _classes_second(p / p.sum(-1, keepdim=True), logits)
 
     def labels(self, logits: Tensor) -> Tensor:
         """[N, ...] the predicted class: as many steps up as are more likely than not."""
@@ -146,11 +149,8 @@ class CornLoss(ThresholdLoss):
     def log_survival(self, logits: Tensor) -> Tensor:
         return logsigmoid(logits).cumsum(-1)
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        z = _classes_last(logits)
-        return _classes_second(
-            torch.exp(pad(self.log_survival(z), (1, 0)) + pad(logsigmoid(-z), (0, 1))), logits
-        )
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        return pad(self.log_survival(logits), (1, 0)) + pad(logsigmoid(-logits), (0, 1))
 
     def enter(
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: Mapping[str, Tensor]
@@ -210,18 +210,10 @@ class CumulativeLinkLoss(ThresholdLoss):
         return -weighed(target, self.log_probabilities(logits)).sum(1)
 
     def log_survival(self, logits: Tensor) -> Tensor:
-        if self.curve == "cloglog":
-            return -torch.exp(-logits)
-        return logsigmoid(logits) if self.curve == "logit" else log_ndtr(logits)
-
-    def probabilities(self, logits: Tensor) -> Tensor:
-        return _classes_second(torch.exp(self.log_probabilities(_classes_last(logits))), logits)
+        return _log_above(-logits, self.curve)
 
     def log_probabilities(self, logits: Tensor) -> Tensor:
-        """[N, C] log-probabilities of the classes, from logits whose last axis is [C - 1]."""
-        lowest, highest = logits[..., :1], logits[..., -1:]
-        between = _log_between(-logits[..., 1:], -logits[..., :-1], self.curve)
-        return torch.cat([_log_below(-lowest, self.curve), between, self.log_survival(highest)], -1)
+        return _log_classes(logits, self.curve)
 
 
 class ECOCDistanceLoss(ThresholdLoss):
@@ -264,6 +256,21 @@ class ECOCDistanceLoss(ThresholdLoss):
 
 def _log_loss(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     return -weighed(yes, logsigmoid(logits)) - weighed(no, logsigmoid(-logits))
+
+
+def _log_classes(logits: Tensor, curve: str) -> Tensor:
+    """[..., C] the logarithms of what the distribution has between its thresholds; minus infinity between two that are
+    not in order."""
+    t = -logits
+    between = _log_between(t[..., 1:], t[..., :-1], curve)
+    return torch.cat([_log_below(t[..., :1], curve), between, _log_above(t[..., -1:], curve)], -1)
+
+
+def _log_above(x: Tensor, curve: str) -> Tensor:
+    """log(1 - F(x))."""
+    if curve == "cloglog":
+        return -torch.exp(x)
+    return logsigmoid(-x) if curve == "logit" else log_ndtr(-x)
 
 
 def _log_below(x: Tensor, curve: str) -> Tensor:
