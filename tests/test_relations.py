@@ -222,9 +222,7 @@ def test_transport_between_distributions_nears_the_cheapest_plan():
     """On a line it is the distance between cumulative distributions; the expected cost is more, and wrongly so."""
     p, q = soft(6, 4, seed=1), soft(6, 4, seed=2)
     cheapest = (p.cumsum(1) - q.cumsum(1)).abs().sum(1)
-    loss = whyloss.OptimalTransportLoss(
-        cost=whyloss.distance_cost(4), epsilon=0.02, iterations=2000, reduction="none"
-    )
+    loss = whyloss.OptimalTransportLoss(cost=whyloss.distance_cost(4), epsilon=0.02, iterations=2000, reduction="none")
     torch.testing.assert_close(loss(p.log(), q), cheapest, rtol=0.02, atol=0.01)
     assert (loss(p.log(), q) >= cheapest - 1e-6).all()
     assert loss(q.log(), q).max() < 0.05
@@ -248,7 +246,10 @@ def test_transport_between_distributions_nears_the_cheapest_plan():
         (lambda: whyloss.distance_cost(1), "classes >= 2"),
         (lambda: whyloss.SORDLoss(classes=4)(torch.zeros(1, 3), torch.tensor([0])), "made for 4 classes, but"),
         (lambda: whyloss.ExpectedCostLoss(cost=torch.ones(4, 4))(torch.zeros(1, 3), torch.tensor([0])), "4 classes"),
-        (lambda: whyloss.OptimalTransportLoss(cost=torch.ones(4, 4))(torch.zeros(1, 3), torch.tensor([0])), "3 classes"),
+        (
+            lambda: whyloss.OptimalTransportLoss(cost=torch.ones(4, 4))(torch.zeros(1, 3), torch.tensor([0])),
+            "3 classes",
+        ),
     ],
 )
 def test_what_is_refused(make, words: str):  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""Ordered classes told apart by thresholds: values by hand, the likelihoods in the far tails, decoding, what is refused."""
+"""Ordered classes told apart by thresholds: values by hand, likelihoods in the far tails, decoding, what is refused."""
 
 import math
 from typing import Any

@@ -42,7 +42,11 @@ def caption(loss: Loss) -> str:
         return f"{_classes(loss)} bins, the number in the middle of the last one, the other bins alike."
     classes = _classes(loss)
     rows = "two classes, logits (d, -d) / 2" if classes == 2 else f"{classes} classes, all but the label's alike"
-    label = "" if not _unequal(loss) and not loss.ordered and not isinstance(loss, TreeLoss) else ", the label is the last class"
+    label = (
+        ""
+        if not _unequal(loss) and not loss.ordered and not isinstance(loss, TreeLoss)
+        else ", the label is the last class"
+    )
     return f"Rows of {rows}{label}. Gradient: size of the slope in the label's logit."
 
 

@@ -292,14 +292,14 @@ def corn_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    mean_over: Literal["questions", "rows"] = 'questions',
+    mean_over: Literal["questions", "rows"] = "questions",
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
 def cumulative_link_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    curve: Literal["logit", "probit", "cloglog"] = 'logit',
+    curve: Literal["logit", "probit", "cloglog"] = "logit",
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
 def ecoc_distance_loss(
@@ -410,7 +410,7 @@ def hierarchical_cross_entropy_loss(
     *,
     tree: Tree,
     alpha: float = 0.1,
-    counted_from: Literal["root", "leaves"] = 'root',
+    counted_from: Literal["root", "leaves"] = "root",
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
 def hierarchical_log_loss(

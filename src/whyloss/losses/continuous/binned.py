@@ -72,7 +72,8 @@ class BinnedLoss(Loss):
         finite = torch.isfinite(values)
         if checks.looks(self, values) and not bool((finite | (values.isnan() & self.ignore_nan)).all()):
             raise ValueError(
-                f"{name}: targets must be finite numbers, got {float(values[~finite][0])}. Missing ones? ignore_nan=True."
+                f"{name}: targets must be finite numbers, got {float(values[~finite][0])}. "
+                "Missing ones? Pass ignore_nan=True."
             )
         axis = min(1, logits.ndim - 1)
         masses = self.masses(torch.where(finite, values, 0.0), logits.shape[axis])

@@ -35,7 +35,9 @@ class Bins(nn.Module):
             if x.ndim != 1 or not bool(torch.isfinite(x).all()) or not bool((x.diff() > 0).all()):
                 raise ValueError(f"Bins: {name} must be finite numbers that rise, got {x.tolist()[:6]}.")
         if len(edges) < 3 or len(support) != len(edges) - 1:
-            raise ValueError(f"Bins: {len(edges)} edges and {len(support)} support points; B + 1 and B >= 2 are needed.")
+            raise ValueError(
+                f"Bins: {len(edges)} edges and {len(support)} support points; B + 1 and B >= 2 are needed."
+            )
         self.register_buffer("edges", edges.float(), persistent=False)
         self.register_buffer("support", support.float(), persistent=False)
 
@@ -119,12 +121,15 @@ class Bins(nn.Module):
         tensor([[0.2407, 0.5186, 0.2407],
                 [0.0000, 0.0000, 1.0000]])
         """
-        # In float64, as the masses of a tail are compared by their logarithms.
-        z = (self.edges.double() - values.double().unsqueeze(-1)) / sigma
+        # In float64, as the masses of a tail are compared by their logarithms. From `far` beyond the ends on, the end
+        # bin has all but exp(-1000) of the mass; farther out the edges would become one and the same number.
+        edges = self.edges.double()
+        far = 1000 * sigma * (1 + sigma / edges.diff().min())
+        z = (edges - values.double().clamp(edges[0] - far, edges[-1] + far).unsqueeze(-1)) / sigma
         return torch.softmax(log_normal_between(z[..., 1:], z[..., :-1]), -1).to(values.dtype)
 
     def project(self, values: Tensor, probabilities: Tensor) -> Tensor:
-        """[..., B] from numbers [..., M] and their probabilities: each number's mass to the two support points beside it.
+        """[..., B] from numbers [..., M] and their probabilities: the mass of each to the support points beside it.
 
         With values r + gamma * support this is the distributional Bellman backup of C51.
 

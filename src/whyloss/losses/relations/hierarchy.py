@@ -41,9 +41,7 @@ class TreeLoss(WholeRowLoss):
         given_parent = self.tree.log_given_parent(self.tree.totals(logits[:, : self.tree.classes]))
         return to_infinity(-weighed(self.shares(self.tree.sums(target), target), given_parent).sum(1))
 
-    def enter(
-        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: Mapping[str, Tensor]
-    ) -> Whole:
+    def enter(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: Mapping[str, Tensor]) -> Whole:
         name, tree = type(self).__name__, self.tree
         checks.logits(name, logits, "softmax")
         columns = logits.shape[min(1, logits.ndim - 1)]
@@ -132,8 +130,8 @@ class HierarchicalLogLoss(TreeLoss):
         self.require(self.alpha >= 0, "alpha >= 0", self.alpha)
 
     def shares(self, below: Tensor, target: Tensor) -> Tensor:
-        # A node's log-probability is the sum of those given the parent from the root down to it, so each of these counts
-        # for all nodes below it.
+        # A node's log-probability is the sum of those given the parent from the root down to it, so each of these
+        # counts for all nodes below it.
         return self.tree.sums(self.tree.sums(target, math.exp(-self.alpha)))
 
 
@@ -177,7 +175,8 @@ class WordTreeLoss(WholeRowLoss):
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
         if logits.shape[1] != self.tree.nodes:
             raise ValueError(
-                f"{type(self).__name__}: {logits.shape[1]} logits but the tree has {self.tree.nodes} nodes below its root."
+                f"{type(self).__name__}: {logits.shape[1]} logits but the tree has {self.tree.nodes} nodes below its "
+                "root: one logit for each is needed."
             )
         return to_infinity(-weighed(self.tree.sums(target), self.tree.log_given_parent(logits)).sum(1))
 

@@ -1,7 +1,7 @@
 """Soft labels of ordered classes: what share of a label its neighbours get. Row y is the target for the label y.
 
-All of them have one peak, at the label, and rows that sum to 1. Give them to any loss as soft targets (`targets[y]`), or
-use the losses in soft_labels.py, which read them as a table."""
+All of them have one peak, at the label, and rows that sum to 1. Give them to any loss as soft targets (`targets[y]`),
+or use the losses in soft_labels.py, which read them as a table."""
 
 import torch
 from torch import Tensor

@@ -57,9 +57,7 @@ class ThresholdLoss(WholeRowLoss):
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
         return self.answers(logits[:, :-1], target)
 
-    def enter(
-        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: Mapping[str, Tensor]
-    ) -> Whole:
+    def enter(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: Mapping[str, Tensor]) -> Whole:
         checks.logits(type(self).__name__, logits, "sigmoid")
         return super().enter(_classes_second(pad(_classes_last(logits), (0, 1)), logits), target, sample_weight, reads)
 
@@ -152,9 +150,7 @@ class CornLoss(ThresholdLoss):
     def log_probabilities(self, logits: Tensor) -> Tensor:
         return pad(self.log_survival(logits), (1, 0)) + pad(logsigmoid(-logits), (0, 1))
 
-    def enter(
-        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: Mapping[str, Tensor]
-    ) -> Whole:
+    def enter(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: Mapping[str, Tensor]) -> Whole:
         entered = super().enter(logits, target, sample_weight, reads)
         if self.mean_over == "questions":
             q = entered.target
