@@ -58,10 +58,11 @@ class Case:
 
     def build(self, classes: int = 4, order: Tensor | None = None, **options: Any) -> Any:
         """The loss for this many classes; `order` permutes what it knows of them."""
-        if "link" not in self.cls.fields():
-            options.pop("link", None)  # it has but one
         own = {n: PER_CLASS[n](classes, order) for n in self.cls.fields() if n in PER_CLASS and n not in self.numbers}
-        return self.cls(**own, **self.numbers, **options)
+        if "link" not in self.cls.fields():
+            options.pop("link", None)
+        loss = self.cls(**own, **self.numbers, **options)
+        return loss.eval() if self.cls.stateful else loss  # what it remembers stays what it is
 
     def logits(self, z: Tensor) -> Tensor:
         """What the loss takes in place of logits [N, C] of C classes."""
@@ -86,7 +87,23 @@ class Case:
 
     @property
     def links(self) -> tuple[str, ...]:
-        return getattr(self.cls, "links", (getattr(self.cls, "link", "softmax"),))
+        return getattr(self.cls, "links", ("sigmoid",) if issubclass(self.cls, LabelSetLoss) else ("softmax",))
+
+    def call(self, link: str) -> tuple[Any, list[Tensor], int, dict[str, Tensor]]:
+        """A call of the loss, whatever its kind: float32 logits, the kinds of target it takes, the number of classes or
+        labels to build it for, and what the call takes besides."""
+        if issubclass(self.cls, RegionLoss):
+            return torch.randn(2, 3, 4), [torch.randint(0, 3, (2, 4))], 3, {}
+        z, y = rows(dtype=torch.float32)
+        answers = (torch.arange(24) % 3 % 2).reshape(6, 4)
+        if issubclass(self.cls, BinnedLoss):
+            return z, [torch.linspace(-1, 4, 6)], 4, {}
+        if issubclass(self.cls, LabelSetLoss):
+            return z, [answers, answers.float()], 4, {}
+        if link == "sigmoid":
+            return z, [answers], 4 if issubclass(self.cls, BatchLoss) else 2, self.reads(z.shape)
+        mixed = soft(classes=self.entries(4), dtype=torch.float32)
+        return self.logits(z), [y, mixed], 4, self.reads(y.shape)
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -101,6 +118,11 @@ class Case:
     def reads_raw_logits(self) -> bool:
         """Whether a constant added to all logits may change the loss."""
         return bool({"rest_lse", "rest_z_sq"} & set(needed(frozenset(self.cls.statistics))))
+
+    @property
+    def reads_cosines(self) -> bool:
+        """Whether it must be told what the label's angle is; a constant added to cosines may then change the loss."""
+        return self.cls.cosines and "logit" in needed(frozenset(self.cls.statistics))
 
     @property
     def reads_log_odds_alone(self) -> bool:
@@ -131,7 +153,7 @@ def _distance(classes: int, order: Tensor | None) -> Tensor:
 
 
 def _tree(classes: int, order: Tensor | None) -> Tree:
-    """Of classes and inner nodes together as many as asked for, where a loss has logits for these too."""
+    """Two branches, one of them with a branch of its own; the last class hangs beside that."""
     names = [str(i) for i in range(classes)]
     return Tree({"left": names[: classes // 2], "right": {"far": names[classes // 2 : -1], names[-1]: {}}})
 
@@ -144,11 +166,22 @@ PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
     "distance": _distance,
     "tree": _tree,
     "bins": lambda classes, order: Bins.atoms(0, classes - 1, classes),
+    "samples": lambda classes, order: 1000,
+    "prior": lambda classes, order: 0.4,
     "classes": lambda classes, order: classes,
+    "features": lambda classes, order: 3,
 }
 
+
+def _spaced(shape: torch.Size, low: float, high: float) -> Tensor:
+    return torch.linspace(low, high, shape.numel(), dtype=torch.float64).reshape(shape)
+
+
 # What a call takes besides, by name, for targets of a shape.
-READ: dict[str, Callable[[torch.Size], Tensor]] = {}
+READ: dict[str, Callable[[torch.Size], Tensor]] = {
+    "norm": lambda shape: _spaced(shape, 0.5, 60.0),
+    "feature": lambda shape: _spaced(torch.Size((*shape, 3)), -2.0, 3.0),
+}
 
 
 def _cases(cls: type[Any]) -> list[Case]:

@@ -229,7 +229,7 @@ def test_a_constant_added_to_a_row_changes_nothing(case: Case, engine: str):
     for ours, theirs in zip(value_and_gradient(loss, shifted, y), value_and_gradient(loss, z, y), strict=True):
         if case.reads_raw_logits and case.numbers.get("alpha") != 0:
             assert not torch.allclose(ours, theirs)
-        else:
+        elif not case.reads_cosines:
             torch.testing.assert_close(ours, theirs)
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from whyloss.losses.loss import RowLoss as RowLoss
     from whyloss.losses.loss import statistics as statistics
     from whyloss.losses.margin import *
+    from whyloss.losses.margin.cosine import margin_annealing as margin_annealing
+    from whyloss.losses.margin.head import CosineHead as CosineHead
     from whyloss.losses.multilabel import *
     from whyloss.losses.proper import *
     from whyloss.losses.region import *
@@ -78,6 +80,8 @@ _HOME = {
     "balanced_weights": "adjust",
     "deferred_weights": "adjust",
     "effective_number_weights": "adjust",
+    "CosineHead": "margin.head",
+    "margin_annealing": "margin.cosine",
     "explain_engine": "explain",
 }
 

@@ -56,7 +56,7 @@ class LabelSetOptions(TypedDict, total=False):
     weight: Tensor | None
     ignore_index: int
     reduction: Literal["mean", "sum", "none"]
-    empty: str
+    empty: Literal["zero", "nan"]
     validate: bool | None
     sample_weight: Tensor | None
     normalizer: float | Tensor | None
@@ -265,6 +265,66 @@ def ldam_loss(
     scale: float = 30.0,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
+def norm_face_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    scale: float = 30.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def cos_face_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    scale: float = 64.0,
+    margin: float = 0.35,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def arc_face_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    scale: float = 64.0,
+    margin: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def sub_center_arc_face_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    scale: float = 64.0,
+    margin: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def sphere_face_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    scale: float = 30.0,
+    margin: int = 4,
+    annealing: float = 0.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def soft_triple_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    scale: float = 20.0,
+    margin: float = 0.01,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def fixed_ada_cos_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    classes: int,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def p2_s_grad_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
 def multiclass_hinge_loss(
     logits: Tensor,
     target: Tensor,
@@ -281,30 +341,75 @@ def binary_hinge_loss(
     power: int = 1,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
-def coral_loss(
+def large_margin_softmax_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    importance: Tensor | None = None,
+    norm: Tensor,
+    margin: int = 4,
+    annealing: float = 0.0,
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
-def corn_loss(
+def angular_softmax_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    mean_over: Literal["questions", "rows"] = "questions",
+    norm: Tensor,
+    margin: int = 4,
+    annealing: float = 0.0,
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
-def cumulative_link_loss(
+def mag_face_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    curve: Literal["logit", "probit", "cloglog"] = "logit",
+    norm: Tensor,
+    scale: float = 64.0,
+    low: float = 10.0,
+    high: float = 110.0,
+    least: float = 0.45,
+    most: float = 0.8,
+    pull: float = 35.0,
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
-def ecoc_distance_loss(
+def smooth_hinge_loss(
     logits: Tensor,
     target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def modified_huber_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def soft_margin_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def weston_watkins_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    margin: float = 1.0,
+    power: int = 1,
+    summed: bool = False,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def expected_cost_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    cost: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def optimal_transport_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    cost: Tensor,
+    epsilon: float = 0.1,
+    iterations: int = 20,
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
 def squared_earth_mover_loss(
@@ -325,6 +430,46 @@ def slace_loss(
     *,
     alpha: float = 1.0,
     **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def hierarchical_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tree: Tree,
+    alpha: float = 0.1,
+    counted_from: Literal["root", "leaves"] = 'root',
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def hierarchical_log_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tree: Tree,
+    alpha: float = 1.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def word_tree_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tree: Tree,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def soft_hierarchy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    distance: Tensor,
+    beta: float = 10.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def weighted_kappa_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    exponent: float = 2.0,
+    log: bool = True,
+    **options: Unpack[BatchOptions],
 ) -> Tensor: ...
 def sord_loss(
     logits: Tensor,
@@ -380,61 +525,136 @@ def triangular_cross_entropy_loss(
     alpha: float = 0.05,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
-def weighted_kappa_loss(
+def coral_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    exponent: float = 2.0,
-    log: bool = True,
+    importance: Tensor | None = None,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def corn_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    mean_over: Literal["questions", "rows"] = 'questions',
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def cumulative_link_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    curve: Literal["logit", "probit", "cloglog"] = 'logit',
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def ecoc_distance_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def asymmetric_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma_positive: float = 0.0,
+    gamma_negative: float = 4.0,
+    clip: float = 0.05,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def hill_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    lam: float = 1.5,
+    margin: float = 1.0,
+    gamma: float = 2.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def self_paced_correction_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tau: float = 0.6,
+    margin: float = 1.0,
+    gamma: float = 2.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def distribution_balanced_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    counts: Tensor,
+    samples: int,
+    alpha: float = 0.1,
+    beta: float = 10.0,
+    mu: float = 0.2,
+    lam: float = 5.0,
+    kappa: float = 0.05,
+    **options: Unpack[LabelSetOptions],
+) -> Tensor: ...
+def selective_partial_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma_positive: float = 0.0,
+    gamma_negative: float = 4.0,
+    clip: float = 0.05,
+    unannotated: int = -1,
+    gamma_unannotated: float = 4.0,
+    top: int = 5,
+    priors: Tensor | None = None,
+    max_prior: float = 0.05,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def positive_unlabelled_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    prior: float,
+    surrogate: Literal["sigmoid", "logistic"] = 'sigmoid',
+    nonnegative: bool = True,
+    beta: float = 0.0,
+    gamma: float = 1.0,
     **options: Unpack[BatchOptions],
 ) -> Tensor: ...
-def expected_cost_loss(
+def multi_label_soft_margin_loss(
     logits: Tensor,
     target: Tensor,
-    *,
-    cost: Tensor,
-    **options: Unpack[RowOptions],
+    **options: Unpack[LabelSetOptions],
 ) -> Tensor: ...
-def optimal_transport_loss(
+def multi_label_margin_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    cost: Tensor,
-    epsilon: float = 0.1,
-    iterations: int = 20,
-    **options: Unpack[LabelledOptions],
+    margin: float = 1.0,
+    **options: Unpack[LabelSetOptions],
 ) -> Tensor: ...
-def hierarchical_cross_entropy_loss(
+def zlpr_loss(
     logits: Tensor,
     target: Tensor,
-    *,
-    tree: Tree,
-    alpha: float = 0.1,
-    counted_from: Literal["root", "leaves"] = "root",
-    **options: Unpack[LabelledOptions],
+    **options: Unpack[LabelSetOptions],
 ) -> Tensor: ...
-def hierarchical_log_loss(
+def listwise_softmax_loss(
     logits: Tensor,
     target: Tensor,
-    *,
-    tree: Tree,
-    alpha: float = 1.0,
-    **options: Unpack[LabelledOptions],
+    **options: Unpack[LabelSetOptions],
 ) -> Tensor: ...
-def word_tree_loss(
+def candidate_set_loss(
     logits: Tensor,
     target: Tensor,
-    *,
-    tree: Tree,
-    **options: Unpack[LabelledOptions],
+    **options: Unpack[LabelSetOptions],
 ) -> Tensor: ...
-def soft_hierarchy_loss(
+def risk_consistent_candidates_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[LabelSetOptions],
+) -> Tensor: ...
+def two_way_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    distance: Tensor,
-    beta: float = 10.0,
-    **options: Unpack[RowOptions],
+    positive_temperature: float = 4.0,
+    negative_temperature: float = 1.0,
+    **options: Unpack[BatchOptions],
 ) -> Tensor: ...
 def hl_gauss_loss(
     logits: Tensor,

@@ -47,7 +47,10 @@ FACTS = ("proper", "bounded", "symmetric", "convex")
 SAMPLES: dict[str, Any] = {
     "counts": [90, 10],
     "transition": [[0.8, 0.2], [0.2, 0.8]],
-    "classes": 5,
+    "classes": 10,
+    "features": 2,
+    "samples": 100,
+    "prior": 0.3,
     "cost": [[0, 1, 4], [1, 0, 1], [4, 1, 0]],
     "distance": [[0, 1, 2], [1, 0, 2], [2, 2, 0]],
     "tree": Tree({"left": ["a", "b"], "right": ["c", "d"]}),
@@ -90,7 +93,7 @@ def build(name: str, parameters: Sequence[str] = ()) -> Shown:
     if issubclass(cls, RegionLoss):
         fixed["link"] = "sigmoid"  # one region, without its background
     try:
-        shown = Shown(cls(**(values | fixed)), values)
+        shown = Shown(cls(**(values | fixed)).eval(), values)  # drawn as it is, remembering nothing
         curves.panels(shown.loss, "")  # what only shows at the first call shows here
     except (TypeError, RuntimeError, IndexError) as error:
         if not parameters:

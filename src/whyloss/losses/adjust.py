@@ -87,19 +87,25 @@ def effective_number_weights(counts: Tensor, beta: float = 0.999) -> Tensor:
     return (weights * len(counts) / weights.sum()).float()
 
 
-def deferred_weights(counts: Tensor, epoch: int, start: int, beta: float = 0.9999) -> Tensor:
-    """[C] class weights of deferred re-weighting: all 1 before epoch `start`, effective-number weights from then on.
+def deferred_weights(counts: Tensor, epoch: int, start: int, beta: float | None = None) -> Tensor:
+    """[C] class weights of deferred re-weighting: all 1 before epoch `start`, balancing ones from then on.
 
     Weights from the first epoch on spoil the features that the frequent classes teach; set them late, when the learning
-    rate has come down. Made for `LDAMLoss`, good with any loss: `loss.weight = deferred_weights(...)` each epoch.
+    rate has come down. Made for `LDAMLoss`, good with any loss: `loss.weight = deferred_weights(...)` each epoch. The
+    paper's algorithm weighs by inverse frequency (None); many, its authors' experiments among them, by effective number
+    with beta = 0.9999.
 
     Source: Cao et al. 2019, arXiv:1906.07413, algorithm 1 (DRW).
 
     >>> counts = torch.tensor([1000.0, 10.0])
     >>> deferred_weights(counts, epoch=0, start=160), deferred_weights(counts, epoch=160, start=160)
-    (tensor([1., 1.]), tensor([0.0208, 1.9792]))
+    (tensor([1., 1.]), tensor([ 0.5050, 50.5000]))
+    >>> deferred_weights(counts, epoch=160, start=160, beta=0.9999)
+    tensor([0.0208, 1.9792])
     """
-    return effective_number_weights(counts, beta) if epoch >= start else torch.ones(len(counts))
+    if epoch < start:
+        return torch.ones(len(counts))
+    return balanced_weights(counts) if beta is None else effective_number_weights(counts, beta)
 
 
 def balanced_weights(counts: Tensor) -> Tensor:

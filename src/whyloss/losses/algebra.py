@@ -121,8 +121,15 @@ class LossSum(Loss):
         target: Tensor,
         sample_weight: Tensor | None = None,
         normalizer: float | Tensor | None = None,
+        **reads: Tensor,
     ) -> Tensor:
-        values = [term(logits, target, sample_weight, normalizer) for term in self.terms]
+        losses: list[Any] = list(self.terms)
+        if unknown := set(reads) - {name for loss in losses for name in loss.reads}:
+            raise TypeError(f"No term of this sum reads {', '.join(sorted(unknown))}.")
+        values = [
+            loss(logits, target, sample_weight, normalizer, **{n: reads[n] for n in loss.reads if n in reads})
+            for loss in losses
+        ]
         return torch.stack([c * v for c, v in zip(self.factors, values, strict=True)]).sum(0)
 
     def changed(self) -> dict[str, Any]:

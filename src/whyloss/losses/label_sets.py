@@ -2,7 +2,7 @@
 
 Losses of each label by itself are row losses with the sigmoid link."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -28,10 +28,11 @@ class LabelSetLoss(Loss):
     weight: Tensor | None = None
     ignore_index: int = -100
     reduction: Reduction = "mean"
-    empty: str = "zero"
+    empty: Literal["zero", "nan"] = "zero"
     validate: bool | None = None
 
     link: ClassVar[Link] = "sigmoid"
+    highest: ClassVar[float] = 1.0  # a target may be
 
     def losses(self, logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """[N] from logits [N, L] (0 where unknown) and how much each label is a yes and a no: [N, L] each, weights
@@ -102,10 +103,14 @@ class LabelSetLoss(Loss):
 
 
 def _check_values(loss: LabelSetLoss, yes: Tensor) -> None:
-    if yes.numel() and checks.looks(loss, yes) and bool(((yes < 0) | (yes > 1)).any()):
-        row, column = (int(i) for i in ((yes < 0) | (yes > 1)).nonzero()[0])
+    if not yes.numel() or not checks.looks(loss, yes):
+        return
+    wrong = (yes < 0) | (yes > loss.highest)
+    if bool(wrong.any()):
+        row, column = (int(i) for i in wrong.nonzero()[0])
+        expected = "lie between 0 and 1" if loss.highest == 1 else "be >= 0"
         raise ValueError(
-            f"{type(loss).__name__}: targets must lie between 0 and 1; sample {row}, label {column} is "
+            f"{type(loss).__name__}: targets must {expected}; sample {row}, label {column} is "
             f"{float(yes[row, column]):.4g}. A mark for unknown labels? Pass it as ignore_index."
         )
 

@@ -31,7 +31,9 @@ class Loss(Declared):
     possible labels, it is constant. convex: in the logits. ordered: the order of the classes matters to it.
 
     reads: tensors that a call takes besides, by keyword (`loss(logits, target, index=...)`), one entry a row each.
-    stateful: has parameters to learn or remembers earlier calls, so it has no functional form."""
+    stateful: has parameters to learn or remembers earlier calls, so it has no functional form.
+    steered: on purpose its gradient is not the slope of its value: weights that it takes from the model have none.
+    cosines: its logits are cosines, in [-1, 1]; a constant added to them means something."""
 
     source: ClassVar[str] = ""
     short: ClassVar[tuple[str, ...]] = ()
@@ -43,6 +45,8 @@ class Loss(Declared):
     ordered: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ()
     stateful: ClassVar[bool] = False
+    steered: ClassVar[bool] = False
+    cosines: ClassVar[bool] = False
 
     def forward(
         self,
