@@ -13,11 +13,14 @@ import torch
 from torch import Tensor
 
 import whyloss.losses
-from whyloss.losses.algebra import LossSum, RowSum
 from whyloss.losses.batch import BatchLoss
+from whyloss.losses.continuous import BinnedLoss
+from whyloss.losses.continuous.bins import Bins
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.region import PairLoss, RegionLoss, RegionMapLoss
+from whyloss.losses.relations import ThresholdLoss, WordTreeLoss
+from whyloss.losses.relations.tree import Tree
 from whyloss.losses.whole import WholeRowLoss
 from whyloss.stats.kernels import absent
 from whyloss.stats.table import needed
@@ -27,7 +30,7 @@ for _module in pkgutil.walk_packages(whyloss.losses.__path__, "whyloss.losses.")
 
 # In Triton's interpreter, or on a GPU (make test-kernels, make test-gpu).
 KERNELS = () if absent(torch.get_default_device()) else ("triton",)
-BASES = (LabelledLoss, RowLoss, WholeRowLoss, RegionLoss, RegionMapLoss, PairLoss, LabelSetLoss, BatchLoss)
+BASES = (LabelledLoss, RowLoss, WholeRowLoss, RegionLoss, RegionMapLoss, PairLoss, LabelSetLoss, BatchLoss, BinnedLoss)
 OPTIONS = {name for base in BASES for name in base.fields()}
 
 
@@ -38,10 +41,9 @@ def subclasses(cls: type) -> Iterator[type]:
 
 
 def losses() -> list[type[Loss]]:
-    """Every loss of the library: what derives from Loss in its families, the base classes and sums aside."""
+    """Every loss of the library: what derives from Loss in its families. A base class has no short name of its own."""
     found = [c for c in subclasses(Loss) if c.__module__.startswith("whyloss.losses.")]
-    aside = {*BASES, RowSum, LossSum}
-    return [c for c in dict.fromkeys(found) if c not in aside and not c.__name__.startswith("_")]
+    return [c for c in dict.fromkeys(found) if "short" in vars(c) and not c.__name__.startswith("_")]
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,26 @@ class Case:
         loss = self.cls(**own, **self.numbers, **options)
         return loss.eval() if self.cls.stateful else loss  # what it remembers stays what it is
 
+    def logits(self, z: Tensor) -> Tensor:
+        """What the loss takes in place of logits [N, C] of C classes."""
+        if issubclass(self.cls, WordTreeLoss):
+            return torch.cat([z, z.flip(1)], 1)[:, : self.entries(z.shape[1])]
+        if not issubclass(self.cls, ThresholdLoss):
+            return z
+        return z[:, :-1].sort(1, descending=True).values if self.cls.falling else z[:, :-1]
+
+    def entries(self, classes: int) -> int:
+        """How many things a target may name: entries of a soft target, and of class weights."""
+        return _tree(classes, None).nodes if "tree" in self.cls.fields() else classes
+
     def reads(self, shape: torch.Size) -> dict[str, Tensor]:
         """What a call takes besides, for targets of this shape."""
         return {name: READ[name](shape) for name in self.cls.reads}
+
+    @property
+    def knows_classes(self) -> bool:
+        """Whether it holds a number for each class, so that it fits one number of classes alone."""
+        return bool(PER_CLASS.keys() & self.cls.fields().keys())
 
     @property
     def links(self) -> tuple[str, ...]:
@@ -78,11 +97,14 @@ class Case:
             return torch.randn(2, 3, 4), [label], 3, {}
         z, y = rows(dtype=torch.float32)
         answers = (torch.arange(24) % 3 % 2).reshape(6, 4)
+        if issubclass(self.cls, BinnedLoss):
+            return z, [torch.linspace(-1, 4, 6)], 4, {}
         if issubclass(self.cls, LabelSetLoss):
             return z, [answers, answers.float()], 4, {}
         if link == "sigmoid":
             return z, [answers], 4 if issubclass(self.cls, BatchLoss) else 2, self.reads(z.shape)
-        return z, [y, soft(dtype=torch.float32)], 4, self.reads(y.shape)
+        mixed = soft(classes=self.entries(4), dtype=torch.float32)
+        return self.logits(z), [y, mixed], 4, self.reads(y.shape)
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -128,10 +150,31 @@ def _distances(classes: int, order: Tensor | None) -> Tensor:
     return value if order is None else value[order][:, order]
 
 
+def _cost(classes: int, order: Tensor | None) -> Tensor:
+    generator = torch.Generator().manual_seed(2)
+    value = torch.rand(classes, classes, generator=generator, dtype=torch.float64) + 0.5
+    value.fill_diagonal_(0)
+    return value if order is None else value[order][:, order]
+
+
+def _distance(classes: int, order: Tensor | None) -> Tensor:
+    return (lambda d: d + d.T)(_cost(classes, order))
+
+
+def _tree(classes: int, order: Tensor | None) -> Tree:
+    """Two branches, one of them with a branch of its own; the last class hangs beside that."""
+    names = [str(i) for i in range(classes)]
+    return Tree({"left": names[: classes // 2], "right": {"far": names[classes // 2 : -1], names[-1]: {}}})
+
+
 # What a field of this name gets, for a number of classes and an order of them.
 PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
     "counts": _counts,
     "transition": _transition,
+    "cost": _cost,
+    "distance": _distance,
+    "tree": _tree,
+    "bins": lambda classes, order: Bins.atoms(0, classes - 1, classes),
     "samples": lambda classes, order: 1000,
     "prior": lambda classes, order: 0.4,
     "classes": lambda classes, order: classes,
@@ -177,6 +220,7 @@ SOFTMAX = [case for case in ROWS if "softmax" in case.links]
 SIGMOID = [case for case in ROWS if "sigmoid" in case.links]
 WHOLE = [case for case in ALL if issubclass(case.cls, WholeRowLoss)]
 LABEL_SETS = [case for case in ALL if issubclass(case.cls, LabelSetLoss)]
+NUMBERS = [case for case in ALL if issubclass(case.cls, BinnedLoss)]
 BATCHES = [case for case in ALL if issubclass(case.cls, BatchLoss)]
 REGIONS = [case for case in ALL if case.cls.forward is RegionLoss.forward]  # test_combined.py has the sums
 OVERLAPS = [case for case in REGIONS if case.cls.of_sums and not case.cls.joint]  # of I, P and T

@@ -233,7 +233,7 @@ def test_a_constant_added_to_a_row_changes_nothing(case: Case, engine: str):
             torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize(("case", "engine"), ON_ENGINE)
+@pytest.mark.parametrize(("case", "engine"), [p for p in ON_ENGINE if not p.values[0].cls.ordered])
 def test_permuting_classes_permutes_the_gradient(case: Case, engine: str):
     z, y = rows()
     order = torch.tensor([2, 0, 3, 1])

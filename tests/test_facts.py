@@ -87,7 +87,7 @@ def test_bounded_losses_stay_where_they_are(cases: list[Case]):
 
 @pytest.mark.parametrize("cases", claims("bounded", False))
 def test_unbounded_losses_grow_without_end(cases: list[Case]):
-    assert max(largest(case, 1e8) / largest(case, 1e3) for case in cases) > 10  # as roots do
+    assert max(largest(case, 1e18) / largest(case, 1e3) for case in cases) > 1e4  # roots of the logits too
 
 
 @pytest.mark.parametrize("holds", [True, False])
@@ -137,5 +137,5 @@ def test_bounded_region_losses_are_bounded_by_one(case: Case):
     for scale in (0.1, 10.0, 1e4):
         z, y = scale * torch.randn(4, 3, 50), torch.randint(0, 3, (4, 50))
         value = case.build(3, reduction="none")(z, y)
-        assert (value >= -1e-6).all()
+        assert (value >= 0).all()
         assert (value <= 1 + 1e-6).all()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from whyloss.losses.adjust import effective_number_weights as effective_number_weights
     from whyloss.losses.batch import BatchLoss as BatchLoss
     from whyloss.losses.continuous import *
+    from whyloss.losses.continuous.bins import Bins as Bins
     from whyloss.losses.explain import explain_engine as explain_engine
     from whyloss.losses.imbalance import *
     from whyloss.losses.label_sets import LabelSetLoss as LabelSetLoss
@@ -35,6 +36,15 @@ if TYPE_CHECKING:
     from whyloss.losses.proper import *
     from whyloss.losses.region import *
     from whyloss.losses.relations import *
+    from whyloss.losses.relations.heads import CoralHead as CoralHead
+    from whyloss.losses.relations.heads import CornHead as CornHead
+    from whyloss.losses.relations.heads import CumulativeLinkHead as CumulativeLinkHead
+    from whyloss.losses.relations.soft_targets import beta_targets as beta_targets
+    from whyloss.losses.relations.soft_targets import binomial_targets as binomial_targets
+    from whyloss.losses.relations.soft_targets import distance_targets as distance_targets
+    from whyloss.losses.relations.soft_targets import poisson_targets as poisson_targets
+    from whyloss.losses.relations.soft_targets import triangular_targets as triangular_targets
+    from whyloss.losses.relations.tree import Tree as Tree
     from whyloss.losses.robust import *
     from whyloss.losses.whole import WholeRowLoss as WholeRowLoss
 
@@ -54,6 +64,21 @@ _HOME = {
     "smoothed_by_neighbours": "region.neighbours",
     "signed_distance": "region.distance",
     "soft_skeleton": "region.skeleton",
+    "ThresholdLoss": "relations.thresholds",
+    "SoftLabelLoss": "relations.soft_labels",
+    "BinnedLoss": "continuous.binned",
+    "Bins": "continuous.bins",
+    "TreeLoss": "relations.hierarchy",
+    "Tree": "relations.tree",
+    "CoralHead": "relations.heads",
+    "CornHead": "relations.heads",
+    "CumulativeLinkHead": "relations.heads",
+    "distance_targets": "relations.soft_targets",
+    "poisson_targets": "relations.soft_targets",
+    "binomial_targets": "relations.soft_targets",
+    "beta_targets": "relations.soft_targets",
+    "triangular_targets": "relations.soft_targets",
+    "distance_cost": "relations.costs",
     "statistics": "loss",
     "Adjustment": "adjust",
     "LogitAdjustment": "adjust",

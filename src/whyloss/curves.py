@@ -9,10 +9,13 @@ from torch import Tensor
 
 from whyloss.losses.adjust import Adjustment
 from whyloss.losses.batch import BatchLoss
+from whyloss.losses.continuous import BinnedLoss
+from whyloss.losses.continuous.bins import Bins
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss
 from whyloss.losses.proper import CrossEntropyLoss
 from whyloss.losses.region import DiceLoss, RegionLoss
+from whyloss.losses.relations import ThresholdLoss, TreeLoss, WordTreeLoss
 from whyloss.picture import Line, Panel, nice_top
 
 LOWEST = 0.005  # of p_y; the highest is one minus it
@@ -32,7 +35,7 @@ def panels(loss: Loss, name: str) -> list[Panel]:
         return _lead_panels(loss, name)
     if isinstance(loss, LabelledLoss) and loss.cosines:
         return _cosine_panels(loss, name)
-    return _row_panels(loss, name) if isinstance(loss, LabelledLoss) else []
+    return _row_panels(loss, name) if isinstance(loss, LabelledLoss | BinnedLoss) else []
 
 
 def caption(loss: Loss) -> str:
@@ -43,19 +46,26 @@ def caption(loss: Loss) -> str:
         return "One sample of two labels, a yes with the logit d / 2 and a no with -d / 2."
     if not loss.reads and isinstance(loss, BatchLoss) and loss.link == "sigmoid":
         return "A batch of two samples, a yes with the logit d / 2 and a no with -d / 2."
+    if isinstance(loss, BinnedLoss):
+        return f"{_classes(loss)} bins, the number in the middle of the last one, the other bins alike."
     if not isinstance(loss, LabelledLoss) or loss.reads:
         return "No curve: its value is no function of one row's logits and label."
     if loss.cosines:
         return "Rows of ten cosines, all but the label's 0. Gradient: size of the slope in the label's cosine."
     if loss.link == "sigmoid":
         return "One logit, its answer yes. Gradient: size of the slope in that logit."
+    if isinstance(loss, ThresholdLoss):
+        return "Two classes and one threshold, the label above it. Gradient: size of the slope in its logit."
+    if isinstance(loss, WordTreeLoss):
+        return "One family of the tree, the label a node in it. Gradient: size of the slope in its logit."
     classes = _classes(loss)
     rows = "two classes, logits (d, -d) / 2" if classes == 2 else f"{classes} classes, all but the label's alike"
-    label = "" if not _unequal(loss) else ", the label is the last class"
+    alike = not (_unequal(loss) or loss.ordered or isinstance(loss, TreeLoss))
+    label = "" if alike else ", the label is the last class"
     return f"Rows of {rows}{label}. Gradient: size of the slope in the label's logit."
 
 
-def _row_panels(loss: LabelledLoss, name: str) -> list[Panel]:
+def _row_panels(loss: Loss, name: str) -> list[Panel]:
     p = torch.linspace(LOWEST, 1 - LOWEST, 397, dtype=torch.float64)
     value, slope = _along(loss, p)
     reference = _along(CrossEntropyLoss(reduction="none"), p)
@@ -115,32 +125,48 @@ def _along_cosine(loss: LabelledLoss, x: Tensor) -> tuple[Tensor, Tensor]:
     return value.detach(), slope[:, 0].abs()
 
 
-def _along(loss: LabelledLoss, p: Tensor) -> tuple[Tensor, Tensor]:
+def _along(loss: Loss, p: Tensor) -> tuple[Tensor, Tensor]:
     """Loss and size of its slope in the label's logit for rows in which the label has the probability p."""
     odds = torch.logit(p)
-    if loss.link == "sigmoid":
+    if isinstance(loss, ThresholdLoss) or (isinstance(loss, LabelledLoss) and loss.link == "sigmoid"):
         z = odds.requires_grad_()
-        value = loss(z, torch.ones(len(p), dtype=torch.long))
+        value = loss(z.unsqueeze(1) if isinstance(loss, ThresholdLoss) else z, torch.ones(len(p), dtype=torch.long))
         (slope,) = torch.autograd.grad(value.sum(), z)
         return value.detach(), slope.abs()
+    if isinstance(loss, WordTreeLoss):
+        z = torch.zeros(len(p), loss.tree.nodes, dtype=p.dtype)
+        z[:, -1] = odds + math.log(loss.tree.families[-1].shape[1] - 1)
+        z.requires_grad_()
+        value = loss(z, torch.full((len(p),), loss.tree.nodes - 1))
+        (slope,) = torch.autograd.grad(value.sum(), z)
+        return value.detach(), slope[:, -1].abs()
     classes = _classes(loss)
     lead = odds + math.log(classes - 1)
     z = (-lead / classes).unsqueeze(1).repeat(1, classes)
     z[:, -1] += lead
     z.requires_grad_()
-    value = loss(z, torch.full((len(p),), classes - 1))
+    last = torch.full((len(p),), classes - 1)
+    value = loss(z, _bins(loss).support[last] if isinstance(loss, BinnedLoss) else last)
     (slope,) = torch.autograd.grad(value.sum(), z)
     return value.detach(), slope[:, -1].abs()
 
 
-def _unequal(loss: LabelledLoss) -> list[Tensor]:
+def _unequal(loss: Loss) -> list[Tensor]:
     """The parameters that hold a number for every class."""
-    found = (getattr(loss, name, None) for name in ("counts", "transition", "weight"))
+    found = (getattr(loss, name, None) for name in ("counts", "transition", "weight", "cost", "distance"))
     return [t for t in found if isinstance(t, Tensor) and t.ndim > 0 and len(t) > 1]
 
 
-def _classes(loss: LabelledLoss) -> int:
-    return next((len(t) for t in _unequal(loss)), 2)
+def _classes(loss: Loss) -> int:
+    if isinstance(loss, BinnedLoss):
+        return _bins(loss).count
+    if isinstance(loss, TreeLoss):
+        return loss.tree.classes
+    return next((len(t) for t in _unequal(loss)), getattr(loss, "classes", 2))
+
+
+def _bins(loss: BinnedLoss) -> Bins:
+    return getattr(loss, "bins", None) or Bins.around([0, 1, 2, 3, 4])
 
 
 def _region_panels(loss: RegionLoss, name: str) -> list[Panel]:

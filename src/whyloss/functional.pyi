@@ -6,7 +6,9 @@ from typing import Literal, TypedDict, Unpack
 from torch import Tensor
 
 from whyloss.losses.adjust import Adjustment
+from whyloss.losses.continuous.bins import Bins
 from whyloss.losses.loss import Loss
+from whyloss.losses.relations.tree import Tree
 
 class RowOptions(TypedDict, total=False):
     weight: Tensor | None
@@ -64,6 +66,15 @@ class BatchOptions(TypedDict, total=False):
     link: Literal["softmax", "sigmoid"]
     empty: Literal["zero", "nan"]
     validate: bool | None
+    sample_weight: Tensor | None
+    normalizer: float | Tensor | None
+
+class BinnedOptions(TypedDict, total=False):
+    reduction: Literal["mean", "sum", "none"]
+    ignore_nan: bool
+    empty: Literal["zero", "nan"]
+    validate: bool | None
+    engine: Literal["auto", "reference", "dense", "triton"]
     sample_weight: Tensor | None
     normalizer: float | Tensor | None
 
@@ -385,6 +396,161 @@ def weston_watkins_loss(
     summed: bool = False,
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
+def expected_cost_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    cost: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def optimal_transport_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    cost: Tensor,
+    epsilon: float = 0.1,
+    iterations: int = 20,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def squared_earth_mover_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def class_distance_weighted_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 5.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def slace_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 1.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def hierarchical_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tree: Tree,
+    alpha: float = 0.1,
+    counted_from: Literal["root", "leaves"] = "root",
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def hierarchical_log_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tree: Tree,
+    alpha: float = 1.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def word_tree_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tree: Tree,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def soft_hierarchy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    distance: Tensor,
+    beta: float = 10.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def weighted_kappa_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    exponent: float = 2.0,
+    log: bool = True,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def sord_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    classes: int,
+    eta: float = 1.0,
+    alpha: float = 1.0,
+    distance_power: float = 1.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def exponential_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    classes: int,
+    eta: float = 1.0,
+    tau: float = 1.0,
+    distance_power: float = 1.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def poisson_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    classes: int,
+    eta: float = 1.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def binomial_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    classes: int,
+    eta: float = 1.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def beta_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    classes: int,
+    eta: float = 1.0,
+    concentration: float = 4.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def triangular_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    classes: int,
+    eta: float = 1.0,
+    alpha: float = 0.05,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def coral_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    importance: Tensor | None = None,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def corn_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    mean_over: Literal["questions", "rows"] = "questions",
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def cumulative_link_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    curve: Literal["logit", "probit", "cloglog"] = "logit",
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def ecoc_distance_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
 def asymmetric_loss(
     logits: Tensor,
     target: Tensor,
@@ -489,6 +655,28 @@ def two_way_loss(
     positive_temperature: float = 4.0,
     negative_temperature: float = 1.0,
     **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def hl_gauss_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    bins: Bins,
+    sigma: float = 0.75,
+    **options: Unpack[BinnedOptions],
+) -> Tensor: ...
+def two_hot_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    bins: Bins,
+    **options: Unpack[BinnedOptions],
+) -> Tensor: ...
+def distribution_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    bins: Bins | None = None,
+    **options: Unpack[BinnedOptions],
 ) -> Tensor: ...
 def boundary_loss(
     logits: Tensor,

@@ -11,6 +11,7 @@ from typing import Any
 
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.catalogue import catalogue, function_name
+from whyloss.losses.continuous import BinnedLoss
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.region import RegionLoss
@@ -26,7 +27,9 @@ from typing import Literal, TypedDict, Unpack
 from torch import Tensor
 
 from whyloss.losses.adjust import Adjustment
+from whyloss.losses.continuous.bins import Bins
 from whyloss.losses.loss import Loss
+from whyloss.losses.relations.tree import Tree
 '''
 CALL = ("sample_weight: Tensor | None", "normalizer: float | Tensor | None")
 # The options of each kind of loss; a loss is of the first kind that fits.
@@ -36,6 +39,7 @@ FORMS: dict[str, type[Loss]] = {
     "RegionOptions": RegionLoss,
     "LabelSetOptions": LabelSetLoss,
     "BatchOptions": BatchLoss,
+    "BinnedOptions": BinnedLoss,
     "Options": Loss,
 }
 

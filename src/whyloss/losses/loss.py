@@ -28,7 +28,7 @@ class Loss(Declared):
 
     Facts are claims about the mathematics that the test suite verifies; None means "depends on the parameters".
     proper: expected loss is smallest at the true probabilities. bounded: the value is. symmetric: summed over all
-    possible labels, it is constant. convex: in the logits.
+    possible labels, it is constant. convex: in the logits. ordered: the order of the classes matters to it.
 
     reads: tensors that a call takes besides, by keyword (`loss(logits, target, index=...)`), one entry a row each.
     may_read: those that it can do without.
@@ -44,6 +44,7 @@ class Loss(Declared):
     bounded: ClassVar[Fact] = None
     symmetric: ClassVar[Fact] = None
     convex: ClassVar[Fact] = None
+    ordered: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ()
     may_read: ClassVar[tuple[str, ...]] = ()
     neighbours: ClassVar[bool] = False

@@ -167,6 +167,8 @@ def _weighted(
     """Class weights, smoothing and the formula, put together; and what each row counts for in the mean."""
     own, average = loss.formulas()
     adjust, table, eps, dtype = loss.adjust, loss.argument("table"), loss.label_smoothing, computing_dtype(z)
+    if table is not None:
+        checks.table(type(loss).__name__, table, 2 if loss.link == "sigmoid" else z.shape[1])
     shift = None if adjust is None or adjust.shift is None else adjust.shift.to(dtype)
     margin = None if adjust is None or adjust.margin is None else adjust.margin.to(dtype)
     if (

@@ -59,13 +59,19 @@ class WholeRowLoss(LabelledLoss):
         normalizer: float | Tensor | None = None,
         **reads: Tensor,
     ) -> Tensor:
-        return enter(self, logits, target, sample_weight, reads).reduced(self.reduction, normalizer)
+        return self.enter(logits, target, sample_weight, reads).reduced(self.reduction, normalizer)
 
     def parts(
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, **reads: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""
-        return enter(self, logits, target, sample_weight, reads).parts()
+        return self.enter(logits, target, sample_weight, reads).parts()
+
+    def enter(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: Mapping[str, Tensor]
+    ) -> "Whole":
+        """The rows. Losses whose logits are not one a class change here what comes to the door."""
+        return enter(self, logits, target, sample_weight, reads)
 
 
 @dataclass

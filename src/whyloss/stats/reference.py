@@ -240,6 +240,7 @@ def _of_binary(own: Tensor, other: Tensor, label: Tensor, infinities: Tensor, ro
             "own": rows.table[label, label],
             "rest_expected": opposite,
             "rest_affine": zero,
+            "rest_affine_z": opposite * other,
             "rest_table": opposite,
         }
     loss = rows.run(base)
