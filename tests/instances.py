@@ -57,7 +57,8 @@ class Case:
     def build(self, classes: int = 4, order: Tensor | None = None, **options: Any) -> Any:
         """The loss for this many classes; `order` permutes what it knows of them."""
         own = {n: PER_CLASS[n](classes, order) for n in self.cls.fields() if n in PER_CLASS and n not in self.numbers}
-        return self.cls(**own, **self.numbers, **options)
+        loss = self.cls(**own, **self.numbers, **options)
+        return loss.eval() if self.cls.stateful else loss  # what has a memory answers alike when asked again
 
     def reads(self, shape: torch.Size) -> dict[str, Tensor]:
         """What a call takes besides, for targets of this shape."""

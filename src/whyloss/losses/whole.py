@@ -40,6 +40,10 @@ class WholeRowLoss(LabelledLoss):
         float32 or float64. `reads`: what the call took besides, [N] each (or [N, ...])."""
         raise NotImplementedError(f"{type(self).__name__} has no losses.")
 
+    def remember(self, logits: Tensor, target: Tensor, keep: Tensor, **reads: Tensor) -> None:
+        """What a stateful loss does before its losses are computed, once a call, in training mode and without
+        gradients. keep: [N], False for rows that must leave no trace."""
+
     def forward(
         self,
         logits: Tensor,
@@ -117,7 +121,12 @@ def enter(
     if keep is not None:
         z = torch.where(keep.unsqueeze(1), z, 0.0)
     rows = Rows(names=(), formula=loss.losses, label=None, keep=keep)
-    return Whole(loss, z, rows, counts_for, shape, target=q, factor=factor, reads=_reads(loss, reads, shape))
+    found = _reads(loss, reads, shape)
+    if loss.stateful and loss.training:
+        with torch.no_grad():
+            kept = torch.ones(len(z), dtype=torch.bool, device=z.device) if keep is None else keep
+            loss.remember(z.detach(), q, kept, **found)
+    return Whole(loss, z, rows, counts_for, shape, target=q, factor=factor, reads=found)
 
 
 def _product(a: Tensor | None, b: Tensor | None) -> Tensor | None:
