@@ -99,11 +99,26 @@ def _transition(classes: int, order: Tensor | None) -> Tensor:
     return value if order is None else value[order][:, order]
 
 
+def _views(shape: torch.Size) -> Tensor:
+    """The logits of two more views of four classes."""
+    generator = torch.Generator().manual_seed(2)
+    return torch.randn(*shape, 2, 4, generator=generator, dtype=torch.float64)
+
+
 # What a field of this name gets, for a number of classes and an order of them.
-PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {"counts": _counts, "transition": _transition}
+PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
+    "counts": _counts,
+    "transition": _transition,
+    "classes": lambda classes, order: classes,
+    "samples": lambda classes, order: 64,
+}
 
 # What a call takes besides, by name, for targets of a shape.
-READ: dict[str, Callable[[torch.Size], Tensor]] = {}
+READ: dict[str, Callable[[torch.Size], Tensor]] = {
+    "views": _views,
+    "index": lambda shape: torch.arange(shape.numel()).reshape(shape),
+    "complement": lambda shape: (torch.arange(shape.numel()) // 2 % 2).reshape(shape),
+}
 
 
 def _cases(cls: type[Any]) -> list[Case]:

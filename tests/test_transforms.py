@@ -73,6 +73,10 @@ def targets(case: Case, link: str) -> tuple[Tensor, list[Tensor], int]:
     return z, [y, soft(dtype=torch.float32)], 4
 
 
+def reads(case: Case, link: str, z: Tensor) -> dict[str, Tensor]:
+    return case.reads(z.shape if link == "sigmoid" else torch.Size((*z.shape[:1], *z.shape[2:])))
+
+
 @pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", defaults(ALL), ids=str)
 def test_every_loss_compiles_as_one_graph(case: Case, backend: str, compiler: None):
@@ -81,7 +85,7 @@ def test_every_loss_compiles_as_one_graph(case: Case, backend: str, compiler: No
     for target in all_targets:
         loss = case.build(classes, link=link)
         compiled = torch.compile(loss, fullgraph=True, backend=backend)
-        more = case.reads(z.shape if link == "sigmoid" else torch.Size((*z.shape[:1], *z.shape[2:])))
+        more = reads(case, link, z)
         ours = value_and_gradient(compiled, z, target, **more)
         torch.testing.assert_close(ours, value_and_gradient(loss, z, target, **more))
 
@@ -127,8 +131,9 @@ def test_every_loss_exports(case: Case, compiler: None):
     z, all_targets, classes = targets(case, link)
     loss = case.build(classes, link=link)
     for target in all_targets:
-        exported = torch.export.export(loss, (z, target), strict=False)
-        torch.testing.assert_close(exported.module()(z, target), loss(z, target))
+        more = reads(case, link, z)
+        exported = torch.export.export(loss, (z, target), more, strict=False)
+        torch.testing.assert_close(exported.module()(z, target, **more), loss(z, target, **more))
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)
@@ -136,17 +141,18 @@ def test_copies_pickles_and_state(case: Case):
     link = case.links[0]
     z, (target, *_), classes = targets(case, link)
     loss = case.build(classes, link=link)
-    expected = loss(z, target)
+    more = reads(case, link, z)
+    expected = loss(z, target, **more)
     for other in (copy.deepcopy(loss), copy.copy(loss), pickle.loads(pickle.dumps(loss))):
-        assert torch.equal(other(z, target), expected)
+        assert torch.equal(other(z, target, **more), expected)
         assert repr(other) == repr(loss)
         assert type(loss).__name__ in repr(loss)
     fresh = case.build(classes, link=link)
     fresh.load_state_dict(loss.state_dict())
-    assert torch.equal(fresh(z, target), expected)
-    assert loss.to(torch.float64)(z.double(), target).dtype == torch.float64
+    assert torch.equal(fresh(z, target, **more), expected)
+    assert loss.to(torch.float64)(z.double(), target, **more).dtype == torch.float64
     for half in (loss.half(), loss.bfloat16()):
-        assert torch.isfinite(half(z, target)).all()
+        assert torch.isfinite(half(z, target, **more)).all()
 
 
 def test_state_carries_what_the_fields_made():

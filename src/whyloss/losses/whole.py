@@ -122,6 +122,8 @@ def enter(
         z = torch.where(keep.unsqueeze(1), z, 0.0)
     rows = Rows(names=(), formula=loss.losses, label=None, keep=keep)
     found = _reads(loss, reads, shape)
+    if keep is not None:  # what a row that does not count reads may be anything
+        found = {n: torch.where(keep.view(-1, *[1] * (x.ndim - 1)), x, torch.zeros_like(x)) for n, x in found.items()}
     if loss.stateful and loss.training:
         with torch.no_grad():
             kept = torch.ones(len(z), dtype=torch.bool, device=z.device) if keep is None else keep
