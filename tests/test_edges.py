@@ -150,7 +150,7 @@ def test_infinite_logits_of_the_sigmoid_link():
 def test_confident_rows_right_and_wrong_are_finite_and_alive(case: Case, gap: float):
     for link in case.links:
         if link == "softmax":
-            z = torch.tensor([[gap, 0.0, 0.0], [0.0, gap, 1.0], [-gap, 0.0, gap], [gap, gap, -gap]])
+            z = torch.tensor([[gap, 0.0, 0.0], [0.0, gap, 1.0], [-gap, 0.0, gap], [gap, gap + 1, -gap]])
             y = torch.tensor([0, 0, 0, 0])
             settings = [(e, 3) for e in case.engines]
         else:

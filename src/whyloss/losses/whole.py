@@ -35,14 +35,14 @@ class WholeRowLoss(LabelledLoss):
     tensor(1.5000)
     """
 
-    def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
-        """[N] from logits [N, C], minus infinity where a class is masked, and target distributions [N, C]; both
+    def losses(self, *args: Any, **reads: Any) -> Tensor:
+        """losses(self, logits, target, **reads): [N] from logits [N, C], minus infinity where a class is masked, and target distributions [N, C]; both
         float32 or float64. `reads`: what the call took besides, [N] each (or [N, ...])."""
         raise NotImplementedError(f"{type(self).__name__} has no losses.")
 
-    def remember(self, logits: Tensor, target: Tensor, keep: Tensor, **reads: Tensor) -> None:
-        """What a stateful loss does before its losses are computed, once a call, in training mode and without
-        gradients. keep: [N], False for rows that must leave no trace."""
+    def remember(self, *args: Any, **reads: Any) -> None:
+        """remember(self, logits, target, keep, **reads): what a stateful loss does before its losses are computed, once
+        a call, in training mode and without gradients. keep: [N], False for rows that must leave no trace."""
 
     def forward(
         self,

@@ -131,9 +131,7 @@ def _probabilities(name: str, p: Tensor) -> Tensor:
     if p.ndim != 2 or not p.is_floating_point() or not len(p):
         raise ValueError(f"{name}: probabilities [N, C] with N > 0 are needed, got {tuple(p.shape)} of {p.dtype}.")
     if not bool(((p >= 0).all(1) & ((p.sum(1) - 1).abs() < 1e-3)).all()):
-        raise ValueError(
-            f"{name}: probabilities must be >= 0 and sum to 1 in every row. Logits? Pass logits.softmax(1)."
-        )
+        raise ValueError(f"{name}: probabilities must be >= 0, each row's sum 1. Logits? Pass logits.softmax(1).")
     return p
 
 
