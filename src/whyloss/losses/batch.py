@@ -36,9 +36,9 @@ class BatchLoss(Loss):
     links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
 
     def value(self, *args: Any, **reads: Any) -> Tensor:
-        """value(self, logits, target, weight, **reads): one number. Softmax link: logits [N, C], target distributions [N, C], weights [N]. Sigmoid link: logits,
-        targets in [0, 1] and weights, [N, L] each. Where a weight is 0 the logits are 0 and the target means nothing.
-        Some weight is not 0."""
+        """value(self, logits, target, weight, **reads): one number. Softmax link: logits [N, C], target distributions
+        [N, C], weights [N]. Sigmoid link: logits, targets in [0, 1] and weights, [N, L] each. Where a weight is 0 the
+        logits are 0 and the target means nothing. Some weight is not 0."""
         raise NotImplementedError(f"{type(self).__name__} has no value.")
 
     def check(self) -> None:

@@ -36,8 +36,9 @@ class WholeRowLoss(LabelledLoss):
     """
 
     def losses(self, *args: Any, **reads: Any) -> Tensor:
-        """losses(self, logits, target, **reads): [N] from logits [N, C], minus infinity where a class is masked, and target distributions [N, C]; both
-        float32 or float64. `reads`: what the call took besides, [N] each (or [N, ...])."""
+        """losses(self, logits, target, **reads): [N] from logits [N, C], minus infinity where a class is masked, and
+        target distributions [N, C]; both float32 or float64. `reads`: what the call took besides, [N] each (or
+        [N, ...])."""
         raise NotImplementedError(f"{type(self).__name__} has no losses.")
 
     def remember(self, *args: Any, **reads: Any) -> None:

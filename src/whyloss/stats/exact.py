@@ -74,7 +74,7 @@ def log_softmax(z: Tensor) -> tuple[Tensor, Tensor]:
     best, masked = z.argmax(1, keepdim=True), torch.isneginf(z)
     largest = torch.arange(z.shape[1], device=z.device) == best
     left = largest | masked
-    u = torch.where(masked, 0.0, z - torch.where(left.all(1, keepdim=True) & masked, 0.0, z.gather(1, best)))
+    u = torch.where(left, 0.0, z - z.gather(1, best))
     origin = torch.where(left, -torch.inf, u).amax(1, keepdim=True).detach()
     origin = torch.where(torch.isneginf(origin), 0.0, origin)
     rest = torch.where(left, 0.0, torch.exp(torch.where(left, 0.0, u) - origin)).sum(1, keepdim=True)

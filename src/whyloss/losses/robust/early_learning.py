@@ -62,12 +62,15 @@ class EarlyLearningRegularizationLoss(WholeRowLoss):
 
     def remember(self, logits: Tensor, target: Tensor, keep: Tensor, index: Tensor) -> None:
         memory = self.get_buffer("memory")
+        self.require(logits.shape[1] == self.classes, f"logits of {self.classes} classes", tuple(logits.shape))
         before = memory[index]
         p = torch.exp(log_softmax(logits)[0]).to(before.dtype)
         now = torch.cat([p, torch.zeros_like(p[:, :1])], 1)
-        # A row that does not count reads sample 0, and must not write what another row writes there.
-        after = torch.where(keep.unsqueeze(1), (1 - self.beta) * (now - before), 0.0)
-        memory.index_add_(0, index, after)
+        # A row that does not count reads sample 0, and must leave alone what another row writes there; a sample that
+        # is in the batch more than once moves once, by the mean.
+        times = torch.zeros_like(memory[:, 0]).index_add_(0, index, keep.to(memory.dtype))[index].clamp_min(1)
+        share = torch.where(keep, (1 - self.beta) / times, 0.0)
+        memory.index_add_(0, index, share.unsqueeze(1) * (now - before))
 
     def losses(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
         self.require(logits.shape[1] == self.classes, f"logits of {self.classes} classes", tuple(logits.shape))

@@ -70,6 +70,12 @@ class OnlineLabelSmoothingLoss(RowLoss):
             self._remember(logits, target, sample_weight)
         return value
 
+    def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        found = super().parts(logits, target, sample_weight)
+        if self.training:
+            self._remember(logits, target, sample_weight)
+        return found
+
     def next_epoch(self) -> None:
         """Soft labels become what was summed since the last call, and the sums start anew."""
         sums, soft = self.get_buffer("sums"), self.get_buffer("soft_labels")

@@ -53,6 +53,8 @@ class PeerLoss(BatchLoss):
 
     def value(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         loss: Any = self.loss
+        # An ignored row has no target; whatever stands there is not counted.
+        target = torch.where(target.sum(1, keepdim=True) > 0, target, 1 / target.shape[1])
         total, _ = loss.parts(logits, target, weight)
         n1, n2 = self._drawn(weight != 0)
         others, _ = loss.parts(logits[n1], target[n2], weight)
