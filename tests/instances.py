@@ -167,6 +167,12 @@ def _tree(classes: int, order: Tensor | None) -> Tree:
     return Tree({"left": names[: classes // 2], "right": {"far": names[classes // 2 : -1], names[-1]: {}}})
 
 
+def _views(shape: torch.Size) -> Tensor:
+    """The logits of two more views of four classes."""
+    generator = torch.Generator().manual_seed(2)
+    return torch.randn(*shape, 2, 4, generator=generator, dtype=torch.float64)
+
+
 # What a field of this name gets, for a number of classes and an order of them.
 PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
     "counts": _counts,
@@ -189,6 +195,9 @@ def _spaced(shape: torch.Size, low: float, high: float) -> Tensor:
 
 # What a call takes besides, by name, for targets of a shape.
 READ: dict[str, Callable[[torch.Size], Tensor]] = {
+    "views": _views,
+    "index": lambda shape: torch.arange(shape.numel()).reshape(shape),
+    "complement": lambda shape: (torch.arange(shape.numel()) // 2 % 2).reshape(shape),
     "norm": lambda shape: _spaced(shape, 0.5, 60.0),
     "feature": lambda shape: _spaced(torch.Size((*shape, 3)), -2.0, 3.0),
 }

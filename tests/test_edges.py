@@ -101,7 +101,8 @@ def test_a_masked_label_costs_infinity_or_the_bound_and_keeps_other_gradients_fi
         assert finite(gradient)
         assert gradient[0, 0] == 0
         assert finite(value[1])
-        if case.cls.bounded is False and case.cls.__name__ != "BackwardCorrectionLoss":
+        nearly = torch.where(torch.isneginf(z), -1e6, z)
+        if case.cls.bounded is False and (loss(nearly, y)[0] > 1e4):  # it rises as the label becomes impossible
             assert value[0] == INF
         elif case.cls.bounded:
             assert finite(value)
@@ -149,7 +150,7 @@ def test_infinite_logits_of_the_sigmoid_link():
 def test_confident_rows_right_and_wrong_are_finite_and_alive(case: Case, gap: float):
     for link in case.links:
         if link == "softmax":
-            z = torch.tensor([[gap, 0.0, 0.0], [0.0, gap, 0.0], [-gap, 0.0, gap], [gap, gap, -gap]])
+            z = torch.tensor([[gap, 0.0, 0.0], [0.0, gap, 1.0], [-gap, 0.0, gap], [gap, gap + 1, -gap]])
             y = torch.tensor([0, 0, 0, 0])
             settings = [(e, 3) for e in case.engines]
         else:

@@ -59,7 +59,7 @@ def test_proper_losses_are_smallest_at_the_true_probabilities(cases: list[Case])
 @pytest.mark.parametrize("cases", claims("proper", False))
 def test_losses_that_are_not_proper_have_their_minimum_elsewhere(cases: list[Case]):
     def moved(case: Case) -> float:
-        q = torch.softmax(logits(6) * 0.3, 1)
+        q = torch.softmax(logits(6)[:, : 4 if "softmax" in case.links else 2] * 0.3, 1)
         z = q.log().requires_grad_()
         optimizer = torch.optim.Adam([z], lr=0.05)
         start = (q * every_label(case, z)).sum(1)

@@ -46,6 +46,13 @@ if TYPE_CHECKING:
     from whyloss.losses.relations.soft_targets import triangular_targets as triangular_targets
     from whyloss.losses.relations.tree import Tree as Tree
     from whyloss.losses.robust import *
+    from whyloss.losses.robust.active_passive import active_passive as active_passive
+    from whyloss.losses.robust.negative_learning import complementary_labels as complementary_labels
+    from whyloss.losses.robust.transitions import anchor_transition as anchor_transition
+    from whyloss.losses.robust.transitions import confident_joint as confident_joint
+    from whyloss.losses.robust.transitions import confident_transition as confident_transition
+    from whyloss.losses.robust.transitions import pair_transition as pair_transition
+    from whyloss.losses.robust.transitions import symmetric_transition as symmetric_transition
     from whyloss.losses.whole import WholeRowLoss as WholeRowLoss
 
 __version__ = "0.1.0"
@@ -82,12 +89,19 @@ _HOME = {
     "statistics": "loss",
     "Adjustment": "adjust",
     "LogitAdjustment": "adjust",
+    "active_passive": "robust.active_passive",
+    "anchor_transition": "robust.transitions",
     "balanced_weights": "adjust",
+    "complementary_labels": "robust.negative_learning",
+    "confident_joint": "robust.transitions",
+    "confident_transition": "robust.transitions",
     "deferred_weights": "adjust",
     "effective_number_weights": "adjust",
     "CosineHead": "margin.head",
     "margin_annealing": "margin.cosine",
     "explain_engine": "explain",
+    "pair_transition": "robust.transitions",
+    "symmetric_transition": "robust.transitions",
 }
 
 

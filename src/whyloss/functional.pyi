@@ -140,6 +140,26 @@ def squared_logit_loss(
     m: float = 1.0,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
+def normalized_negative_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    floor: float = 1e-07,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def normalized_negative_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    floor: float = 1e-07,
+    gamma: float = 0.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def prediction_balance_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
 def asymmetric_generalized_cross_entropy_loss(
     logits: Tensor,
     target: Tensor,
@@ -161,6 +181,20 @@ def asymmetric_exponential_loss(
     target: Tensor,
     *,
     a: float = 2.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def soft_bootstrapping_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    beta: float = 0.95,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def hard_bootstrapping_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    beta: float = 0.8,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
 def mean_absolute_error_loss(
@@ -205,6 +239,60 @@ def backward_correction_loss(
     transition: Tensor,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
+def jensen_shannon_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    label_share: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def generalized_jensen_shannon_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    views: Tensor,
+    label_share: float = 0.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def unhinged_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def taylor_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    order: int = 2,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def partially_huberized_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tau: float = 10.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def negative_learning_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def selective_negative_learning_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    complement: Tensor,
+    threshold: float | None = None,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def selective_positive_learning_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    threshold: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
 def normalized_cross_entropy_loss(
     logits: Tensor,
     target: Tensor,
@@ -215,6 +303,21 @@ def normalized_focal_loss(
     target: Tensor,
     *,
     gamma: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def determinant_mutual_information_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    floor: float = 1e-06,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def truncated_generalized_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    q: float = 0.7,
+    k: float = 0.5,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
 def focal_loss(
