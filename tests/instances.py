@@ -15,6 +15,9 @@ from torch import Tensor
 import whyloss.losses
 from whyloss.losses.algebra import LossSum, RowSum
 from whyloss.losses.batch import BatchLoss
+from whyloss.losses.imbalance.confusion import ConfusionLoss
+from whyloss.losses.imbalance.hard import HardExamples
+from whyloss.losses.imbalance.ranking import RankingLoss
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.region import RegionLoss
@@ -27,7 +30,7 @@ for _module in pkgutil.walk_packages(whyloss.losses.__path__, "whyloss.losses.")
 
 # In Triton's interpreter, or on a GPU (make test-kernels, make test-gpu).
 KERNELS = () if absent(torch.get_default_device()) else ("triton",)
-BASES = (LabelledLoss, RowLoss, WholeRowLoss, RegionLoss, LabelSetLoss, BatchLoss)
+BASES = (LabelledLoss, RowLoss, WholeRowLoss, RegionLoss, LabelSetLoss, BatchLoss, RankingLoss, ConfusionLoss)
 OPTIONS = {name for base in BASES for name in base.fields()}
 
 
@@ -40,7 +43,7 @@ def subclasses(cls: type) -> Iterator[type]:
 def losses() -> list[type[Loss]]:
     """Every loss of the library: what derives from Loss in its families, the base classes and sums aside."""
     found = [c for c in subclasses(Loss) if c.__module__.startswith("whyloss.losses.")]
-    aside = {*BASES, RowSum, LossSum}
+    aside = {*BASES, HardExamples, RowSum, LossSum}
     return [c for c in dict.fromkeys(found) if c not in aside and not c.__name__.startswith("_")]
 
 
@@ -57,7 +60,8 @@ class Case:
     def build(self, classes: int = 4, order: Tensor | None = None, **options: Any) -> Any:
         """The loss for this many classes; `order` permutes what it knows of them."""
         own = {n: PER_CLASS[n](classes, order) for n in self.cls.fields() if n in PER_CLASS and n not in self.numbers}
-        return self.cls(**own, **self.numbers, **options)
+        loss = self.cls(**own, **self.numbers, **options)
+        return loss.eval() if self.cls.stateful else loss  # what has a memory answers alike when asked again
 
     def reads(self, shape: torch.Size) -> dict[str, Tensor]:
         """What a call takes besides, for targets of this shape."""
@@ -99,7 +103,12 @@ def _transition(classes: int, order: Tensor | None) -> Tensor:
 
 
 # What a field of this name gets, for a number of classes and an order of them.
-PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {"counts": _counts, "transition": _transition}
+PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
+    "counts": _counts,
+    "frequency": lambda classes, order: _counts(classes, order) / 5e4,
+    "transition": _transition,
+    "classes": lambda classes, order: classes,
+}
 
 # What a call takes besides, by name, for targets of a shape.
 READ: dict[str, Callable[[torch.Size], Tensor]] = {}
@@ -163,3 +172,18 @@ def value_and_gradient(loss: Any, z: Tensor, target: Tensor, **call: Any) -> tup
     value = loss(z, target, **call)
     (gradient,) = torch.autograd.grad(value.sum(), z)
     return value.detach(), gradient
+
+
+def steady(loss: Any, *call: Tensor, **more: Any) -> Any:
+    """The loss with what its gradient takes as given (`held`) fixed at what it is for this call."""
+    if not loss.held:
+        return loss
+    found: dict[str, Any] = {}
+
+    def noted(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args: found.setdefault(name, method(*args))
+
+    for name in loss.held:
+        setattr(loss, name, noted(name, getattr(loss, name)))
+    loss(*call, **more)
+    return loss

@@ -28,7 +28,7 @@ def test_every_loss_is_shown_within_80_columns(name: str) -> None:
     text = printed(name)
     cls = type(show.build(name).loss)
     picture_lines = [line for line in text.splitlines() if re.search("[⠁-⣿]", line)]
-    assert len(picture_lines) >= picture.ROWS - 1
+    assert len(picture_lines) >= picture.ROWS - 1 or not curves.panels(show.build(name).loss, "")
     assert cls.source in " ".join(text.split())
     # Examples stay whole, so that they can be copied; everything else fits.
     assert all(len(line) <= 80 for line in text.splitlines() if not line.startswith(("  >>>", "  ...")))

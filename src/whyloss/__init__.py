@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from whyloss.losses.continuous import *
     from whyloss.losses.explain import explain_engine as explain_engine
     from whyloss.losses.imbalance import *
+    from whyloss.losses.imbalance.counts import class_counts as class_counts
     from whyloss.losses.label_sets import LabelSetLoss as LabelSetLoss
     from whyloss.losses.loss import LabelledLoss as LabelledLoss
     from whyloss.losses.loss import Loss as Loss
@@ -47,12 +48,16 @@ _HOME = {
     "LabelSetLoss": "label_sets",
     "BatchLoss": "batch",
     "RegionLoss": "region.region",
+    "RankingLoss": "imbalance.ranking",
+    "ConfusionLoss": "imbalance.confusion",
+    "HardExamples": "imbalance.hard",
     "statistics": "loss",
     "Adjustment": "adjust",
     "LogitAdjustment": "adjust",
     "balanced_weights": "adjust",
     "deferred_weights": "adjust",
     "effective_number_weights": "adjust",
+    "class_counts": "imbalance.counts",
     "explain_engine": "explain",
 }
 

@@ -76,7 +76,7 @@ def _along(loss: LabelledLoss, p: Tensor) -> tuple[Tensor, Tensor]:
 
 def _unequal(loss: LabelledLoss) -> list[Tensor]:
     """The parameters that hold a number for every class."""
-    found = (getattr(loss, name, None) for name in ("counts", "transition", "weight"))
+    found = (getattr(loss, name, None) for name in ("counts", "frequency", "transition", "weight"))
     return [t for t in found if isinstance(t, Tensor) and t.ndim > 0 and len(t) > 1]
 
 

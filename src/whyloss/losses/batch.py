@@ -3,7 +3,7 @@
 What they estimate belongs to a population, so their value changes with the batch's size and mixture. Average them over
 batches of one size; there is nothing to accumulate over smaller ones."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ class BatchLoss(Loss):
 
     links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
 
-    def value(self, logits: Tensor, target: Tensor, weight: Tensor, **reads: Tensor) -> Tensor:
+    def value(self, logits: Tensor, target: Tensor, weight: Tensor, *_: Any, **reads: Any) -> Tensor:
         """One number. Softmax link: logits [N, C], target distributions [N, C], weights [N]. Sigmoid link: logits,
         targets in [0, 1] and weights, [N, L] each. Where a weight is 0 the logits are 0 and the target means nothing.
         Some weight is not 0."""

@@ -31,7 +31,8 @@ class Loss(Declared):
     possible labels, it is constant. convex: in the logits.
 
     reads: tensors that a call takes besides, by keyword (`loss(logits, target, index=...)`), one entry a row each.
-    stateful: has parameters to learn or remembers earlier calls, so it has no functional form."""
+    stateful: has parameters to learn, remembers earlier calls, or draws at random in training; no functional form.
+    held: methods of the loss whose results the gradient takes as given, because the paper does."""
 
     source: ClassVar[str] = ""
     short: ClassVar[tuple[str, ...]] = ()
@@ -42,6 +43,7 @@ class Loss(Declared):
     convex: ClassVar[Fact] = None
     reads: ClassVar[tuple[str, ...]] = ()
     stateful: ClassVar[bool] = False
+    held: ClassVar[tuple[str, ...]] = ()
 
     def forward(
         self,
@@ -234,6 +236,10 @@ class RowLoss(LabelledLoss):
     def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""
         return door.enter(self, logits, target, sample_weight).parts()
+
+    def each(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(weighted loss, weight) of each row, whatever the reduction; both 0 for rows that are ignored."""
+        return door.enter(self, logits, target, sample_weight).each()
 
     # What the door asks for. A sum of losses (algebra.py) answers for all of its terms.
 

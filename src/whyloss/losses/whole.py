@@ -35,7 +35,7 @@ class WholeRowLoss(LabelledLoss):
     tensor(1.5000)
     """
 
-    def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
+    def losses(self, logits: Tensor, target: Tensor, *_: Any, **reads: Any) -> Tensor:
         """[N] from logits [N, C], minus infinity where a class is masked, and target distributions [N, C]; both
         float32 or float64. `reads`: what the call took besides, [N] each (or [N, ...])."""
         raise NotImplementedError(f"{type(self).__name__} has no losses.")
@@ -55,6 +55,12 @@ class WholeRowLoss(LabelledLoss):
     ) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""
         return enter(self, logits, target, sample_weight, reads).parts()
+
+    def each(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, **reads: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(weighted loss, weight) of each row, whatever the reduction; both 0 for rows that are ignored."""
+        return enter(self, logits, target, sample_weight, reads).each()
 
 
 @dataclass
@@ -129,7 +135,8 @@ def _adjusted(adjust: Adjustment, z: Tensor, q: Tensor) -> Tensor:
         z = z + adjust.shift.to(z.dtype)
     if adjust.margin is not None:
         z = z - q * adjust.margin.to(z.dtype)
-    return z * adjust.scale
+    scale = adjust.scale_in(z.dtype)
+    return z if scale is None else z * scale
 
 
 def _reads(loss: WholeRowLoss, reads: Mapping[str, Tensor], shape: torch.Size) -> dict[str, Tensor]:

@@ -41,3 +41,27 @@ def share(a: Tensor, b: Tensor) -> Tensor:
     larger = a > b
     ratio = torch.where(larger, b, a) / torch.where(larger, a, b)
     return torch.where(larger, 1, ratio) / (1 + ratio)
+
+
+def lse_of_others(z: Tensor) -> Tensor:
+    """[N, C] for every class the log-sum-exp of the other classes; -1e30 where no other remains.
+
+    Leaving one class out of a sum is a subtraction, exact unless that class is the largest; the largest gets its own.
+
+    >>> lse_of_others(torch.tensor([[40.0, 0.0, -torch.inf]]))
+    tensor([[ 0., 40., 40.]])
+    """
+    largest = torch.arange(z.shape[1], device=z.device) == z.argmax(1, keepdim=True)
+    top = _finite(z.detach().amax(1, keepdim=True))
+    e = torch.exp(z - top)
+    rest = torch.where(largest, -torch.inf, z)
+    second = _finite(rest.detach().amax(1, keepdim=True))
+    own = torch.exp(rest - second).sum(1, keepdim=True)
+    some = own > 0
+    of_largest = torch.where(some, second + torch.log(torch.where(some, own, 1.0)), -1e30)
+    others = torch.where(largest, 1.0, e.sum(1, keepdim=True) - e)
+    return torch.where(largest, of_largest, top + torch.log(torch.where(others > 0, others, 1.0)))
+
+
+def _finite(x: Tensor) -> Tensor:
+    return torch.where(torch.isneginf(x), 0.0, x)
