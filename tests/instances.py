@@ -69,7 +69,7 @@ class Case:
 
     @property
     def links(self) -> tuple[str, ...]:
-        return self.cls.links
+        return getattr(self.cls, "links", (getattr(self.cls, "link", "softmax"),))
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -83,6 +83,9 @@ class Case:
     @property
     def reads_raw_logits(self) -> bool:
         """Whether a constant added to all logits may change the loss."""
+        scale = getattr(self.build().adjust, "scale", 1.0)
+        if isinstance(scale, Tensor) and bool((scale != scale[0]).any()):
+            return True
         return bool({"rest_lse", "rest_z_sq"} & set(needed(frozenset(self.cls.statistics))))
 
     @property

@@ -210,21 +210,21 @@ def balanced_binary_cross_entropy_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    over: Literal["batch", "image", "label"] = 'batch',
+    over: Literal["batch", "image", "label"] = "batch",
     **options: Unpack[BatchOptions],
 ) -> Tensor: ...
 def soft_f1_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    average: Literal["macro", "micro"] = 'macro',
+    average: Literal["macro", "micro"] = "macro",
     **options: Unpack[BatchOptions],
 ) -> Tensor: ...
 def soft_mcc_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    average: Literal["macro", "micro"] = 'macro',
+    average: Literal["macro", "micro"] = "macro",
     **options: Unpack[BatchOptions],
 ) -> Tensor: ...
 def equalization_loss(
@@ -326,7 +326,7 @@ def pairwise_auc_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    surrogate: Literal["squared_hinge", "hinge", "logistic"] = 'squared_hinge',
+    surrogate: Literal["squared_hinge", "hinge", "logistic"] = "squared_hinge",
     margin: float = 1.0,
     **options: Unpack[BatchOptions],
 ) -> Tensor: ...
@@ -334,7 +334,7 @@ def partial_auc_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    surrogate: Literal["squared_hinge", "hinge", "logistic"] = 'squared_hinge',
+    surrogate: Literal["squared_hinge", "hinge", "logistic"] = "squared_hinge",
     margin: float = 1.0,
     fpr: float = 0.3,
     **options: Unpack[BatchOptions],

@@ -57,9 +57,8 @@ def _parts(labels: Any) -> Iterator[Tensor]:
     if isinstance(labels, DataLoader):
         yield from (torch.as_tensor(y) for _, y in labels)
     elif isinstance(labels, Dataset):
-        items: Any = labels
-        if hasattr(items, "__len__"):  # by index, for it need not end by itself
-            items = (items[i] for i in range(len(items)))
+        data: Any = labels  # by index where it has a length, for it need not end by itself
+        items = (data[i] for i in range(len(data))) if hasattr(data, "__len__") else data
         yield from (torch.as_tensor(y).unsqueeze(0) for _, y in items)
     else:
         yield torch.as_tensor(labels)

@@ -45,7 +45,7 @@ class ReducedFocalLoss(RowLoss):
     def formula(self, log_p: Tensor, not_p: Tensor, log_not_p: Tensor, log_odds: Tensor) -> Tensor:
         start = math.log(self.threshold / (1 - self.threshold))
         turned_down = power(not_p, log_not_p, self.gamma) / self.threshold**self.gamma
-        return -torch.where(log_odds < start, 1.0, turned_down) * log_p
+        return -torch.where(log_odds <= start, 1.0, turned_down) * log_p
 
 
 class BatchNormalizedFocalLoss(BatchLoss):
@@ -85,10 +85,11 @@ class BatchNormalizedFocalLoss(BatchLoss):
             odds, share = torch.stack([logits, -logits]), weight * torch.stack([target, 1 - target])
         else:
             odds, share = logits - lse_of_others(logits), weight.unsqueeze(1) * target
-        odds = torch.where(share != 0, odds, 0.0)
+        asked = share != 0
+        odds = torch.where(asked, odds, 0.0)
         focus = self.gamma * logsigmoid(-odds)
         # Weights relative to their sum: where all rows are easy each of them may be too small to write down.
-        relative = torch.exp(focus - self.log_total(focus, share))
+        relative = torch.exp(torch.where(asked, focus - self.log_total(focus, share), 0.0))
         return -(share * relative * logsigmoid(odds)).sum()
 
     def log_total(self, focus: Tensor, share: Tensor) -> Tensor:

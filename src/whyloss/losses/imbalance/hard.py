@@ -95,7 +95,7 @@ class HardExampleCrossEntropyLoss(HardExamples):
     tensor(0.6931)
     """
 
-    loss: Loss | None = field(default=None, kw_only=False)
+    loss: Loss | None = None
     source = "Shrivastava et al. 2016, arXiv:1604.03540; Wu et al. 2016, arXiv:1605.06885"
     short = ("ohem", "topk-ce")
     equation = "1/|K| sum_i in K -log p_i, K the rows with the largest losses"
