@@ -21,7 +21,9 @@ from whyloss.losses.imbalance.ranking import RankingLoss
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.region import RegionLoss
+from whyloss.losses.rows import enter
 from whyloss.losses.whole import WholeRowLoss
+from whyloss.stats.engine import obstacle_to_kernels
 from whyloss.stats.kernels import absent
 from whyloss.stats.table import needed
 
@@ -73,7 +75,9 @@ class Case:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        return ("reference",) if self.cls.normalized else ("reference", "dense", *KERNELS)
+        if self.cls.normalized:
+            return ("reference",)
+        return ("reference", "dense", *(() if self._has_scales and self._refused else KERNELS))
 
     @property
     def binary_engines(self) -> tuple[str, ...]:
@@ -83,10 +87,20 @@ class Case:
     @property
     def reads_raw_logits(self) -> bool:
         """Whether a constant added to all logits may change the loss."""
-        scale = getattr(self.build().adjust, "scale", 1.0)
-        if isinstance(scale, Tensor) and bool((scale != scale[0]).any()):
+        if self._has_scales and len(set(self.build().adjust.scale.tolist())) > 1:
             return True
         return bool({"rest_lse", "rest_z_sq"} & set(needed(frozenset(self.cls.statistics))))
+
+    @property
+    def _has_scales(self) -> bool:
+        """Whether it scales the logits class by class."""
+        return isinstance(getattr(self.build().adjust, "scale", None), Tensor)
+
+    @property
+    def _refused(self) -> bool:
+        """Whether the kernels do not take what it asks for."""
+        entered = enter(self.build(), torch.zeros(1, 4), torch.tensor([0]), None)
+        return bool(obstacle_to_kernels(entered.z, entered.rows))
 
     @property
     def reads_log_odds_alone(self) -> bool:

@@ -100,10 +100,8 @@ def test_batch_normalised_focal_is_a_weighted_mean_with_weights_held():
     # Rows so easy that (1 - p)^gamma is 0 in float32 still have a mean.
     easy = torch.tensor([[60.0, 0.0], [61.0, 0.0]])
     value = whyloss.BatchNormalizedFocalLoss()(easy, torch.zeros(2).long())
-    focus = torch.tensor([1.0, math.exp(-2)])
-    assert value.item() == pytest.approx(
-        float((focus * torch.tensor([math.exp(-60), math.exp(-61)])).sum() / focus.sum())
-    )
+    expected = math.exp(-60) * (1 + math.exp(-3)) / (1 + math.exp(-2))
+    assert value.item() == pytest.approx(expected, rel=1e-5, abs=0)
 
 
 def test_qualities_are_numbers_to_meet_and_no_mixtures():
@@ -260,6 +258,7 @@ def test_hard_examples_of_any_loss_with_any_option():
     t = one_hot(y.clamp_min(0), 4)
     each = whyloss.EqualizationLoss(frequency=RARE, reduction="none")(z, t)
     torch.testing.assert_close(sets(z, t), each.max())
+    assert whyloss.HardExamples(CE)(z[:0], y[:0]) == 0
     for wrong in (0, 0.0, 1.5):
         with pytest.raises(ValueError, match="share in"):
             whyloss.HardExamples(CE, keep=wrong)
