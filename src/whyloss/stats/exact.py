@@ -51,16 +51,29 @@ def lse_of_others(z: Tensor) -> Tensor:
     >>> lse_of_others(torch.tensor([[40.0, 0.0, -torch.inf]]))
     tensor([[ 0., 40., 40.]])
     """
-    largest = torch.arange(z.shape[1], device=z.device) == z.argmax(1, keepdim=True)
-    top = _finite(z.detach().amax(1, keepdim=True))
+    best = z.detach().argmax(1, keepdim=True)
+    top = _finite(z.detach().gather(1, best))
     e = torch.exp(z - top)
-    rest = torch.where(largest, -torch.inf, z)
+    rest = z.scatter(1, best, -torch.inf)
     second = _finite(rest.detach().amax(1, keepdim=True))
     own = torch.exp(rest - second).sum(1, keepdim=True)
     some = own > 0
     of_largest = torch.where(some, second + torch.log(torch.where(some, own, 1.0)), -1e30)
-    others = torch.where(largest, 1.0, e.sum(1, keepdim=True) - e)
-    return torch.where(largest, of_largest, top + torch.log(torch.where(others > 0, others, 1.0)))
+    # The largest is among the others, at 1; less is left only where every class is masked.
+    others = top + torch.log((e.sum(1, keepdim=True) - e).clamp_min(0.5))
+    return others.scatter(1, best, of_largest)
+
+
+def softmax_and_rest(z: Tensor) -> tuple[Tensor, Tensor]:
+    """[N, C] p and 1 - p, each exact near 0, and so are their slopes: all is put together from what is small.
+
+    >>> softmax_and_rest(torch.tensor([[30.0, 0.0]]))
+    (tensor([[1.0000e+00, 9.3576e-14]]), tensor([[9.3576e-14, 1.0000e+00]]))
+    """
+    best = z.detach().argmax(1, keepdim=True)
+    p = torch.softmax(z, 1).scatter(1, best, 0.0)
+    rest = p.sum(1, keepdim=True)
+    return p.scatter(1, best, 1 - rest), (1 - p).scatter(1, best, rest)
 
 
 def _finite(x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from whyloss.losses.batch import BatchLoss
-from whyloss.stats.exact import lse_of_others, times_exp
+from whyloss.stats.exact import softmax_and_rest, times_exp
 
 Average = Literal["macro", "micro"]
 
@@ -54,12 +54,12 @@ class ConfusionLoss(BatchLoss):
 
     def shares(self, logits: Tensor, target: Tensor, weight: Tensor) -> Shares:
         if self.link == "softmax":
-            odds, weight = logits - lse_of_others(logits), weight.unsqueeze(1)
+            weight = weight.unsqueeze(1)
+            p, not_p = softmax_and_rest(logits)
         else:
-            odds = logits
-        odds = odds.nan_to_num(torch.nan, 1e30, -1e30)
-        p = times_exp(torch.sigmoid(odds), logsigmoid(odds))
-        not_p = times_exp(torch.sigmoid(-odds), logsigmoid(-odds))
+            odds = logits.nan_to_num(torch.nan, 1e30, -1e30)
+            p = times_exp(torch.sigmoid(odds), logsigmoid(odds))
+            not_p = times_exp(torch.sigmoid(-odds), logsigmoid(-odds))
         yes, no = weight * target, weight * (1 - target)
         total = weight.sum(0, dtype=torch.float64)
         total = torch.where(total > 0, total, 1.0)

@@ -61,11 +61,8 @@ def _parts(labels: Any) -> Iterator[Tensor]:
         items = (data[i] for i in range(len(data))) if hasattr(data, "__len__") else data
         yield from (torch.as_tensor(y).unsqueeze(0) for _, y in items)
     else:
-        yield (
-            labels
-            if isinstance(labels, Tensor)
-            else torch.as_tensor(labels, dtype=None if len(labels) else torch.int64)
-        )
+        nothing = not isinstance(labels, Tensor) and len(labels) == 0
+        yield torch.as_tensor(labels, dtype=torch.int64 if nothing else None)
 
 
 def _counted(labels: Tensor, classes: int | None, ignore_index: int) -> Tensor:

@@ -75,6 +75,7 @@ class BatchNormalizedFocalLoss(BatchLoss):
     proper = None
     bounded = False
     held = ("log_total",)
+    takes_labels = True
 
     def check(self) -> None:
         super().check()
@@ -83,6 +84,8 @@ class BatchNormalizedFocalLoss(BatchLoss):
     def value(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         if self.link == "sigmoid":
             odds, share = torch.stack([logits, -logits]), weight * torch.stack([target, 1 - target])
+        elif target.ndim == 1:
+            odds, share = _log_odds(logits, target), weight
         else:
             odds, share = logits - lse_of_others(logits), weight.unsqueeze(1) * target
         asked = share != 0
@@ -95,3 +98,13 @@ class BatchNormalizedFocalLoss(BatchLoss):
     def log_total(self, focus: Tensor, share: Tensor) -> Tensor:
         """The logarithm of the sum of focal weights."""
         return torch.logsumexp((focus + share.log()).flatten(), 0).detach()
+
+
+class _LogOdds(RowLoss):
+    """The log-odds of the label, by the engines of row losses."""
+
+    def formula(self, log_odds: Tensor) -> Tensor:
+        return log_odds
+
+
+_log_odds = _LogOdds(reduction="none", validate=False)

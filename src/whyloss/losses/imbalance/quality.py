@@ -3,12 +3,12 @@
 With the rest of the library a soft target is a mixture: its loss is the expected loss of a label. Here it is a number
 that the prediction should equal, as the papers have it; for targets of 0 and 1 the two meanings agree."""
 
+import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import softplus
 
 from whyloss.losses.loss import Link
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.exact import times_exp
 
 
 class QualityFocalLoss(WholeRowLoss):
@@ -39,10 +39,10 @@ class QualityFocalLoss(WholeRowLoss):
         self.require(self.beta == 0 or self.beta >= 1, "beta = 0 or beta >= 1", self.beta)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        log_p, log_not_p, p, not_p = _both(logits)
-        yes, no = target[:, 1], target[:, 0]
+        odds, (no, yes) = logits[:, 1] - logits[:, 0], target.unbind(1)
         # t - p without a difference of nearly equal numbers where t is 0 or 1.
-        return -((yes * not_p - no * p).abs() ** self.beta) * (yes * log_p + no * log_not_p)
+        distance = (yes * torch.sigmoid(-odds) - no * torch.sigmoid(odds)).abs()
+        return distance**self.beta * (yes * softplus(-odds) + no * softplus(odds))
 
 
 class VarifocalLoss(WholeRowLoss):
@@ -78,14 +78,7 @@ class VarifocalLoss(WholeRowLoss):
         self.require(self.gamma >= 0, "gamma >= 0", self.gamma)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        log_p, log_not_p, p, _ = _both(logits)
-        yes, no = target[:, 1], target[:, 0]
-        negative = -self.alpha * times_exp(p**self.gamma, self.gamma * log_p) * log_not_p
-        return (yes > 0) * -yes * (yes * log_p + no * log_not_p) + (yes == 0) * negative
-
-
-def _both(pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """log p, log(1 - p), p and 1 - p of rows (0, z)."""
-    odds = pairs[:, 1] - pairs[:, 0]
-    log_p, log_not_p = logsigmoid(odds), logsigmoid(-odds)
-    return log_p, log_not_p, times_exp(odds.sigmoid(), log_p), times_exp((-odds).sigmoid(), log_not_p)
+        odds, (no, yes) = logits[:, 1] - logits[:, 0], target.unbind(1)
+        of_yes, of_no = softplus(-odds), softplus(odds)
+        negative = self.alpha * torch.exp(-self.gamma * of_yes) * of_no
+        return yes * (yes * of_yes + no * of_no) + (yes == 0) * negative

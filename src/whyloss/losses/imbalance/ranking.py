@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from whyloss.losses.batch import BatchLoss
+from whyloss.losses.checks import traced
 from whyloss.losses.loss import Link
 
 Surrogate = Literal["squared_hinge", "hinge", "logistic"]
@@ -69,8 +70,9 @@ class PairwiseAUCLoss(RankingLoss):
     def columns(self, logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         pairs = positive.sum(0) * negative.sum(0)
         if self.surrogate == "logistic":
-            each = softplus(-_leads(logits))
-            return torch.einsum("il,ijl,jl->l", positive, each, negative) / pairs
+            i, j = those(positive), those(negative)
+            each = softplus(logits[j].unsqueeze(0) - logits[i].unsqueeze(1))
+            return ((each * negative[j]).sum(1) * positive[i]).sum(0) / pairs
         power = 1 if self.surrogate == "hinge" else 2
         return _hinges(logits, positive, negative, self.margin, power).to(logits.dtype) / pairs
 
@@ -141,15 +143,16 @@ class SoftPartialAUCLoss(RankingLoss):
         self.require(self.margin > 0, "margin > 0", self.margin)
 
     def columns(self, logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        short = (self.margin - _leads(logits)).clamp_min(0) ** 2
-        share = (negative / negative.sum(0)).log()
+        i, j = those(positive), those(negative)
+        short = (self.margin - logits[i].unsqueeze(1) + logits[j].unsqueeze(0)).clamp_min(0) ** 2
+        share = (negative[j] / negative.sum(0)).log()
         worst = self.temperature * torch.logsumexp(short / self.temperature + share, 1)
-        return (positive * worst).sum(0) / positive.sum(0)
+        return (positive[i] * worst).sum(0) / positive.sum(0)
 
 
-def _leads(z: Tensor) -> Tensor:
-    """[N, N, L] by how much row i leads row j."""
-    return z.unsqueeze(1) - z.unsqueeze(0)
+def those(weight: Tensor) -> "Tensor | slice":
+    """The rows with a weight in any column; all of them where values cannot be looked at."""
+    return slice(None) if traced(weight) else (weight > 0).any(1).nonzero().squeeze(1)
 
 
 def _hinges(z: Tensor, positive: Tensor, negative: Tensor, margin: float, power: int) -> Tensor:

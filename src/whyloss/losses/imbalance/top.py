@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from whyloss.losses.imbalance.ranking import RankingLoss
+from whyloss.losses.imbalance.ranking import RankingLoss, those
 
 
 class SmoothAveragePrecisionLoss(RankingLoss):
@@ -35,14 +35,13 @@ class SmoothAveragePrecisionLoss(RankingLoss):
         self.require(self.temperature > 0, "temperature > 0", self.temperature)
 
     def columns(self, logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        above = torch.sigmoid((logits.unsqueeze(0) - logits.unsqueeze(1)) / self.temperature)
-        own = torch.eye(len(logits), dtype=torch.bool, device=logits.device).unsqueeze(2)
-        above = torch.where(own, 1.0, above)
-        among = torch.einsum("ijl,jl->il", above, positive)
-        over = torch.einsum("ijl,jl->il", torch.where(own, 0.0, above), negative)
+        i = those(positive)
+        above = torch.sigmoid((logits.unsqueeze(0) - logits[i].unsqueeze(1)) / self.temperature)
+        over = (above * negative).sum(1) - negative[i] / 2  # among them is the row itself, as one half
+        among = (above * positive).sum(1) + positive[i] / 2
         # A row that is no positive has no precision; it must not be 0 / 0 either.
-        missed = over / torch.where(positive > 0, among + over, 1.0)
-        return (positive * missed).sum(0) / positive.sum(0)
+        missed = over / torch.where(positive[i] > 0, among + over, 1.0)
+        return (positive[i] * missed).sum(0) / positive.sum(0)
 
 
 class TopPushLoss(RankingLoss):
