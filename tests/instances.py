@@ -77,7 +77,7 @@ class Case:
     def engines(self) -> tuple[str, ...]:
         if self.cls.normalized:
             return ("reference",)
-        return ("reference", "dense", *(() if self._has_scales and self._refused else KERNELS))
+        return ("reference", "dense", *(KERNELS if self.suits_kernels else ()))
 
     @property
     def binary_engines(self) -> tuple[str, ...]:
@@ -97,10 +97,12 @@ class Case:
         return isinstance(getattr(self.build().adjust, "scale", None), Tensor)
 
     @property
-    def _refused(self) -> bool:
-        """Whether the kernels do not take what it asks for."""
+    def suits_kernels(self) -> bool:
+        """Whether kernels can be written for it. A scale for each class is refused as long as they know none."""
+        if not self._has_scales:
+            return not self.cls.normalized
         entered = enter(self.build(), torch.zeros(1, 4), torch.tensor([0]), None)
-        return bool(obstacle_to_kernels(entered.z, entered.rows))
+        return obstacle_to_kernels(entered.z, entered.rows) != "the scale differs from class to class"
 
     @property
     def reads_log_odds_alone(self) -> bool:
