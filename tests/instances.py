@@ -16,12 +16,16 @@ import whyloss.losses
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.continuous import BinnedLoss
 from whyloss.losses.continuous.bins import Bins
+from whyloss.losses.imbalance.confusion import ConfusionLoss
+from whyloss.losses.imbalance.ranking import RankingLoss
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.region import PairLoss, RegionLoss, RegionMapLoss
 from whyloss.losses.relations import ThresholdLoss, WordTreeLoss
 from whyloss.losses.relations.tree import Tree
+from whyloss.losses.rows import enter
 from whyloss.losses.whole import WholeRowLoss
+from whyloss.stats.engine import obstacle_to_kernels
 from whyloss.stats.kernels import absent
 from whyloss.stats.table import needed
 
@@ -30,7 +34,19 @@ for _module in pkgutil.walk_packages(whyloss.losses.__path__, "whyloss.losses.")
 
 # In Triton's interpreter, or on a GPU (make test-kernels, make test-gpu).
 KERNELS = () if absent(torch.get_default_device()) else ("triton",)
-BASES = (LabelledLoss, RowLoss, WholeRowLoss, RegionLoss, RegionMapLoss, PairLoss, LabelSetLoss, BatchLoss, BinnedLoss)
+BASES = (
+    LabelledLoss,
+    RowLoss,
+    WholeRowLoss,
+    RegionLoss,
+    RegionMapLoss,
+    PairLoss,
+    LabelSetLoss,
+    BatchLoss,
+    BinnedLoss,
+    RankingLoss,
+    ConfusionLoss,
+)
 OPTIONS = {name for base in BASES for name in base.fields()}
 
 
@@ -87,7 +103,7 @@ class Case:
 
     @property
     def links(self) -> tuple[str, ...]:
-        return getattr(self.cls, "links", ("sigmoid",) if issubclass(self.cls, LabelSetLoss) else ("softmax",))
+        return getattr(self.cls, "links", (getattr(self.cls, "link", "softmax"),))
 
     def call(self, link: str) -> tuple[Any, list[Tensor], int, dict[str, Tensor]]:
         """A call of the loss, whatever its kind: float32 logits, the kinds of target it takes, the number of classes or
@@ -108,7 +124,9 @@ class Case:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        return ("reference",) if self.cls.normalized else ("reference", "dense", *KERNELS)
+        if self.cls.normalized:
+            return ("reference",)
+        return ("reference", "dense", *(KERNELS if self.suits_kernels else ()))
 
     @property
     def binary_engines(self) -> tuple[str, ...]:
@@ -118,12 +136,27 @@ class Case:
     @property
     def reads_raw_logits(self) -> bool:
         """Whether a constant added to all logits may change the loss."""
+        if self._has_scales and len(set(self.build().adjust.scale.tolist())) > 1:
+            return True
         return bool({"rest_lse", "rest_z_sq"} & set(needed(frozenset(self.cls.statistics))))
 
     @property
     def reads_cosines(self) -> bool:
         """Whether it must be told what the label's angle is; a constant added to cosines may then change the loss."""
         return self.cls.cosines and "logit" in needed(frozenset(self.cls.statistics))
+
+    @property
+    def _has_scales(self) -> bool:
+        """Whether it scales the logits class by class."""
+        return isinstance(getattr(self.build().adjust, "scale", None), Tensor)
+
+    @property
+    def suits_kernels(self) -> bool:
+        """Whether kernels can be written for it. A scale for each class is refused as long as they know none."""
+        if not self._has_scales:
+            return not self.cls.normalized
+        entered = enter(self.build(), torch.zeros(1, 4), torch.tensor([0]), None)
+        return obstacle_to_kernels(entered.z, entered.rows) != "the scale differs from class to class"
 
     @property
     def reads_log_odds_alone(self) -> bool:
@@ -176,6 +209,7 @@ def _views(shape: torch.Size) -> Tensor:
 # What a field of this name gets, for a number of classes and an order of them.
 PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
     "counts": _counts,
+    "frequency": lambda classes, order: _counts(classes, order) / 5e4,
     "transition": _transition,
     "cost": _cost,
     "distance": _distance,
@@ -264,3 +298,18 @@ def value_and_gradient(loss: Any, z: Tensor, target: Tensor, **call: Any) -> tup
     value = loss(z, target, **call)
     (gradient,) = torch.autograd.grad(value.sum(), z)
     return value.detach(), gradient
+
+
+def steady(loss: Any, *call: Tensor, **more: Any) -> Any:
+    """The loss with what its gradient takes as given (`held`) fixed at what it is for this call."""
+    if not loss.held:
+        return loss
+    found: dict[str, Any] = {}
+
+    def noted(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args: found.setdefault(name, method(*args))
+
+    for name in loss.held:
+        setattr(loss, name, noted(name, getattr(loss, name)))
+    loss(*call, **more)
+    return loss

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from whyloss.losses.continuous.bins import Bins as Bins
     from whyloss.losses.explain import explain_engine as explain_engine
     from whyloss.losses.imbalance import *
+    from whyloss.losses.imbalance.counts import class_counts as class_counts
     from whyloss.losses.label_sets import LabelSetLoss as LabelSetLoss
     from whyloss.losses.loss import LabelledLoss as LabelledLoss
     from whyloss.losses.loss import Loss as Loss
@@ -86,6 +87,9 @@ _HOME = {
     "beta_targets": "relations.soft_targets",
     "triangular_targets": "relations.soft_targets",
     "distance_cost": "relations.costs",
+    "RankingLoss": "imbalance.ranking",
+    "ConfusionLoss": "imbalance.confusion",
+    "HardExamples": "imbalance.hard",
     "statistics": "loss",
     "Adjustment": "adjust",
     "LogitAdjustment": "adjust",
@@ -99,6 +103,7 @@ _HOME = {
     "effective_number_weights": "adjust",
     "CosineHead": "margin.head",
     "margin_annealing": "margin.cosine",
+    "class_counts": "imbalance.counts",
     "explain_engine": "explain",
     "pair_transition": "robust.transitions",
     "symmetric_transition": "robust.transitions",

@@ -153,7 +153,7 @@ def _along(loss: Loss, p: Tensor) -> tuple[Tensor, Tensor]:
 
 def _unequal(loss: Loss) -> list[Tensor]:
     """The parameters that hold a number for every class."""
-    found = (getattr(loss, name, None) for name in ("counts", "transition", "weight", "cost", "distance"))
+    found = (getattr(loss, name, None) for name in ("counts", "frequency", "transition", "weight", "cost", "distance"))
     return [t for t in found if isinstance(t, Tensor) and t.ndim > 0 and len(t) > 1]
 
 

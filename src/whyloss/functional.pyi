@@ -320,6 +320,35 @@ def truncated_generalized_cross_entropy_loss(
     k: float = 0.5,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
+def balanced_binary_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    over: Literal["batch", "image", "label"] = "batch",
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def soft_f1_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    average: Literal["macro", "micro"] = "macro",
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def soft_mcc_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    average: Literal["macro", "micro"] = "macro",
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def equalization_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    frequency: Tensor,
+    threshold: float = 0.00176,
+    **options: Unpack[LabelSetOptions],
+) -> Tensor: ...
 def focal_loss(
     logits: Tensor,
     target: Tensor,
@@ -334,6 +363,30 @@ def sigmoid_focal_loss(
     gamma: float = 2.0,
     alpha: float = 0.25,
     **options: Unpack[RowOptions],
+) -> Tensor: ...
+def reduced_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 2.0,
+    threshold: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def batch_normalized_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 2.0,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def hard_example_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    loss: Loss | None = None,
+    keep: float = 0.25,
+    threshold: float | None = None,
+    **options: Unpack[Options],
 ) -> Tensor: ...
 def class_balanced_loss(
     logits: Tensor,
@@ -367,6 +420,86 @@ def ldam_loss(
     max_margin: float = 0.5,
     scale: float = 30.0,
     **options: Unpack[RowOptions],
+) -> Tensor: ...
+def quality_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    beta: float = 2.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def varifocal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 0.75,
+    gamma: float = 2.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def pairwise_auc_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    surrogate: Literal["squared_hinge", "hinge", "logistic"] = "squared_hinge",
+    margin: float = 1.0,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def partial_auc_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    surrogate: Literal["squared_hinge", "hinge", "logistic"] = "squared_hinge",
+    margin: float = 1.0,
+    fpr: float = 0.3,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def soft_partial_auc_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 1.0,
+    margin: float = 1.0,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def vector_scaling_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    counts: Tensor,
+    gamma: float = 0.15,
+    tau: float = 1.25,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def class_dependent_temperature_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    counts: Tensor,
+    gamma: float = 0.3,
+    tau: float = 0.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def smooth_average_precision_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 0.1,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def top_push_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    margin: float = 1.0,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def recall_at_quantile_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    quantile: float = 0.1,
+    margin: float = 1.0,
+    **options: Unpack[BatchOptions],
 ) -> Tensor: ...
 def norm_face_loss(
     logits: Tensor,

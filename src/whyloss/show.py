@@ -46,6 +46,7 @@ FACTS = ("proper", "bounded", "symmetric", "convex")
 # Stand-ins for what a loss cannot be without, so that it can be drawn.
 SAMPLES: dict[str, Any] = {
     "counts": [90, 10],
+    "frequency": [0.9, 0.001],
     "transition": [[0.8, 0.2], [0.2, 0.8]],
     "classes": 10,
     "features": 2,

@@ -33,9 +33,10 @@ class Loss(Declared):
     reads: tensors that a call takes besides, by keyword (`loss(logits, target, index=...)`), one entry a row each.
     may_read: those that it can do without.
     neighbours: pixels are no rows by themselves: it matters which lie side by side.
-    stateful: has parameters to learn or remembers earlier calls, so it has no functional form.
-    steered: on purpose its gradient is not the slope of its value: weights that it takes from the model have none.
-    cosines: its logits are cosines, in [-1, 1]; a constant added to them means something."""
+    cosines: its logits are cosines, in [-1, 1]; a constant added to them means something.
+    stateful: has parameters to learn, remembers earlier calls, or draws at random in training; no functional form.
+    held: methods of the loss whose results the gradient takes as given, because the paper does.
+    steered: its gradient is, on purpose, not the slope of its value in some other way."""
 
     source: ClassVar[str] = ""
     short: ClassVar[tuple[str, ...]] = ()
@@ -51,6 +52,7 @@ class Loss(Declared):
     stateful: ClassVar[bool] = False
     steered: ClassVar[bool] = False
     cosines: ClassVar[bool] = False
+    held: ClassVar[tuple[str, ...]] = ()
 
     def forward(
         self,
@@ -243,6 +245,10 @@ class RowLoss(LabelledLoss):
     def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""
         return door.enter(self, logits, target, sample_weight).parts()
+
+    def each(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(weighted loss, weight) of each row, whatever the reduction; both 0 for rows that are ignored."""
+        return door.enter(self, logits, target, sample_weight).each()
 
     # What the door asks for. A sum of losses (algebra.py) answers for all of its terms.
 

@@ -73,6 +73,12 @@ class WholeRowLoss(LabelledLoss):
         """The rows. Losses whose logits are not one a class change here what comes to the door."""
         return enter(self, logits, target, sample_weight, reads)
 
+    def each(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, **reads: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(weighted loss, weight) of each row, whatever the reduction; both 0 for rows that are ignored."""
+        return enter(self, logits, target, sample_weight, reads).each()
+
 
 @dataclass
 class Whole(Entered):
@@ -163,7 +169,8 @@ def _adjusted(adjust: Adjustment, z: Tensor, q: Tensor) -> Tensor:
         z = z + adjust.shift.to(z.dtype)
     if adjust.margin is not None:
         z = z - q * adjust.margin.to(z.dtype)
-    return z * adjust.scale
+    scale = adjust.scale_in(z.dtype)
+    return z if scale is None else z * scale
 
 
 def _safe(read: Tensor, keep: Tensor | None, dtype: torch.dtype) -> Tensor:

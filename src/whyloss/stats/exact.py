@@ -82,3 +82,40 @@ def log_softmax(z: Tensor) -> tuple[Tensor, Tensor]:
     log_p = torch.where(masked, -HUGE, u + logsigmoid(-log_rest))
     small = torch.exp(torch.where(left, -HUGE, log_p))
     return log_p, torch.where(largest, logsigmoid(log_rest), torch.log1p(-small))
+
+
+def lse_of_others(z: Tensor) -> Tensor:
+    """[N, C] for every class the log-sum-exp of the other classes; -1e30 where no other remains.
+
+    Leaving one class out of a sum is a subtraction, exact unless that class is the largest; the largest gets its own.
+
+    >>> lse_of_others(torch.tensor([[40.0, 0.0, -torch.inf]]))
+    tensor([[ 0., 40., 40.]])
+    """
+    best = z.detach().argmax(1, keepdim=True)
+    top = _finite(z.detach().gather(1, best))
+    e = torch.exp(z - top)
+    rest = z.scatter(1, best, -torch.inf)
+    second = _finite(rest.detach().amax(1, keepdim=True))
+    own = torch.exp(rest - second).sum(1, keepdim=True)
+    some = own > 0
+    of_largest = torch.where(some, second + torch.log(torch.where(some, own, 1.0)), -1e30)
+    # The largest is among the others, at 1; less is left only where every class is masked.
+    others = top + torch.log((e.sum(1, keepdim=True) - e).clamp_min(0.5))
+    return others.scatter(1, best, of_largest)
+
+
+def softmax_and_rest(z: Tensor) -> tuple[Tensor, Tensor]:
+    """[N, C] p and 1 - p, each exact near 0, and so are their slopes: all is put together from what is small.
+
+    >>> softmax_and_rest(torch.tensor([[30.0, 0.0]]))
+    (tensor([[1.0000e+00, 9.3576e-14]]), tensor([[9.3576e-14, 1.0000e+00]]))
+    """
+    best = z.detach().argmax(1, keepdim=True)
+    p = torch.softmax(z, 1).scatter(1, best, 0.0)
+    rest = p.sum(1, keepdim=True)
+    return p.scatter(1, best, 1 - rest), (1 - p).scatter(1, best, rest)
+
+
+def _finite(x: Tensor) -> Tensor:
+    return torch.where(torch.isneginf(x), 0.0, x)
