@@ -44,11 +44,11 @@ class WholeRowLoss(LabelledLoss):
         distributions [N, C], both float32 or float64. reads: what the call took besides, [N] each (or [N, ...])."""
         raise NotImplementedError(f"{type(self).__name__} has no losses.")
 
-    def before(self, logits: Tensor, target: Tensor, counted: Tensor, **reads: Tensor) -> None:
-        """Takes note of a batch that is trained on, before its loss is computed. counted: [N], 1 for a row that counts
-        and 0 for one that does not. Without gradients."""
+    def before(self, *args: Any, **kwargs: Any) -> None:
+        """before(logits, target, counted, **reads): takes note of a batch that is trained on, before its loss is
+        computed. counted: [N], 1 for a row that counts and 0 for one that does not. Without gradients."""
 
-    def after(self, logits: Tensor, target: Tensor, counted: Tensor, **reads: Tensor) -> None:
+    def after(self, *args: Any, **kwargs: Any) -> None:
         """The same once the loss is computed. What is written in place must not be what `losses` differentiates."""
 
     def forward(
