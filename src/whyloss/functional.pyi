@@ -437,7 +437,7 @@ def hierarchical_cross_entropy_loss(
     *,
     tree: Tree,
     alpha: float = 0.1,
-    counted_from: Literal["root", "leaves"] = 'root',
+    counted_from: Literal["root", "leaves"] = "root",
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
 def hierarchical_log_loss(
@@ -536,14 +536,14 @@ def corn_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    mean_over: Literal["questions", "rows"] = 'questions',
+    mean_over: Literal["questions", "rows"] = "questions",
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
 def cumulative_link_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    curve: Literal["logit", "probit", "cloglog"] = 'logit',
+    curve: Literal["logit", "probit", "cloglog"] = "logit",
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
 def ecoc_distance_loss(
@@ -610,7 +610,7 @@ def positive_unlabelled_loss(
     target: Tensor,
     *,
     prior: float,
-    surrogate: Literal["sigmoid", "logistic"] = 'sigmoid',
+    surrogate: Literal["sigmoid", "logistic"] = "sigmoid",
     nonnegative: bool = True,
     beta: float = 0.0,
     gamma: float = 1.0,

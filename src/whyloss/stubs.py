@@ -60,7 +60,7 @@ def text() -> str:
 def _function(cls: type[Loss]) -> str:
     options, base = next((name, base) for name, base in FORMS.items() if issubclass(cls, base))
     own = [
-        f"{name}: {_type(field.type)}" + ("" if field.default is MISSING else f" = {field.default!r}")
+        f"{name}: {_type(field.type)}" + ("" if field.default is MISSING else f" = {_literal(field.default)}")
         for name, field in cls.fields().items()
         if name not in base.fields()
     ]
@@ -68,6 +68,10 @@ def _function(cls: type[Loss]) -> str:
     own.sort(key=lambda argument: "=" in argument)
     arguments = ["logits: Tensor", "target: Tensor", *(["*", *own] if own else []), f"**options: Unpack[{options}]"]
     return "\n".join([f"def {function_name(cls)}(", *(f"    {a}," for a in arguments), ") -> Tensor: ..."])
+
+
+def _literal(default: Any) -> str:
+    return json.dumps(default) if isinstance(default, str) else repr(default)
 
 
 def _type(annotation: Any) -> str:
