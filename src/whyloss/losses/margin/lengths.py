@@ -11,6 +11,7 @@ from torch.nn.functional import logsigmoid
 
 from whyloss.losses.loss import Link
 from whyloss.losses.margin.angles import multiplied, turned
+from whyloss.losses.margin.plain import cross_entropy
 from whyloss.losses.whole import WholeRowLoss
 from whyloss.stats import reference
 from whyloss.stats.rows import Rows
@@ -34,13 +35,17 @@ class _MarginByRow(WholeRowLoss):
 
     def of_rows(self, logits: Tensor, target: Tensor, norm: Tensor) -> Tensor:
         """[N] losses of logits that have their scale."""
+        if target.ndim == 1:
+            place = target.unsqueeze(1)
+            own = logits.gather(1, place)
+            angled = torch.where(torch.isneginf(own), 0.0, own).squeeze(1)  # a masked label has none
+            return cross_entropy(logits.scatter_add(1, place, self.change(angled, norm).unsqueeze(1)), target)
 
         def formula(log_odds: Tensor, logit: Tensor) -> Tensor:
             lengths = norm if norm.ndim == log_odds.ndim else norm.unsqueeze(1)
             return -logsigmoid(log_odds + self.change(logit, lengths))
 
-        label, mix = (target, None) if target.ndim == 1 else (None, target)
-        return reference.row_losses(logits, Rows(("log_odds", "logit"), formula, label, mix))
+        return reference.row_losses(logits, Rows(("log_odds", "logit"), formula, label=None, mix=target))
 
 
 class LargeMarginSoftmaxLoss(_MarginByRow):
