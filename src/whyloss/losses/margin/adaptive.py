@@ -35,7 +35,7 @@ class AdaCosLoss(_Adaptive):
         classes: >= 3. The scale starts at sqrt(2) log(classes - 1).
 
     Formula: -log softmax(s cos)_y; s = log B / cos(min(pi / 4, median theta_y)), B the batch's mean of
-    sum_{j != y} e^(s cos theta_j) with the s before. Source: Zhang et al. 2019, arXiv:1905.00292, eq. 15.
+    sum_{j != y} e^(s cos theta_j) with the s before. Source: Zhang et al. 2019, arXiv:1905.00292, section 4.
 
     >>> import torch, whyloss
     >>> loss = whyloss.AdaCosLoss(classes=3)
@@ -45,7 +45,7 @@ class AdaCosLoss(_Adaptive):
     """
 
     classes: int
-    source = "Zhang et al. 2019, arXiv:1905.00292, eq. 15"
+    source = "Zhang et al. 2019, arXiv:1905.00292, section 4"
     short = ("adacos",)
     equation = "-log softmax(s cos)_y, s = log B / cos(min(pi / 4, median t_y))"
 
@@ -90,7 +90,7 @@ class CurricularFaceLoss(_Adaptive):
 
     Formula: -log(e^(s cos(theta_y + m)) / (e^(s cos(theta_y + m)) + sum_{j != y} e^(s N_j))), N_j = cos theta_j where
     cos theta_j <= cos(theta_y + m), else cos theta_j (t + cos theta_j); t <- alpha mean(cos theta_y) + (1 - alpha) t.
-    Source: Huang et al. 2020, arXiv:2004.00288, eq. 4-5 and 10.
+    Source: Huang et al. 2020, arXiv:2004.00288, section 3.
 
     >>> import torch, whyloss
     >>> loss = whyloss.CurricularFaceLoss(scale=4.0, alpha=1.0)
@@ -101,7 +101,7 @@ class CurricularFaceLoss(_Adaptive):
     scale: float = 64.0
     margin: float = 0.5
     alpha: float = 0.99
-    source = "Huang et al. 2020, arXiv:2004.00288, eq. 4-5"
+    source = "Huang et al. 2020, arXiv:2004.00288, section 3"
     short = ("curricularface",)
     equation = "ArcFace with cos_j (t + cos_j) for each j != y that exceeds cos(t_y + m)"
 

@@ -26,7 +26,7 @@ class CenterLoss(WholeRowLoss):
     Shapes: `feature` is [N, features], what the logits are made of.
 
     Formula: -log p_y + pull / 2 |x - c_y|^2; c_j <- c_j - rate sum_{y = j} (c_j - x) / (1 + n_j), n_j rows of class j.
-    Source: Wen et al. 2016, "A discriminative feature learning approach for deep face recognition", ECCV, eq. 4-5.
+    Source: Wen et al. 2016, "A discriminative feature learning approach for deep face recognition", ECCV, eq. 2-5.
 
     >>> import torch, whyloss
     >>> loss = whyloss.CenterLoss(classes=2, features=2, pull=1.0)
@@ -41,7 +41,7 @@ class CenterLoss(WholeRowLoss):
     features: int
     pull: float = 0.003
     rate: float = 0.5
-    source = "Wen et al. 2016, ECCV, eq. 4-5"
+    source = "Wen et al. 2016, ECCV, eq. 2-5"
     short = ("center",)
     equation = "-log p_y + pull / 2 |x - c_y|^2"
     bounded = False

@@ -23,7 +23,7 @@ class WestonWatkinsLoss(WholeRowLoss):
     A soft target is a mixture of labels, and takes C^2 numbers a row.
 
     Formula: sum over j != y of max(0, margin - z_y + z_j)^power / C. Source: Weston & Watkins 1999, "Support vector
-    machines for multi-class pattern recognition", ESANN, eq. 1 (with margin 2).
+    machines for multi-class pattern recognition", ESANN (with margin 2).
 
     >>> import torch, whyloss
     >>> whyloss.WestonWatkinsLoss()(torch.tensor([[1.0, 0.5, 0.75]]), torch.tensor([0]))
@@ -33,7 +33,7 @@ class WestonWatkinsLoss(WholeRowLoss):
     margin: float = 1.0
     power: int = 1
     summed: bool = False
-    source = "Weston & Watkins 1999, ESANN, eq. 1"
+    source = "Weston & Watkins 1999, ESANN"
     short = ("weston-watkins", "multi-margin")
     equation = "sum over j != y of max(0, margin - z_y + z_j)^power / C"
     proper = False
