@@ -1,0 +1,87 @@
+"""What a case is: inputs, what is right, the call on our loss, and the calls on other people's.
+
+Knows no loss and no package; both go by their names."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from os import environ
+from typing import Any
+
+from torch import Tensor
+
+from whyloss.losses.catalogue import catalogue
+
+from .reading import Reading, value_and_gradient
+
+Call = Callable[[Tensor, Tensor], Any]
+
+
+@dataclass(frozen=True)
+class Ours:
+    """A loss of ours by the name of its class. `how` makes a call of it, where it is more than loss(logits, target)."""
+
+    loss: str
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    how: Callable[[Any], Call] = lambda loss: loss
+
+    @property
+    def exists(self) -> bool:
+        return self.loss in catalogue()
+
+    def build(self, **more: Any) -> Call:
+        return self.how(catalogue()[self.loss](**{**self.options, **more}))
+
+
+def ours(loss: str, how: Callable[[Any], Call] = lambda loss: loss, **options: Any) -> Ours:
+    return Ours(loss, options, how)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A call of a package, by the name that pip knows. `build` imports it and returns the call.
+
+    otherwise: another definition that is in use, in words and as a formula. What equals it is no mistake."""
+
+    package: str
+    call: str
+    build: Callable[[], Call]
+    otherwise: tuple[str, Call] | None = None
+    triton: bool = False
+
+    @property
+    def version(self) -> str | None:
+        """None where it is not installed."""
+        try:
+            return metadata.version(self.package)
+        except metadata.PackageNotFoundError:
+            return None
+
+    @property
+    def missing(self) -> str:
+        """Why it is not called, or nothing."""
+        if self.version is None:
+            return "not installed"
+        if self.triton and environ.get("TRITON_INTERPRET") != "1":
+            return "its kernels run here with TRITON_INTERPRET=1 only"
+        return ""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One case. `truth` is the formula in float64; None: the input is to be refused.
+
+    given and contract: what comes in and what the contract says of it, in words.
+    ignoring: what the formula gives when what it was asked for is dropped without a word."""
+
+    name: str
+    topic: str
+    given: str
+    contract: str
+    logits: Tensor
+    target: Tensor
+    truth: Call | None
+    ours: Ours
+    peers: tuple[Peer, ...] = ()
+    read: Reading = value_and_gradient
+    ignoring: Call | None = None
