@@ -5,7 +5,7 @@ its own checks refuse is left out), and per-class fields get numbers of the righ
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,17 +13,22 @@ import torch
 from torch import Tensor
 
 import whyloss.losses
-from whyloss.losses.loss import Loss, RowLoss
+from whyloss.losses.algebra import LossSum, RowSum
+from whyloss.losses.batch import BatchLoss
+from whyloss.losses.label_sets import LabelSetLoss
+from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.region import RegionLoss
+from whyloss.losses.whole import WholeRowLoss
 from whyloss.stats.kernels import absent
 from whyloss.stats.table import needed
 
-for _module in pkgutil.iter_modules(whyloss.losses.__path__):
-    importlib.import_module(f"whyloss.losses.{_module.name}")
+for _module in pkgutil.walk_packages(whyloss.losses.__path__, "whyloss.losses."):
+    importlib.import_module(_module.name)
 
 # In Triton's interpreter, or on a GPU (make test-kernels, make test-gpu).
 KERNELS = () if absent(torch.get_default_device()) else ("triton",)
-OPTIONS = {*RowLoss.fields(), *RegionLoss.fields()}
+BASES = (LabelledLoss, RowLoss, WholeRowLoss, RegionLoss, LabelSetLoss, BatchLoss)
+OPTIONS = {name for base in BASES for name in base.fields()}
 
 
 def subclasses(cls: type) -> Iterator[type]:
@@ -34,9 +39,9 @@ def subclasses(cls: type) -> Iterator[type]:
 
 def losses() -> list[type[Loss]]:
     """Every loss of the library: what derives from Loss in its families, the base classes and sums aside."""
-    bases = {"RowLoss", "RegionLoss", "RowSum", "LossSum"}
-    found = [c for c in subclasses(Loss) if c.__module__.startswith("whyloss.losses") and c.__name__ not in bases]
-    return list(dict.fromkeys(found))
+    found = [c for c in subclasses(Loss) if c.__module__.startswith("whyloss.losses.")]
+    aside = {*BASES, RowSum, LossSum}
+    return [c for c in dict.fromkeys(found) if c not in aside and not c.__name__.startswith("_")]
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,12 @@ class Case:
 
     def build(self, classes: int = 4, order: Tensor | None = None, **options: Any) -> Any:
         """The loss for this many classes; `order` permutes what it knows of them."""
-        own = {n: _per_class(n, classes, order) for n in self.cls.fields() if n in ("counts", "transition")}
+        own = {n: PER_CLASS[n](classes, order) for n in self.cls.fields() if n in PER_CLASS and n not in self.numbers}
         return self.cls(**own, **self.numbers, **options)
+
+    def reads(self, shape: torch.Size) -> dict[str, Tensor]:
+        """What a call takes besides, for targets of this shape."""
+        return {name: READ[name](shape) for name in self.cls.reads}
 
     @property
     def links(self) -> tuple[str, ...]:
@@ -77,14 +86,23 @@ class Case:
         return needed(frozenset(self.cls.statistics)) in (("log_odds",), ("label", "log_odds"))
 
 
-def _per_class(name: str, classes: int, order: Tensor | None) -> Tensor:
-    if name == "counts":
-        value = 100.0 * 0.6 ** torch.arange(classes, dtype=torch.float64)
-        return value if order is None else value[order]
+def _counts(classes: int, order: Tensor | None) -> Tensor:
+    value = 100.0 * 0.6 ** torch.arange(classes, dtype=torch.float64)
+    return value if order is None else value[order]
+
+
+def _transition(classes: int, order: Tensor | None) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     noise = torch.rand(classes, classes, generator=generator, dtype=torch.float64)
     value = 0.7 * torch.eye(classes, dtype=torch.float64) + 0.3 * noise / noise.sum(1, keepdim=True)
     return value if order is None else value[order][:, order]
+
+
+# What a field of this name gets, for a number of classes and an order of them.
+PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {"counts": _counts, "transition": _transition}
+
+# What a call takes besides, by name, for targets of a shape.
+READ: dict[str, Callable[[torch.Size], Tensor]] = {}
 
 
 def _cases(cls: type[Any]) -> list[Case]:
@@ -111,6 +129,9 @@ ALL = [case for cls in losses() for case in _cases(cls)]
 ROWS = [case for case in ALL if issubclass(case.cls, RowLoss)]
 SOFTMAX = [case for case in ROWS if "softmax" in case.links]
 SIGMOID = [case for case in ROWS if "sigmoid" in case.links]
+WHOLE = [case for case in ALL if issubclass(case.cls, WholeRowLoss)]
+LABEL_SETS = [case for case in ALL if issubclass(case.cls, LabelSetLoss)]
+BATCHES = [case for case in ALL if issubclass(case.cls, BatchLoss)]
 REGIONS = [case for case in ALL if case.cls.forward is RegionLoss.forward]  # test_combined.py has the sums
 
 

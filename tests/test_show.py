@@ -11,7 +11,7 @@ from rich.console import Console
 
 from whyloss import curves, picture, show
 from whyloss.losses.catalogue import FAMILIES
-from whyloss.losses.loss import RowLoss
+from whyloss.losses.loss import Loss, RowLoss
 from whyloss.picture import Line, Panel
 
 NAMES = [cls.__name__ for cls in show.losses()]
@@ -35,7 +35,7 @@ def test_every_loss_is_shown_within_80_columns(name: str) -> None:
 
 
 @pytest.mark.parametrize("cls", show.losses(), ids=lambda cls: cls.__name__)
-def test_every_loss_explains_itself_and_its_parameters(cls: show.LossClass) -> None:
+def test_every_loss_explains_itself_and_its_parameters(cls: type[Loss]) -> None:
     assert show.about(cls), "a docstring says what the loss does"
     assert cls.equation
     assert show.example(cls).startswith(">>> import torch, whyloss")

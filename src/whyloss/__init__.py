@@ -19,24 +19,35 @@ if TYPE_CHECKING:
     from whyloss.losses.adjust import balanced_weights as balanced_weights
     from whyloss.losses.adjust import deferred_weights as deferred_weights
     from whyloss.losses.adjust import effective_number_weights as effective_number_weights
-    from whyloss.losses.combined import *
+    from whyloss.losses.batch import BatchLoss as BatchLoss
+    from whyloss.losses.continuous import *
     from whyloss.losses.explain import explain_engine as explain_engine
     from whyloss.losses.imbalance import *
+    from whyloss.losses.label_sets import LabelSetLoss as LabelSetLoss
+    from whyloss.losses.loss import LabelledLoss as LabelledLoss
     from whyloss.losses.loss import Loss as Loss
     from whyloss.losses.loss import RowLoss as RowLoss
     from whyloss.losses.loss import statistics as statistics
     from whyloss.losses.margin import *
+    from whyloss.losses.multilabel import *
     from whyloss.losses.proper import *
     from whyloss.losses.region import *
+    from whyloss.losses.relations import *
     from whyloss.losses.robust import *
+    from whyloss.losses.whole import WholeRowLoss as WholeRowLoss
 
 __version__ = "0.1.0"
 
+# What is no loss of the catalogue: bases, and helpers of losses.
 _HOME = {
     "Loss": "loss",
+    "LabelledLoss": "loss",
     "RowLoss": "loss",
+    "WholeRowLoss": "whole",
+    "LabelSetLoss": "label_sets",
+    "BatchLoss": "batch",
+    "RegionLoss": "region.region",
     "statistics": "loss",
-    "RegionLoss": "region",
     "Adjustment": "adjust",
     "LogitAdjustment": "adjust",
     "balanced_weights": "adjust",

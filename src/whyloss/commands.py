@@ -14,7 +14,7 @@ from whyloss.advise.finding import InputError
 BUNDLED = "breast_cancer"
 
 Column = Annotated[str, Parameter(metavar="COLUMN")]
-Family = Literal["proper", "robust", "imbalance", "margin", "region", "combined"]
+Family = Literal["proper", "robust", "imbalance", "margin", "relations", "multilabel", "continuous", "region"]
 
 app = App(
     name="whyloss",

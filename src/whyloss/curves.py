@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from whyloss.losses.loss import RowLoss
+from whyloss.losses.loss import LabelledLoss, Loss
 from whyloss.losses.proper import CrossEntropyLoss
 from whyloss.losses.region import DiceLoss, RegionLoss
 from whyloss.picture import Line, Panel, nice_top
@@ -18,14 +18,19 @@ PIXELS = 100  # of a region in its image of five times as many
 SURE = 30.0  # a logit that is as good as certain
 
 
-def panels(loss: RowLoss | RegionLoss, name: str) -> list[Panel]:
-    return _region_panels(loss, name) if isinstance(loss, RegionLoss) else _row_panels(loss, name)
+def panels(loss: Loss, name: str) -> list[Panel]:
+    """The curves of a loss; none where no single row or region has a loss of its own."""
+    if isinstance(loss, RegionLoss):
+        return _region_panels(loss, name)
+    return _row_panels(loss, name) if isinstance(loss, LabelledLoss) and not loss.reads else []
 
 
-def caption(loss: RowLoss | RegionLoss) -> str:
+def caption(loss: Loss) -> str:
     """What was fed to the loss, in words."""
     if isinstance(loss, RegionLoss):
         return "One region of the image, predicted with certainty, and no background."
+    if not isinstance(loss, LabelledLoss) or loss.reads:
+        return "No curve: its value is no function of one row's logits and label."
     if loss.link == "sigmoid":
         return "One logit, its answer yes. Gradient: size of the slope in that logit."
     classes = _classes(loss)
@@ -34,7 +39,7 @@ def caption(loss: RowLoss | RegionLoss) -> str:
     return f"Rows of {rows}{label}. Gradient: size of the slope in the label's logit."
 
 
-def _row_panels(loss: RowLoss, name: str) -> list[Panel]:
+def _row_panels(loss: LabelledLoss, name: str) -> list[Panel]:
     p = torch.linspace(LOWEST, 1 - LOWEST, 397, dtype=torch.float64)
     value, slope = _along(loss, p)
     reference = _along(CrossEntropyLoss(reduction="none"), p)
@@ -51,7 +56,7 @@ def _row_panels(loss: RowLoss, name: str) -> list[Panel]:
     return [Panel(t, "p_y", x, line, b, top) for t, line, b, top in zip(titles, lines, bottoms, tops, strict=True)]
 
 
-def _along(loss: RowLoss, p: Tensor) -> tuple[Tensor, Tensor]:
+def _along(loss: LabelledLoss, p: Tensor) -> tuple[Tensor, Tensor]:
     """Loss and size of its slope in the label's logit for rows in which the label has the probability p."""
     odds = torch.logit(p)
     if loss.link == "sigmoid":
@@ -69,13 +74,13 @@ def _along(loss: RowLoss, p: Tensor) -> tuple[Tensor, Tensor]:
     return value.detach(), slope[:, -1].abs()
 
 
-def _unequal(loss: RowLoss) -> list[Tensor]:
+def _unequal(loss: LabelledLoss) -> list[Tensor]:
     """The parameters that hold a number for every class."""
     found = (getattr(loss, name, None) for name in ("counts", "transition", "weight"))
     return [t for t in found if isinstance(t, Tensor) and t.ndim > 0 and len(t) > 1]
 
 
-def _classes(loss: RowLoss) -> int:
+def _classes(loss: LabelledLoss) -> int:
     return next((len(t) for t in _unequal(loss)), 2)
 
 

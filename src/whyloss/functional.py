@@ -33,17 +33,19 @@ def functional(cls: type[Loss]) -> Callable[..., Tensor]:
         normalizer: float | Tensor | None = None,
         **fields: Any,
     ) -> Tensor:
-        return cls(**fields)(logits, target, sample_weight=sample_weight, normalizer=normalizer)
+        reads = {name: fields.pop(name) for name in cls.reads if name in fields}
+        return cls(**fields)(logits, target, sample_weight=sample_weight, normalizer=normalizer, **reads)
 
     function.__name__ = function.__qualname__ = function_name(cls)
     function.__doc__ = f"`{cls.__name__}` as a function.\n\n{inspect.getdoc(cls)}"
     function.__module__ = __name__
     own = list(inspect.signature(function).parameters.values())[:-1]
-    fields = [p for p in inspect.signature(cls.__init__).parameters.values() if p.name != "self"]
+    reads = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=Tensor) for n in cls.reads]
+    fields = reads + [p for p in inspect.signature(cls.__init__).parameters.values() if p.name != "self"]
     function.__signature__ = inspect.Signature(own + fields, return_annotation=Tensor)  # type: ignore[attr-defined]
     return function
 
 
-_functions = {function_name(cls): functional(cls) for cls in catalogue().values()}
+_functions = {function_name(cls): functional(cls) for cls in catalogue().values() if not cls.stateful}
 globals().update(_functions)
 __all__ = ["functional", *_functions]  # pyright: ignore[reportUnsupportedDunderAll]

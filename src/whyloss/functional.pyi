@@ -18,7 +18,21 @@ class RowOptions(TypedDict, total=False):
     smoothing_over: Literal["all", "others"]
     smoothing_weight: Literal["class", "sample"]
     empty: Literal["zero", "nan"]
+    validate: bool | None
     engine: Literal["auto", "reference", "dense", "triton"]
+    sample_weight: Tensor | None
+    normalizer: float | Tensor | None
+
+class LabelledOptions(TypedDict, total=False):
+    weight: Tensor | None
+    ignore_index: int
+    reduction: Literal["mean", "sum", "none"]
+    link: Literal["softmax", "sigmoid"]
+    adjust: Adjustment | None
+    label_smoothing: float
+    smoothing_over: Literal["all", "others"]
+    smoothing_weight: Literal["class", "sample"]
+    empty: Literal["zero", "nan"]
     validate: bool | None
     sample_weight: Tensor | None
     normalizer: float | Tensor | None
@@ -36,6 +50,27 @@ class RegionOptions(TypedDict, total=False):
     sample_weight: Tensor | None
     normalizer: float | Tensor | None
 
+class LabelSetOptions(TypedDict, total=False):
+    weight: Tensor | None
+    ignore_index: int
+    reduction: Literal["mean", "sum", "none"]
+    empty: str
+    validate: bool | None
+    sample_weight: Tensor | None
+    normalizer: float | Tensor | None
+
+class BatchOptions(TypedDict, total=False):
+    ignore_index: int
+    link: Literal["softmax", "sigmoid"]
+    empty: Literal["zero", "nan"]
+    validate: bool | None
+    sample_weight: Tensor | None
+    normalizer: float | Tensor | None
+
+class Options(TypedDict, total=False):
+    sample_weight: Tensor | None
+    normalizer: float | Tensor | None
+
 def functional(cls: type[Loss]) -> Callable[..., Tensor]: ...
 def cross_entropy_loss(
     logits: Tensor,
@@ -50,19 +85,6 @@ def binary_cross_entropy_loss(
 def label_smoothing_cross_entropy_loss(
     logits: Tensor,
     target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def brier_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def squared_logit_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    k: float = 1.0,
-    m: float = 1.0,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
 def poly1_cross_entropy_loss(
@@ -94,6 +116,42 @@ def confidence_penalty_loss(
     beta: float = 0.1,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
+def brier_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def squared_logit_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    k: float = 1.0,
+    m: float = 1.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def asymmetric_generalized_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    a: float = 1.0,
+    q: float = 2.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def asymmetric_unhinged_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    a: float = 6.3,
+    q: float = 1.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def asymmetric_exponential_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    a: float = 2.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
 def mean_absolute_error_loss(
     logits: Tensor,
     target: Tensor,
@@ -122,41 +180,6 @@ def symmetric_cross_entropy_loss(
     a: float = -4.0,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
-def normalized_cross_entropy_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def normalized_focal_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    gamma: float = 0.5,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def asymmetric_generalized_cross_entropy_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    a: float = 1.0,
-    q: float = 2.0,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def asymmetric_unhinged_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    a: float = 6.3,
-    q: float = 1.5,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def asymmetric_exponential_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    a: float = 2.5,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
 def forward_correction_loss(
     logits: Tensor,
     target: Tensor,
@@ -169,6 +192,18 @@ def backward_correction_loss(
     target: Tensor,
     *,
     transition: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def normalized_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def normalized_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 0.5,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
 def focal_loss(
@@ -240,19 +275,6 @@ def dice_loss(
     target: Tensor,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...
-def jaccard_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RegionOptions],
-) -> Tensor: ...
-def tversky_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    alpha: float = 0.3,
-    beta: float = 0.7,
-    **options: Unpack[RegionOptions],
-) -> Tensor: ...
 def dice_cross_entropy_loss(
     logits: Tensor,
     target: Tensor,
@@ -270,5 +292,18 @@ def dice_focal_loss(
     pixel_weight: float = 1.0,
     label_smoothing: float = 0.0,
     gamma: float = 2.0,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def jaccard_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def tversky_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 0.3,
+    beta: float = 0.7,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...

@@ -21,12 +21,23 @@ from rich.table import Table
 from rich.text import Text
 
 from whyloss import curves, picture
+from whyloss.losses.batch import BatchLoss
 from whyloss.losses.catalogue import catalogue, family, find, function_name
-from whyloss.losses.loss import Loss, RowLoss
+from whyloss.losses.label_sets import LabelSetLoss
+from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.region import RegionLoss
+from whyloss.losses.whole import WholeRowLoss
 
-LossClass = type[RowLoss] | type[RegionLoss]
-
+# What options a loss shares with others, and what those are called.
+KINDS: dict[type[Loss], str] = {
+    RowLoss: "row loss",
+    WholeRowLoss: "loss of whole rows",
+    LabelledLoss: "row loss",
+    RegionLoss: "region loss",
+    LabelSetLoss: "loss of label sets",
+    BatchLoss: "loss of batches",
+    Loss: "loss",
+}
 FACTS = ("proper", "bounded", "symmetric", "convex")
 # Stand-ins for what a loss cannot be without, so that it can be drawn.
 SAMPLES: dict[str, Any] = {"counts": [90, 10], "transition": [[0.8, 0.2], [0.2, 0.8]]}
@@ -45,7 +56,7 @@ class Parameter:
 class Shown:
     """A loss, and the parameters that it is drawn with."""
 
-    loss: RowLoss | RegionLoss
+    loss: Loss
     parameters: dict[str, Any]
 
     @property
@@ -63,7 +74,7 @@ def build(name: str, parameters: Sequence[str] = ()) -> Shown:
     cls = find(name)
     given = dict(_parsed(cls, text) for text in parameters)
     values = {n: SAMPLES[n] for n in cls.fields() if n in SAMPLES} | given
-    fixed: dict[str, Any] = {} if issubclass(cls, RegionLoss) else {"reduction": "none"}
+    fixed: dict[str, Any] = {"reduction": "none"} if issubclass(cls, LabelledLoss) else {}
     if issubclass(cls, RegionLoss):
         fixed["link"] = "sigmoid"  # one region, without its background
     try:
@@ -76,7 +87,7 @@ def build(name: str, parameters: Sequence[str] = ()) -> Shown:
     return shown
 
 
-def _parsed(cls: LossClass, text: str) -> tuple[str, Any]:
+def _parsed(cls: type[Loss], text: str) -> tuple[str, Any]:
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not name or not value:
         raise ValueError(f"--param takes name=value, such as --param gamma=0.5, but got {text!r}.")
@@ -111,7 +122,7 @@ def example(cls: type[Loss]) -> str:
     return start + rest.rstrip()
 
 
-def parameters(cls: LossClass) -> list[Parameter]:
+def parameters(cls: type[Loss]) -> list[Parameter]:
     """A loss's own parameters, and the options of every loss that it gives another default."""
     common = _base(cls).fields()
     meanings = {name: text for parent in reversed(cls.__mro__) for name, text in _meanings(parent).items()}
@@ -126,8 +137,8 @@ def parameters(cls: LossClass) -> list[Parameter]:
     return found
 
 
-def _base(cls: LossClass) -> LossClass:
-    return RegionLoss if issubclass(cls, RegionLoss) else RowLoss
+def _base(cls: type[Loss]) -> type[Loss]:
+    return next(base for base in KINDS if issubclass(cls, base))
 
 
 def _meanings(cls: type) -> dict[str, str]:
@@ -138,7 +149,7 @@ def _meanings(cls: type) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in entries}
 
 
-def record(cls: LossClass) -> dict[str, Any]:
+def record(cls: type[Loss]) -> dict[str, Any]:
     """Everything about a loss, for other programs."""
     return {
         "name": cls.__name__,
@@ -153,7 +164,7 @@ def record(cls: LossClass) -> dict[str, Any]:
     }
 
 
-def losses(wanted: str | None = None) -> list[LossClass]:
+def losses(wanted: str | None = None) -> list[type[Loss]]:
     """The losses of one family, or all of them, family by family."""
     return [cls for cls in catalogue().values() if wanted in (None, family(cls))]
 
@@ -204,12 +215,13 @@ def print_loss(console: Console, shown: Shown) -> None:
             table.add_row("", f"[cyan]{p.name}[/]", Text("required" if p.required else str(p.default)), Text(p.meaning))
         console.print(table)
     common = ", ".join(name for name in _base(cls).fields() if name not in {p.name for p in own})
-    kind = "region" if _base(cls) is RegionLoss else "row"
-    console.print(Padding(Text(f"and as every {kind} loss: {common}"), (1, 0, 0, 2)))
+    if common:
+        console.print(Padding(Text(f"and as every {KINDS[_base(cls)]}: {common}"), (1, 0, 0, 2)))
     console.print(Text("\nExample", style="bold"))
     console.print(Text(indent(example(cls), "  ")), soft_wrap=True)
     console.print(Text(f"\n{shown.title}", style="bold"))
-    console.print(picture.in_terminal(curves.panels(shown.loss, type(shown.loss).__name__), console.width))
+    if panels := curves.panels(shown.loss, cls.__name__):
+        console.print(picture.in_terminal(panels, console.width))
     console.print(Text(f"\n{curves.caption(shown.loss)}", style="dim"))
 
 

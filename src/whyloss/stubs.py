@@ -9,8 +9,10 @@ from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
+from whyloss.losses.batch import BatchLoss
 from whyloss.losses.catalogue import catalogue, function_name
-from whyloss.losses.loss import Loss, RowLoss
+from whyloss.losses.label_sets import LabelSetLoss
+from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.region import RegionLoss
 
 FILE = Path(__file__).with_name("functional.pyi")
@@ -27,7 +29,15 @@ from whyloss.losses.adjust import Adjustment
 from whyloss.losses.loss import Loss
 '''
 CALL = ("sample_weight: Tensor | None", "normalizer: float | Tensor | None")
-FORMS = {"RowOptions": RowLoss, "RegionOptions": RegionLoss}
+# The options of each kind of loss; a loss is of the first kind that fits.
+FORMS: dict[str, type[Loss]] = {
+    "RowOptions": RowLoss,
+    "LabelledOptions": LabelledLoss,
+    "RegionOptions": RegionLoss,
+    "LabelSetOptions": LabelSetLoss,
+    "BatchOptions": BatchLoss,
+    "Options": Loss,
+}
 
 
 def text() -> str:
@@ -39,7 +49,7 @@ def text() -> str:
             "\n".join([f"class {name}(TypedDict, total=False):", *(f"    {f}" for f in (*fields, *CALL))]) + "\n"
         )
     parts.append("def functional(cls: type[Loss]) -> Callable[..., Tensor]: ...")
-    parts += [_function(cls) for cls in catalogue().values()]
+    parts += [_function(cls) for cls in catalogue().values() if not cls.stateful]
     return "\n".join(parts) + "\n"
 
 
@@ -50,6 +60,7 @@ def _function(cls: type[Loss]) -> str:
         for name, field in cls.fields().items()
         if name not in base.fields()
     ]
+    own += [f"{name}: Tensor" for name in cls.reads]
     own.sort(key=lambda argument: "=" in argument)
     arguments = ["logits: Tensor", "target: Tensor", *(["*", *own] if own else []), f"**options: Unpack[{options}]"]
     return "\n".join([f"def {function_name(cls)}(", *(f"    {a}," for a in arguments), ") -> Tensor: ..."])

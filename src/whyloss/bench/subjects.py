@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyloss.advise.finding import InputError
-from whyloss.losses.combined import DiceCrossEntropyLoss
 from whyloss.losses.imbalance import FocalLoss, SigmoidFocalLoss
 from whyloss.losses.loss import Link, Loss, RowLoss
 from whyloss.losses.proper import (
@@ -21,7 +20,7 @@ from whyloss.losses.proper import (
     CrossEntropyLoss,
     LabelSmoothingCrossEntropyLoss,
 )
-from whyloss.losses.region import DiceLoss
+from whyloss.losses.region import DiceCrossEntropyLoss, DiceLoss
 from whyloss.losses.robust import GeneralizedCrossEntropyLoss
 
 from .case import Kind

@@ -2,33 +2,38 @@
 
 import re
 
-from whyloss.losses import combined, imbalance, margin, proper, region, robust
-from whyloss.losses.loss import Loss, RowLoss
-from whyloss.losses.region import RegionLoss
+from whyloss.losses import continuous, imbalance, margin, multilabel, proper, region, relations, robust
+from whyloss.losses.loss import Loss
 
 FAMILIES = {
     "proper": proper,
     "robust": robust,
     "imbalance": imbalance,
     "margin": margin,
+    "relations": relations,
+    "multilabel": multilabel,
+    "continuous": continuous,
     "region": region,
-    "combined": combined,
 }
 
 
-def catalogue() -> dict[str, type[RowLoss] | type[RegionLoss]]:
-    """Class name -> class, family by family, in the order of definition."""
+def catalogue() -> dict[str, type[Loss]]:
+    """Class name -> class, family by family, in the order of definition. A base class has no short name of its own."""
     return {
         name: cls
-        for module in FAMILIES.values()
-        for name, cls in vars(module).items()
-        if isinstance(cls, type) and issubclass(cls, RowLoss | RegionLoss) and cls.__module__ == module.__name__
-        if cls is not RegionLoss
+        for package in FAMILIES.values()
+        for name, cls in vars(package).items()
+        if isinstance(cls, type) and issubclass(cls, Loss) and cls.__module__.startswith(f"{package.__name__}.")
+        if "short" in vars(cls)
     }
 
 
 def family(cls: type[Loss]) -> str:
-    return cls.__module__.rpartition(".")[2]
+    """
+    >>> family(find("gce"))
+    'robust'
+    """
+    return cls.__module__.split(".")[2]
 
 
 def function_name(cls: type[Loss]) -> str:
@@ -36,7 +41,7 @@ def function_name(cls: type[Loss]) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
 
-def find(name: str) -> type[RowLoss] | type[RegionLoss]:
+def find(name: str) -> type[Loss]:
     """The loss with this class name, short name or functional name, in any spelling.
 
     >>> find("gce").__name__
@@ -44,7 +49,7 @@ def find(name: str) -> type[RowLoss] | type[RegionLoss]:
     """
     import difflib
 
-    names: dict[str, type[RowLoss] | type[RegionLoss]] = {}
+    names: dict[str, type[Loss]] = {}
     for cls in catalogue().values():
         for alias in (*cls.short, cls.__name__, cls.__name__.removesuffix("Loss"), function_name(cls)):
             names[_plain(alias)] = cls

@@ -1,13 +1,23 @@
 """What is refused at the door, in words: what came, what is needed, the likely cause."""
 
-from typing import TYPE_CHECKING
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from whyloss.losses.loss import RowLoss
-    from whyloss.losses.region import RegionLoss
+
+class Labelled(Protocol):
+    """A loss whose labels can be checked."""
+
+    ignore_index: int
+    validate: bool | None
+
+
+class Weighted(Protocol):
+    """A loss with a weight for each class."""
+
+    weight: Tensor | None
+    link: Literal["softmax", "sigmoid"]
 
 
 GLANCE = 2**16  # elements that are looked at at once: what is made of them stays in the cache
@@ -18,7 +28,7 @@ def traced(x: Tensor) -> bool:
     return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x)  # pyright: ignore
 
 
-def looks(loss: "RowLoss | RegionLoss", x: Tensor) -> bool:
+def looks(loss: Labelled, x: Tensor) -> bool:
     """Whether to check values: free on the CPU; elsewhere it makes the host wait, so only if asked for."""
     if traced(x):
         return False
@@ -110,7 +120,7 @@ def target(name: str, z: Tensor, t: Tensor, link: str) -> bool:
     return False
 
 
-def labels(loss: "RowLoss | RegionLoss", label: Tensor, ignored: Tensor, classes: int) -> None:
+def labels(loss: Labelled, label: Tensor, ignored: Tensor, classes: int) -> None:
     if label.numel() == 0 or not looks(loss, label):
         return
     wrong = ((label < 0) | (label >= classes)) & ~ignored
@@ -123,7 +133,7 @@ def labels(loss: "RowLoss | RegionLoss", label: Tensor, ignored: Tensor, classes
         )
 
 
-def plain_labels(loss: "RowLoss", label: Tensor, classes: int) -> bool:
+def plain_labels(loss: Labelled, label: Tensor, classes: int) -> bool:
     """Whether one look finds every label in range and none ignored, as is usual."""
     if label.numel() == 0 or not looks(loss, label):
         return False
@@ -131,7 +141,7 @@ def plain_labels(loss: "RowLoss", label: Tensor, classes: int) -> bool:
     return least >= 0 and most < classes and not least <= loss.ignore_index <= most
 
 
-def plain_shares(loss: "RowLoss", t: Tensor) -> bool:
+def plain_shares(loss: Labelled, t: Tensor) -> bool:
     """Whether one look finds every soft yes-or-no target between 0 and 1 and none ignored, as is usual."""
     if t.numel() == 0 or not looks(loss, t):
         return False
@@ -139,7 +149,7 @@ def plain_shares(loss: "RowLoss", t: Tensor) -> bool:
     return least >= 0 and most <= 1 and not least <= loss.ignore_index <= most
 
 
-def zeros_and_ones(loss: "RowLoss", t: Tensor) -> bool:
+def zeros_and_ones(loss: Labelled, t: Tensor) -> bool:
     """Whether soft yes-or-no targets are plain ones after all, as is usual: half the work."""
     if t.numel() == 0 or t.requires_grad or not looks(loss, t):
         return False
@@ -147,7 +157,7 @@ def zeros_and_ones(loss: "RowLoss", t: Tensor) -> bool:
     return all(float(torch.dot(d, d)) == 0 for part in t.split(GLANCE) for d in ((part * part).sub_(part),))
 
 
-def distribution(loss: "RowLoss", q: Tensor, ignored: Tensor | None, given: torch.dtype) -> None:
+def distribution(loss: Labelled, q: Tensor, ignored: Tensor | None, given: torch.dtype) -> None:
     """`given` is the dtype that the target came in: bfloat16 cannot write down numbers that sum to 1 exactly."""
     if q.numel() == 0 or not looks(loss, q):
         return
@@ -166,7 +176,7 @@ def distribution(loss: "RowLoss", q: Tensor, ignored: Tensor | None, given: torc
         )
 
 
-def class_weight(loss: "RowLoss | RegionLoss", weight: Tensor, classes: int) -> None:
+def class_weight(loss: Weighted, weight: Tensor, classes: int) -> None:
     if weight.shape[-1:] != (classes,) or (loss.link == "softmax" and weight.ndim != 1):
         kind = "one number for each class" if loss.link == "softmax" else "(negative, positive)"
         raise ValueError(

@@ -1,6 +1,7 @@
 """The base classes. A loss's fields are its parameters; its `formula` names the statistics that it reads.
 
-`RowLoss` is for losses of one row (one sample, one pixel, one label) at a time; region losses (region.py) share `Loss`.
+`RowLoss` is for losses of one row (one sample, one pixel, one label) at a time. What is no function of sums over a row
+keeps the same face: whole rows (whole.py), sets of labels (label_sets.py), batches (batch.py), regions (region/).
 Losses add and scale; row losses with equal options that are added still share one pass over the logits."""
 
 import inspect
@@ -27,7 +28,10 @@ class Loss(Declared):
 
     Facts are claims about the mathematics that the test suite verifies; None means "depends on the parameters".
     proper: expected loss is smallest at the true probabilities. bounded: the value is. symmetric: summed over all
-    possible labels, it is constant. convex: in the logits."""
+    possible labels, it is constant. convex: in the logits.
+
+    reads: tensors that a call takes besides, by keyword (`loss(logits, target, index=...)`), one entry a row each.
+    stateful: has parameters to learn or remembers earlier calls, so it has no functional form."""
 
     source: ClassVar[str] = ""
     short: ClassVar[tuple[str, ...]] = ()
@@ -36,6 +40,8 @@ class Loss(Declared):
     bounded: ClassVar[Fact] = None
     symmetric: ClassVar[Fact] = None
     convex: ClassVar[Fact] = None
+    reads: ClassVar[tuple[str, ...]] = ()
+    stateful: ClassVar[bool] = False
 
     def forward(
         self,
@@ -52,9 +58,10 @@ class Loss(Declared):
         target: Tensor,
         sample_weight: Tensor | None = None,
         normalizer: float | Tensor | None = None,
+        **reads: Tensor,
     ) -> Tensor:
         """The loss of `logits` for `target`; see the class for shapes and options."""
-        return super().__call__(logits, target, sample_weight=sample_weight, normalizer=normalizer)
+        return super().__call__(logits, target, sample_weight=sample_weight, normalizer=normalizer, **reads)
 
     def __add__(self, other: "Loss | float") -> "Loss":
         if isinstance(other, int | float) and other == 0:
@@ -75,11 +82,8 @@ class Loss(Declared):
     __rmul__ = __mul__
 
 
-class RowLoss(Loss):
-    """A loss of one row of logits and its label. Subclass it to make your own; nothing needs to be registered.
-
-    Write the parameters as annotated fields, and `formula`, whose parameter names are the statistics it reads
-    (`whyloss.statistics()` lists them). Everything below then works for it, on every engine.
+class LabelledLoss(Loss):
+    """A loss of rows and their labels: the options that `RowLoss` and `WholeRowLoss` share.
 
     Args:
         weight: [C] weight of each class; with the sigmoid link [2] or [..., 2], (negative, positive).
@@ -92,23 +96,13 @@ class RowLoss(Loss):
         smoothing_weight: with class weights, smoothed mass is weighted by the "class" it lands on (as torch), or the
             weight belongs to the "sample".
         empty: the mean of nothing is "zero" (with a zero gradient) or "nan" (as torch).
-        engine: "auto", or one by name.
         validate: check the values of targets. None checks where that is cheap: on the CPU.
 
     Shapes: logits [N, C, *spatial] (or [C]) with targets [N, *spatial] of any integer type, or soft targets shaped like
     the logits. With the sigmoid link logits and targets have the same shape, targets 0/1 or in between.
 
     Differs from torch in three places, on purpose: the mean of nothing counted is 0, not NaN; a one-hot target equals
-    the index target with class weights too; a row of soft targets that all equal `ignore_index` is ignored.
-
-    >>> import torch, whyloss
-    >>> class Cauchy(whyloss.RowLoss):
-    ...     scale: float = 1.0
-    ...     def formula(self, log_p):
-    ...         return torch.log1p((log_p / self.scale) ** 2)
-    >>> Cauchy(scale=2.0)(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))
-    tensor(0.1134)
-    """
+    the index target with class weights too; a row of soft targets that all equal `ignore_index` is ignored."""
 
     weight: Tensor | None = None
     ignore_index: int = -100
@@ -119,10 +113,45 @@ class RowLoss(Loss):
     smoothing_over: Literal["all", "others"] = "all"
     smoothing_weight: Literal["class", "sample"] = "class"
     empty: Literal["zero", "nan"] = "zero"
-    engine: Engine = "auto"
     validate: bool | None = None
 
     links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
+
+    def check(self) -> None:
+        super().check()
+        for name, allowed in (
+            ("reduction", ("mean", "sum", "none")),
+            ("link", self.links),
+            ("smoothing_over", ("all", "others")),
+            ("smoothing_weight", ("class", "sample")),
+            ("empty", ("zero", "nan")),
+        ):
+            self.require(getattr(self, name) in allowed, f"{name} in {allowed}", getattr(self, name))
+        self.require(0 <= self.label_smoothing < 1, "0 <= label_smoothing < 1", self.label_smoothing)
+
+
+class RowLoss(LabelledLoss):
+    """A loss of one row of logits and its label. Subclass it to make your own; nothing needs to be registered.
+
+    Write the parameters as annotated fields, and `formula`, whose parameter names are the statistics it reads
+    (`whyloss.statistics()` lists them). Everything below then works for it, on every engine.
+
+    Args:
+        engine: "auto", or one by name.
+
+    Options and shapes are those of `LabelledLoss`.
+
+    >>> import torch, whyloss
+    >>> class Cauchy(whyloss.RowLoss):
+    ...     scale: float = 1.0
+    ...     def formula(self, log_p):
+    ...         return torch.log1p((log_p / self.scale) ** 2)
+    >>> Cauchy(scale=2.0)(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))
+    tensor(0.1134)
+    """
+
+    engine: Engine = "auto"
+
     normalized: ClassVar[bool] = False  # divide by the sum of the losses of all possible labels
     statistics: ClassVar[tuple[str, ...]] = ()  # that `formula` reads
     average: ClassVar[Callable[..., Tensor]]
@@ -150,16 +179,7 @@ class RowLoss(Loss):
 
     def check(self) -> None:
         super().check()
-        for name, allowed in (
-            ("reduction", ("mean", "sum", "none")),
-            ("link", self.links),
-            ("smoothing_over", ("all", "others")),
-            ("smoothing_weight", ("class", "sample")),
-            ("empty", ("zero", "nan")),
-            ("engine", get_args(Engine)),
-        ):
-            self.require(getattr(self, name) in allowed, f"{name} in {allowed}", getattr(self, name))
-        self.require(0 <= self.label_smoothing < 1, "0 <= label_smoothing < 1", self.label_smoothing)
+        self.require(self.engine in get_args(Engine), f"engine in {get_args(Engine)}", self.engine)
 
     def forward(
         self,

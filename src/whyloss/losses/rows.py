@@ -10,25 +10,26 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from whyloss.losses import checks
+from whyloss.losses import checks, targets
 from whyloss.stats import engine, linear
 from whyloss.stats.linear import Head
 from whyloss.stats.rows import Rows, computing_dtype, flat
 from whyloss.stats.smoothing import Smoothing, one_hot
 
 if TYPE_CHECKING:
-    from whyloss.losses.loss import RowLoss
+    from whyloss.losses.loss import LabelledLoss, RowLoss
 
 
 @dataclass
 class Entered:
     """A loss on its way: logits as rows, the rows' description, what each row weighs, and the shape to go back to."""
 
-    loss: "RowLoss"
+    loss: "LabelledLoss"
     z: Tensor  # [N, C], or [N] with the sigmoid link; [N, C, P] where engines read pixels as they lie
     rows: Rows
     weight: Tensor | None  # [N] what each row counts for in the mean; None: 1
     shape: torch.Size
+    chosen: engine.Engine = "auto"
     head: Head | None = None  # where the logits come from, if they do not exist; `z` then only has their shape
 
     def reduced(self, reduction: str, normalizer: float | Tensor | None) -> Tensor:
@@ -62,8 +63,8 @@ class Entered:
         with _without_autocast(self.z.device.type):
             if self.head is not None:
                 through = linear.total if run is engine.total else linear.each
-                return through(self.head, self.rows, self.loss.engine, *(() if share is None else (share,)))
-            return run(self.z, self.rows, self.loss.engine, *(() if share is None else (share,)))
+                return through(self.head, self.rows, self.chosen, *(() if share is None else (share,)))
+            return run(self.z, self.rows, self.chosen, *(() if share is None else (share,)))
 
     def _counted(self) -> Tensor:
         dtype = computing_dtype(self.z)
@@ -89,20 +90,20 @@ def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor
     if logits.ndim == 1 and loss.link == "softmax":
         shape = torch.Size(())
     planes = logits.ndim > 2 and loss.link == "softmax" and not soft and engine.reads_planes(logits, loss.engine)
-    z, dtype = logits.flatten(2) if planes else _as_rows(logits, loss.link), computing_dtype(logits)
+    z, dtype = logits.flatten(2) if planes else targets.as_rows(logits, loss.link), computing_dtype(logits)
     raw = not soft and sample_weight is None and _looked_at_by_kernels(loss, logits)
     if loss.link == "sigmoid":
-        label, mix, keep = _binary_target(loss, target, soft, dtype)
+        label, mix, keep = targets.of_sigmoid(loss, target, soft, dtype)
     elif raw:
         label, mix, keep = target.reshape(-1).long(), None, None
     else:
-        label, mix, keep = _target(loss, target, soft, z.shape[1], dtype)
-    per_sample = _sample_weight(name, sample_weight, shape, dtype)
-    class_weight = _class_weight(loss, logits, dtype)
+        label, mix, keep = targets.of_softmax(loss, target, soft, z.shape[1], dtype)
+    per_sample = targets.sample_weight(name, sample_weight, shape, dtype)
+    class_weight = targets.class_weight(loss, logits, dtype)
     rows, counts_for = _weighted(loss, z, label, mix, per_sample, class_weight, keep)
     if raw:
         rows = replace(rows, ignore=loss.ignore_index)
-    return Entered(loss, z if rows.mix is None else flat(z) if planes else z, rows, counts_for, shape)
+    return Entered(loss, z if rows.mix is None else flat(z) if planes else z, rows, counts_for, shape, loss.engine)
 
 
 def _looked_at_by_kernels(loss: "RowLoss", logits: Tensor) -> bool:
@@ -147,76 +148,11 @@ def enter_linear(
         rows_of_target = (
             target.reshape(-1) if target.shape == labels else target.reshape(-1, *target.shape[len(labels) :])
         )
-        per_row = _sample_weight(type(loss).__name__, sample_weight, labels, computing_dtype(hidden))
+        per_row = targets.sample_weight(type(loss).__name__, sample_weight, labels, computing_dtype(hidden))
         entered = enter(loss, stand_in.expand(flat.shape[0], shape[-1]), rows_of_target, per_row)
         entered.shape = labels
     entered.head = Head(flat, weight, bias, softcap, binary, memory, loss.engine)
     return entered
-
-
-def _as_rows(logits: Tensor, link: str) -> Tensor:
-    if link == "sigmoid":
-        return logits.reshape(-1)
-    if logits.ndim == 1:
-        return logits.unsqueeze(0)
-    return logits if logits.ndim == 2 else logits.movedim(1, -1).reshape(-1, logits.shape[1])
-
-
-def _target(
-    loss: "RowLoss", target: Tensor, soft: bool, classes: int, dtype: torch.dtype
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """(label, soft target, keep) with ignored labels made harmless."""
-    if soft:
-        mix = _as_rows(target, "softmax").to(dtype)
-        if not checks.worth_masking(mix[:, 0] == loss.ignore_index):
-            checks.distribution(loss, mix, None, target.dtype)
-            return None, mix, None
-        ignored = (mix == loss.ignore_index).all(1)
-        checks.distribution(loss, mix, ignored, target.dtype)
-        return None, torch.where(ignored.unsqueeze(1), 0.0, mix), ~ignored
-    label = target.reshape(-1).long()
-    if checks.plain_labels(loss, label, classes):
-        return label, None, None
-    ignored = label == loss.ignore_index
-    checks.labels(loss, label, ignored, classes)
-    return torch.where(ignored, 0, label), None, ~ignored if checks.worth_masking(ignored) else None
-
-
-def _binary_target(
-    loss: "RowLoss", target: Tensor, soft: bool, dtype: torch.dtype
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    flat = target.reshape(-1)
-    if flat.dtype == torch.bool or (soft and checks.zeros_and_ones(loss, flat)):
-        return flat, None, None
-    if soft and checks.plain_shares(loss, flat):
-        return None, flat.to(dtype), None
-    flat = flat if soft else flat.long()
-    if not soft and checks.plain_labels(loss, flat, 2):
-        return flat, None, None
-    ignored = flat == loss.ignore_index
-    keep = ~ignored if checks.worth_masking(ignored) else None
-    if not soft:
-        checks.labels(loss, flat, ignored, 2)
-        return torch.where(ignored, 0, flat), None, keep
-    positive = torch.where(ignored, 0.0, flat.to(dtype))
-    checks.distribution(loss, torch.stack([1 - positive, positive], 1), ignored, target.dtype)
-    return None, positive, keep
-
-
-def _sample_weight(name: str, weight: Tensor | None, shape: torch.Size, dtype: torch.dtype) -> Tensor | None:
-    if weight is None:
-        return None
-    weight = torch.as_tensor(weight).to(dtype)
-    # One weight per image: [N] beside [N, H, W].
-    if weight.ndim == 1 and len(shape) > 1 and weight.shape[0] == shape[0]:
-        weight = weight.reshape(-1, *[1] * (len(shape) - 1))
-    try:
-        return weight.expand(shape).reshape(-1)
-    except RuntimeError:
-        raise ValueError(
-            f"{name}: sample_weight {tuple(weight.shape)} does not fit targets of shape {tuple(shape)}; one weight per "
-            "target, or one per sample of the batch, is needed."
-        ) from None
 
 
 def _weighted(
@@ -239,7 +175,7 @@ def _weighted(
         and (eps or class_weight is not None or loss.offset(mix.new_zeros(1, 2)) is not None)
     ):
         mix = torch.stack([1 - mix, mix], 1)
-    of_classes = _of_classes(label, mix, class_weight)
+    of_classes = targets.of_classes(label, mix, class_weight)
     counts_for = of_classes if per_sample is None else per_sample if of_classes is None else of_classes * per_sample
     # The short form knows one distribution for all labels; a margin makes another of it for each.
     short = mix is None and margin is None and (class_weight is None or loss.smoothing_weight == "sample")
@@ -255,25 +191,26 @@ def _weighted(
         smoothing = Smoothing(eps, loss.smoothing_over, class_weight, loss.smoothing_weight)
         if loss.link == "sigmoid" or loss.offset(torch.ones(1, 1)) is not None:
             classes = 2 if loss.link == "sigmoid" else z.shape[1]
-            q = mix if mix is not None else one_hot(_known(label), classes, dtype)
-            live = torch.ones_like(q) if loss.link == "sigmoid" or not eps else _live(flat(z), shift, dtype)
+            q = mix if mix is not None else one_hot(targets.known(label), classes, dtype)
+            live = torch.ones_like(q) if loss.link == "sigmoid" or not eps else targets.live(flat(z), shift, dtype)
             mix = smoothing.mix(q, live)
             offset = loss.offset(smoothing.spread(q, live))
             if offset is not None and class_weight is not None:
                 offset = offset * mix.sum(1)
             label, smoothing = None, None
             if class_weight is not None:
-                keep = _and(keep, (mix != 0).any(1))
+                keep = targets.both(keep, (mix != 0).any(1))
         elif class_weight is not None:
             # Weights of 0 on all that a target asks for take its row out.
             asked = class_weight.any() if eps and loss.smoothing_weight == "class" else None
-            keep = _and(keep, _known(of_classes) != 0 if asked is None else asked.expand_as(_known(of_classes)))
+            weights = targets.known(of_classes)
+            keep = targets.both(keep, weights != 0 if asked is None else asked.expand_as(weights))
         elif not eps:
             smoothing = None
     short = mix is None and smoothing is None
     row_weight = counts_for if short else per_sample
     if row_weight is not None:
-        keep = _and(keep, row_weight != 0)
+        keep = targets.both(keep, row_weight != 0)
     rows = Rows(
         names=names,
         formula=formula,
@@ -293,54 +230,6 @@ def _weighted(
         key=key,
     )
     return rows, counts_for
-
-
-def _of_classes(label: Tensor | None, mix: Tensor | None, class_weight: Tensor | None) -> Tensor | None:
-    """[N] the class weight of each row's label, or of its mixture of labels."""
-    if class_weight is None:
-        return None
-    if mix is None:
-        return _pick(class_weight, _known(label))
-    return (mix * class_weight).sum(1)
-
-
-def _known(x: Tensor | None) -> Tensor:
-    assert x is not None
-    return x
-
-
-def _live(z: Tensor, shift: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """1 for a class that is not masked, else 0."""
-    return (~torch.isneginf(z if shift is None else z + shift)).to(dtype)
-
-
-def _and(keep: Tensor | None, counted: Tensor) -> Tensor:
-    return counted if keep is None else keep & counted
-
-
-def _class_weight(loss: "RowLoss", logits: Tensor, dtype: torch.dtype) -> Tensor | None:
-    """[C], or with the sigmoid link [2], or [N, 2] for N logits."""
-    if loss.weight is None:
-        return None
-    weight = loss.weight.to(dtype)
-    if loss.link == "softmax":
-        checks.class_weight(loss, weight, logits.shape[min(1, logits.ndim - 1)])
-        return weight
-    checks.class_weight(loss, weight, 2)
-    if weight.ndim == 1:
-        return weight
-    try:
-        return weight.expand(*logits.shape, 2).reshape(-1, 2)
-    except RuntimeError:
-        raise ValueError(
-            f"{type(loss).__name__}: weight {tuple(weight.shape)} does not fit logits {tuple(logits.shape)}; but for "
-            "its last axis, (negative, positive), it must broadcast to them."
-        ) from None
-
-
-def _pick(class_weight: Tensor, label: Tensor) -> Tensor:
-    label = label.long()  # of the sigmoid link it may be anything that holds 0 and 1
-    return class_weight[label] if class_weight.ndim == 1 else class_weight.gather(1, label.unsqueeze(1)).squeeze(1)
 
 
 def _smoothed(loss: "RowLoss", own: Any, average: Any, eps: float) -> tuple[tuple[str, ...], Any]:

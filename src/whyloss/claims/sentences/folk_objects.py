@@ -9,10 +9,9 @@ from torch.nn.functional import avg_pool2d, pad
 from whyloss.claims.claim import Claim, Curve, Experiment, Measured, Panel, Results, Scale, Statement, Text
 from whyloss.claims.lab.tasks import Rows, Task
 from whyloss.claims.lab.training import Objective, Plan, Trained, fit
-from whyloss.losses.combined import DiceCrossEntropyLoss
 from whyloss.losses.loss import Loss
 from whyloss.losses.proper import BinaryCrossEntropyLoss
-from whyloss.losses.region import DiceLoss
+from whyloss.losses.region import DiceCrossEntropyLoss, DiceLoss
 
 SIDE = 32
 PIXELS = SIDE * SIDE

@@ -1,4 +1,4 @@
-"""Margin losses: content once the label leads by enough, blind to probabilities."""
+"""Hinges: nothing is left to pay once the label leads by the margin."""
 
 from torch import Tensor
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from whyloss.losses.imbalance import FocalLoss
+from whyloss.losses.imbalance.focal import FocalLoss
 from whyloss.losses.loss import RowLoss
-from whyloss.losses.proper import CrossEntropyLoss
-from whyloss.losses.region import DiceLoss
+from whyloss.losses.proper.likelihood import CrossEntropyLoss
+from whyloss.losses.region.overlap import DiceLoss
 
 
 class DiceCrossEntropyLoss(DiceLoss):

@@ -1,0 +1,1 @@
+"""Numbers predicted as distributions over bins: targets, and what decodes them."""

@@ -1,0 +1,123 @@
+"""Losses of a set of labels at once: what they compare is the logits of one sample's labels with one another.
+
+Losses of each label by itself are row losses with the sigmoid link."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from whyloss.losses import checks
+from whyloss.losses.loss import Link, Loss, Reduction
+from whyloss.stats.dense import computing
+
+
+class LabelSetLoss(Loss):
+    """A loss of several labels at once. Subclass it and write `losses`, in plain torch.
+
+    Args:
+        weight: [L] weight of each label; 2 is the label twice.
+        ignore_index: an entry with this value is unknown and counts for nothing, whatever its logit holds.
+        reduction: "mean" over the samples with a known label, "sum", or "none" (one value per sample).
+        empty: the mean of nothing is "zero" (with a zero gradient) or "nan".
+        validate: check the values of targets. None checks where that is cheap: on the CPU.
+
+    Shapes: logits [N, L, *spatial] (or [L]) and targets of the same shape: 0, 1 or shares in between. `sample_weight`
+    is [N, *spatial] (or [N])."""
+
+    weight: Tensor | None = None
+    ignore_index: int = -100
+    reduction: Reduction = "mean"
+    empty: str = "zero"
+    validate: bool | None = None
+
+    link: ClassVar[Link] = "sigmoid"
+
+    def losses(self, logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """[N] from logits [N, L] (0 where unknown) and how much each label is a yes and a no: [N, L] each, weights
+        included, both 0 where unknown; float32 or float64."""
+        raise NotImplementedError(f"{type(self).__name__} has no losses.")
+
+    def check(self) -> None:
+        super().check()
+        for name, allowed in (("reduction", ("mean", "sum", "none")), ("empty", ("zero", "nan"))):
+            self.require(getattr(self, name) in allowed, f"{name} in {allowed}", getattr(self, name))
+
+    def forward(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        sample_weight: Tensor | None = None,
+        normalizer: float | Tensor | None = None,
+    ) -> Tensor:
+        if self.reduction != "mean" and normalizer is not None:
+            raise ValueError(f"normalizer replaces the denominator of 'mean'; the reduction is {self.reduction!r}.")
+        losses, counts = self._samples(logits, target, sample_weight)
+        if self.reduction == "none":
+            return losses
+        total = losses.sum()
+        if self.reduction == "sum":
+            return total
+        if normalizer is not None:
+            return total / normalizer
+        counted = counts.sum()
+        empty = torch.nan if self.empty == "nan" else 0.0
+        return torch.where(counted == 0, total * empty, total / torch.where(counted == 0, 1.0, counted))
+
+    def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""
+        losses, counts = self._samples(logits, target, sample_weight)
+        return losses.sum(), counts.sum()
+
+    def _samples(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The weighted loss of each sample, and what it counts for; both in the samples' shape."""
+        name = type(self).__name__
+        checks.logits(name, logits, "sigmoid")
+        checks.target(name, logits, target, "sigmoid")
+        if logits.ndim == 0:
+            raise ValueError(f"{name}: logits need an axis of labels, [N, L, ...] or [L], got a single number.")
+        axis = min(1, logits.ndim - 1)
+        shape = logits.shape[:axis] + logits.shape[axis + 1 :]
+        z = computing(logits.movedim(axis, -1).reshape(-1, logits.shape[axis]))
+        t = target.movedim(axis, -1).reshape(z.shape)
+        known = t != self.ignore_index
+        yes = torch.where(known, t.to(z.dtype), 0.0)
+        _check_values(self, yes)
+        weight = known.to(z.dtype)
+        if self.weight is not None:
+            if self.weight.shape != z.shape[1:]:
+                raise ValueError(
+                    f"{name}: weight {tuple(self.weight.shape)} but {z.shape[1]} labels: one number each is needed."
+                )
+            weight = weight * self.weight.to(z.dtype)
+        counts = (weight != 0).any(1).to(z.dtype)
+        if sample_weight is not None:
+            counts = counts * _per_sample(name, sample_weight, shape).to(z.dtype)
+        counted = known & (counts != 0).unsqueeze(1)
+        z = torch.where(counted, z, 0.0)
+        with torch.autocast(z.device.type, enabled=False):
+            losses = self.losses(z, yes * weight, (1 - yes) * weight)
+        losses = torch.where(counts != 0, losses * counts, 0.0)
+        return losses.reshape(shape), counts.reshape(shape)
+
+
+def _check_values(loss: LabelSetLoss, yes: Tensor) -> None:
+    if yes.numel() and checks.looks(loss, yes) and bool(((yes < 0) | (yes > 1)).any()):
+        row, column = (int(i) for i in ((yes < 0) | (yes > 1)).nonzero()[0])
+        raise ValueError(
+            f"{type(loss).__name__}: targets must lie between 0 and 1; sample {row}, label {column} is "
+            f"{float(yes[row, column]):.4g}. A mark for unknown labels? Pass it as ignore_index."
+        )
+
+
+def _per_sample(name: str, weight: Tensor, shape: torch.Size) -> Tensor:
+    weight = torch.as_tensor(weight)
+    if weight.ndim == 1 and len(shape) > 1 and weight.shape[0] == shape[0]:
+        weight = weight.reshape(-1, *[1] * (len(shape) - 1))
+    try:
+        return weight.expand(shape).reshape(-1)
+    except RuntimeError:
+        raise ValueError(
+            f"{name}: sample_weight {tuple(weight.shape)} does not fit samples of shape {tuple(shape)}; one weight per "
+            "sample is needed."
+        ) from None

@@ -1,0 +1,3 @@
+"""Margin losses: content once the label leads by enough, blind to probabilities."""
+
+from whyloss.losses.margin.hinge import *

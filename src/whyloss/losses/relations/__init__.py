@@ -1,0 +1,1 @@
+"""Losses that know how classes relate: ordered, in a tree, or at a cost for each confusion."""

@@ -1,0 +1,9 @@
+"""Losses that forgive wrong labels. What they share: the gradient of a row fades when the model is sure that its label
+is wrong.
+
+That is also their weakness: rows that are wrong early on are given up, so they need a good start or few classes."""
+
+from whyloss.losses.robust.asymmetric import *
+from whyloss.losses.robust.bounded import *
+from whyloss.losses.robust.correction import *
+from whyloss.losses.robust.normalized import *

@@ -1,0 +1,144 @@
+"""Row losses that need more of a row than sums: sorted logits, cumulative distributions, projections.
+
+They keep the face of `RowLoss` and run as plain differentiable torch, on any device."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from whyloss.losses import checks, targets
+from whyloss.losses.adjust import Adjustment
+from whyloss.losses.loss import LabelledLoss
+from whyloss.losses.rows import Entered
+from whyloss.stats import engine
+from whyloss.stats.dense import computing
+from whyloss.stats.rows import Rows, computing_dtype
+from whyloss.stats.smoothing import Smoothing, one_hot
+
+
+class WholeRowLoss(LabelledLoss):
+    """A loss of whole rows. Subclass it and write `losses`, in plain torch.
+
+    Options and shapes are those of `LabelledLoss`. With the sigmoid link each logit z is the row (0, z).
+
+    A soft target is handed to `losses` as it is: where a loss is no mixture of its values at the labels, the docstring
+    says what it makes of a distribution. Class weights multiply the loss of a row, by the mean weight of its target.
+
+    >>> import torch, whyloss
+    >>> class Distance(whyloss.WholeRowLoss):
+    ...     def losses(self, logits, target):
+    ...         return (logits.softmax(1).cumsum(1) - target.cumsum(1)).abs().sum(1)
+    >>> Distance()(torch.zeros(1, 4), torch.tensor([0]))
+    tensor(1.5000)
+    """
+
+    def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
+        """[N] from logits [N, C], minus infinity where a class is masked, and target distributions [N, C]; both
+        float32 or float64. `reads`: what the call took besides, [N] each (or [N, ...])."""
+        raise NotImplementedError(f"{type(self).__name__} has no losses.")
+
+    def forward(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        sample_weight: Tensor | None = None,
+        normalizer: float | Tensor | None = None,
+        **reads: Tensor,
+    ) -> Tensor:
+        return enter(self, logits, target, sample_weight, reads).reduced(self.reduction, normalizer)
+
+    def parts(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, **reads: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""
+        return enter(self, logits, target, sample_weight, reads).parts()
+
+
+@dataclass
+class Whole(Entered):
+    """Rows with their target distributions. `weight` is what each counts for in the mean, `factor` in the sum."""
+
+    target: Tensor = field(default_factory=lambda: torch.empty(0))
+    factor: Tensor | None = None
+    reads: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    def _run(self, run: Any, share: Tensor | None = None) -> Tensor:
+        loss: Any = self.loss
+        with torch.autocast(self.z.device.type, enabled=False):
+            each = loss.losses(self.z, self.target, **self.reads)
+        if self.factor is not None:
+            each = each * self.factor
+        if self.rows.keep is not None:
+            each = torch.where(self.rows.keep, each, 0.0)
+        if run is engine.each:
+            return each
+        return each.sum() if share is None else each.sum() * share
+
+
+def enter(
+    loss: WholeRowLoss,
+    logits: Tensor,
+    target: Tensor,
+    sample_weight: Tensor | None,
+    reads: Mapping[str, Tensor],
+) -> Whole:
+    """The door for whole rows: what every option means is what it means for `RowLoss`."""
+    name, dtype, binary = type(loss).__name__, computing_dtype(logits), loss.link == "sigmoid"
+    checks.logits(name, logits, loss.link)
+    soft = checks.target(name, logits, target, loss.link)
+    shape = logits.shape if binary else torch.Size((*logits.shape[:1], *logits.shape[2:]))
+    if logits.ndim == 1 and not binary:
+        shape = torch.Size(())
+    z = computing(targets.as_rows(logits, loss.link))
+    if binary:
+        z = torch.stack([torch.zeros_like(z), z], 1)
+        label, mix, keep = targets.of_sigmoid(loss, target, soft, dtype)
+        mix = None if mix is None else torch.stack([1 - mix, mix], 1)
+    else:
+        label, mix, keep = targets.of_softmax(loss, target, soft, z.shape[1], dtype)
+    q = mix if mix is not None else one_hot(targets.known(label).long(), z.shape[1], dtype)
+    per_sample = targets.sample_weight(name, sample_weight, shape, dtype)
+    class_weight = targets.class_weight(loss, logits, dtype)
+    of_classes = None if class_weight is None else (q * class_weight).sum(1)
+    if loss.adjust is not None:
+        z = _adjusted(loss.adjust, z, q)
+    if loss.label_smoothing:
+        live = torch.ones_like(z) if binary else targets.live(z, None, dtype)
+        q = Smoothing(loss.label_smoothing, loss.smoothing_over).spread(q, live)
+    landed = of_classes
+    if class_weight is not None and loss.smoothing_weight == "class":
+        landed = (q * class_weight).sum(1)
+    factor, counts_for = _product(landed, per_sample), _product(of_classes, per_sample)
+    if factor is not None:
+        keep = targets.both(keep, factor != 0)
+    if keep is not None:
+        z = torch.where(keep.unsqueeze(1), z, 0.0)
+    rows = Rows(names=(), formula=loss.losses, label=None, keep=keep)
+    return Whole(loss, z, rows, counts_for, shape, target=q, factor=factor, reads=_reads(loss, reads, shape))
+
+
+def _product(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    return a if b is None else b if a is None else a * b
+
+
+def _adjusted(adjust: Adjustment, z: Tensor, q: Tensor) -> Tensor:
+    if adjust.shift is not None:
+        z = z + adjust.shift.to(z.dtype)
+    if adjust.margin is not None:
+        z = z - q * adjust.margin.to(z.dtype)
+    return z * adjust.scale
+
+
+def _reads(loss: WholeRowLoss, reads: Mapping[str, Tensor], shape: torch.Size) -> dict[str, Tensor]:
+    """What the call took besides, one entry a row."""
+    name = type(loss).__name__
+    if set(reads) != set(loss.reads):
+        wanted = ", ".join(f"{n}=..." for n in loss.reads) or "nothing besides logits and target"
+        raise TypeError(f"{name}: the call takes {wanted}; got {', '.join(reads) or 'nothing'}.")
+    for key, value in reads.items():
+        if value.shape[: len(shape)] != shape:
+            raise ValueError(f"{name}: {key} {tuple(value.shape)} but one entry for each of {tuple(shape)} is needed.")
+    return {key: value.reshape(-1, *value.shape[len(shape) :]) for key, value in reads.items()}
