@@ -12,9 +12,7 @@ from torch import Tensor
 
 from whyloss.losses.catalogue import catalogue
 
-from .reading import Reading, value_and_gradient
-
-Call = Callable[[Tensor, Tensor], Any]
+from .reading import Call, Reading, value_and_gradient
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ MEANINGS: dict[Verdict, str] = {
     "NAN": "NaN or infinity where a finite number is right",
     "DEAD": "a gradient of exactly 0, or nearly, where the loss has a slope: nothing is learnt there",
     "MEAN": "the right sum over another denominator: value and gradient are the same multiple of the right ones",
-    "ROUNDED": "right to a few steps of the dtype at 1, and not relative to itself: small losses lose their digits",
+    "ROUNDED": "right to a few steps of the dtype at 1 and no closer: rounded to 16 bits, or small without digits",
     "OTHER": "equals another definition in use, which is named",
     "WRONG": "none of these, and not the right number",
 }
@@ -74,22 +74,27 @@ def _close(found: Tensor, right: Tensor, dtype: torch.dtype) -> bool:
 
 def _dead(found: Found, right: Found) -> bool:
     """No gradient where there is one that float32 can hold and a step would feel."""
-    if "gradient" not in right or not right["gradient"].numel():
+    name = "direction" if "direction" in right else "gradient"
+    if name not in right or not right[name].numel():
         return False
-    slope = right["gradient"].abs().max()
-    return bool(slope >= SLOPE and found["gradient"].abs().max() <= SLOPE * slope)
+    slope = right[name].abs().max()
+    return bool(slope >= SLOPE and found[name].abs().max() <= SLOPE * slope)
 
 
 def _multiple(found: Found, right: Found, steps: float) -> bool:
     """One factor for value and gradient together, and not one of rounding."""
     if not {"value", "gradient"} <= right.keys():
         return False
-    came, true = (torch.cat([side[name].double().flatten() for name in ("value", "gradient")]) for side in (found, right))
+    came, true = (
+        torch.cat([side[name].double().flatten() for name in ("value", "gradient")]) for side in (found, right)
+    )
     place = true.abs().argmax()
     if not true[place]:
         return False
     factor = came[place] / true[place]
-    return bool(factor > 0 and abs(factor - 1) > steps and (came - factor * true).abs().max() <= 1e-3 * came.abs().max())
+    return bool(
+        factor > 0 and abs(factor - 1) > steps and (came - factor * true).abs().max() <= 1e-3 * came.abs().max()
+    )
 
 
 def _near(found: Tensor, right: Tensor, dtype: torch.dtype) -> bool:

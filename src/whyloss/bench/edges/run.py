@@ -92,6 +92,8 @@ def _figures(part: Tensor) -> str:
         return f"of shape {tuple(part.shape)}"
     if part.numel() <= SHOWN:
         return "[" + ", ".join(_figure(x) for x in part.flatten().tolist()) + "]"
+    if bool((part == part.flatten()[0]).all()):
+        return f"all {_figure(part.flatten()[0].item())}"
     largest = part.double().abs().max().item()
     return f"up to {_figure(largest)}"
 
@@ -114,5 +116,3 @@ def _record(edge: Edge, library: str, version: str, call: str, came: str, verdic
         "came": came,
         "verdict": verdict,
     }
-
-

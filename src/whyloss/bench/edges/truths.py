@@ -1,9 +1,13 @@
 """What is right, as formulas in float64 that share nothing with the library: written from the definitions, by the
 log-odds of the label, so that they keep their digits however confident the row is."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Formula = Callable[[Tensor, Tensor], Tensor]
 
 
 def log_odds(z: Tensor, y: Tensor) -> Tensor:
@@ -30,7 +34,7 @@ def focal_rows(z: Tensor, y: Tensor, gamma: float) -> Tensor:
     return torch.exp(-gamma * F.softplus(m, threshold=700.0)) * F.softplus(-m, threshold=800.0)
 
 
-def focal(gamma: float):
+def focal(gamma: float) -> Formula:
     return lambda z, y: focal_rows(z, y, gamma).mean()
 
 
@@ -43,7 +47,7 @@ def binary_cross_entropy(z: Tensor, y: Tensor) -> Tensor:
     return F.softplus(-signed(z, y), threshold=700.0).mean()
 
 
-def sigmoid_focal(gamma: float, alpha: float | None = None):
+def sigmoid_focal(gamma: float, alpha: float | None = None) -> Formula:
     def loss(z: Tensor, y: Tensor) -> Tensor:
         m = signed(z, y)
         balance = 1.0 if alpha is None else torch.where(y == 1, alpha, 1 - alpha)
@@ -63,7 +67,7 @@ def as_rows(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return z.movedim(1, -1).flatten(0, -2), y.flatten()
 
 
-def of_counted(rows, ignored: int = -100):
+def of_counted(rows: Formula, ignored: int = -100) -> Formula:
     """The mean of a loss's rows over those whose label is not `ignored`, on pixels too."""
 
     def loss(z: Tensor, y: Tensor) -> Tensor:

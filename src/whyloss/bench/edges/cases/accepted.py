@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..edge import Call, Edge, Peer, ours
-from ..reading import bits_of_value
+from ..reading import bits_of_value, done, finite
 from ..truths import cross_entropy, cross_entropy_rows, dice, of_counted, sigmoid_focal, smoothed_rows
 from . import calls
 from .ignored import LABELS
@@ -52,8 +52,8 @@ def pixels_smoothed(z: Tensor, y: Tensor) -> Tensor:
     return of_counted(lambda rows, labels: smoothed_rows(rows, labels, 0.1))(z, y)
 
 
-def kornia_soft() -> Call:
-    return calls.kornia_dice()
+def _spoken(loss: object) -> Call:
+    return lambda z, y: repr(loss)
 
 
 EDGES = (
@@ -68,7 +68,11 @@ EDGES = (
         ours("CrossEntropyLoss"),
         (
             Peer("torch", "cross_entropy", lambda: F.cross_entropy),
-            Peer("optax", "softmax_cross_entropy_with_integer_labels", calls.optax("softmax_cross_entropy_with_integer_labels")),
+            Peer(
+                "optax",
+                "softmax_cross_entropy_with_integer_labels",
+                calls.optax("softmax_cross_entropy_with_integer_labels"),
+            ),
         ),
     ),
     Edge(
@@ -82,7 +86,12 @@ EDGES = (
         ours("FocalLoss", gamma=2.0, link="sigmoid"),
         (
             Peer("torchvision", "sigmoid_focal_loss(gamma=2)", torchvision_integers),
-            Peer("imbalanced-losses", "SigmoidFocalLoss(alpha=-1)", calls.made("imbalanced_losses", "SigmoidFocalLoss", alpha=-1.0)),
+            Peer("libauc", "FocalLoss()", calls.made("libauc.losses", "FocalLoss")),
+            Peer(
+                "imbalanced-losses",
+                "SigmoidFocalLoss(alpha=-1)",
+                calls.made("imbalanced_losses", "SigmoidFocalLoss", alpha=-1.0),
+            ),
         ),
     ),
     Edge(
@@ -106,9 +115,15 @@ EDGES = (
         pixels_smoothed,
         ours("CrossEntropyLoss", label_smoothing=0.1),
         (
-            Peer("torch", "CrossEntropyLoss(label_smoothing=0.1)", lambda: torch.nn.CrossEntropyLoss(label_smoothing=0.1)),
+            Peer(
+                "torch", "CrossEntropyLoss(label_smoothing=0.1)", lambda: torch.nn.CrossEntropyLoss(label_smoothing=0.1)
+            ),
             Peer("timm", "LabelSmoothingCrossEntropy(0.1)", calls.made("timm.loss", "LabelSmoothingCrossEntropy", 0.1)),
-            Peer("segmentation-models-pytorch", "SoftCrossEntropyLoss(smooth_factor=0.1)", calls.made("segmentation_models_pytorch.losses", "SoftCrossEntropyLoss", smooth_factor=0.1)),
+            Peer(
+                "segmentation-models-pytorch",
+                "SoftCrossEntropyLoss(smooth_factor=0.1)",
+                calls.made("segmentation_models_pytorch.losses", "SoftCrossEntropyLoss", smooth_factor=0.1),
+            ),
         ),
     ),
     Edge(
@@ -120,7 +135,13 @@ EDGES = (
         LABELS,
         of_counted(cross_entropy_rows),
         ours("CrossEntropyLoss"),
-        (Peer("segmentation-models-pytorch", "SoftCrossEntropyLoss()", calls.made("segmentation_models_pytorch.losses", "SoftCrossEntropyLoss")),),
+        (
+            Peer(
+                "segmentation-models-pytorch",
+                "SoftCrossEntropyLoss()",
+                calls.made("segmentation_models_pytorch.losses", "SoftCrossEntropyLoss"),
+            ),
+        ),
     ),
     Edge(
         "float16-vocabulary",
@@ -131,7 +152,11 @@ EDGES = (
         torch.tensor([7]),
         smoothed_vocabulary,
         ours("CrossEntropyLoss", label_smoothing=0.1),
-        (Peer("torch", "CrossEntropyLoss(label_smoothing=0.1)", lambda: torch.nn.CrossEntropyLoss(label_smoothing=0.1)),),
+        (
+            Peer(
+                "torch", "CrossEntropyLoss(label_smoothing=0.1)", lambda: torch.nn.CrossEntropyLoss(label_smoothing=0.1)
+            ),
+        ),
     ),
     Edge(
         "bfloat16-vocabulary",
@@ -154,8 +179,12 @@ EDGES = (
         dice,
         ours("DiceLoss"),
         (
-            Peer("kornia", "dice_loss", kornia_soft),
-            Peer("monai", "DiceLoss(softmax=True)", calls.made("monai.losses", "DiceLoss", softmax=True, smooth_nr=0.0, smooth_dr=0.0)),
+            Peer("kornia", "dice_loss(average='macro')", calls.kornia_dice),
+            Peer(
+                "monai",
+                "DiceLoss(softmax=True)",
+                calls.made("monai.losses", "DiceLoss", softmax=True, smooth_nr=0.0, smooth_dr=0.0),
+            ),
         ),
     ),
     Edge(
@@ -187,13 +216,17 @@ EDGES = (
         "a text",
         torch.zeros(1),
         torch.zeros(1),
-        lambda z, y: torch.zeros(()),
-        ours("SigmoidFocalLoss", how=lambda loss: lambda z, y: torch.zeros(()) * len(repr(loss))),
+        lambda z, y: "",
+        ours("SigmoidFocalLoss", how=_spoken),
         (
-            Peer("pytorch-toolbelt", "BinaryFocalLoss()", lambda: _spoken(calls.made("pytorch_toolbelt.losses", "BinaryFocalLoss")())),
+            Peer(
+                "pytorch-toolbelt",
+                "BinaryFocalLoss()",
+                lambda: _spoken(calls.made("pytorch_toolbelt.losses", "BinaryFocalLoss")()),
+            ),
             Peer("monai", "FocalLoss()", lambda: _spoken(calls.made("monai.losses", "FocalLoss")())),
         ),
-        read=bits_of_value,
+        read=done,
     ),
     Edge(
         "slace-dtype",
@@ -207,8 +240,33 @@ EDGES = (
         (Peer("dlordinal", "SLACELoss(alpha=0.5)", calls.made("dlordinal.losses", "SLACELoss", 0.5, 3)),),
         read=bits_of_value,
     ),
+    Edge(
+        "kappa-logits",
+        TOPIC,
+        "weighted kappa loss of the logits [[0.5, 0.5, 0]], which sum to 1",
+        "accepted",
+        torch.tensor([[0.5, 0.5, 0.0]]),
+        torch.tensor([1]),
+        lambda z, y: 0 * z.sum(),
+        ours("QuadraticWeightedKappaLoss"),
+        (Peer("dlordinal", "WKLoss(use_logits=True)", calls.made("dlordinal.losses", "WKLoss", 3, use_logits=True)),),
+        read=finite,
+    ),
+    Edge(
+        "bi-tempered-ignored",
+        TOPIC,
+        "bi-tempered logistic loss, t1 = t2 = 1, ignore_index -100, a label -100",
+        "cross-entropy of the other row",
+        torch.tensor([[1.0, -0.5, 0.2], [0.3, 0.1, -2.0]]),
+        torch.tensor([0, -100]),
+        of_counted(cross_entropy_rows),
+        ours("BiTemperedLogisticLoss", t1=1.0, t2=1.0),
+        (
+            Peer(
+                "pytorch-toolbelt",
+                "BiTemperedLogisticLoss(t1=1, t2=1, ignore_index=-100)",
+                calls.made("pytorch_toolbelt.losses", "BiTemperedLogisticLoss", t1=1.0, t2=1.0, ignore_index=-100),
+            ),
+        ),
+    ),
 )
-
-
-def _spoken(loss: object) -> Call:
-    return lambda z, y: torch.zeros(()) * len(repr(loss))

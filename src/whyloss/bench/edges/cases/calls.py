@@ -16,12 +16,12 @@ from ..edge import Call
 Build = Callable[[], Call]
 
 
-def attribute(module: str, name: str) -> Build:
+def attribute(module: str, name: str) -> Callable[[], Any]:
     """A function as it is."""
     return lambda: getattr(import_module(module), name)
 
 
-def made(module: str, name: str, *given: Any, **options: Any) -> Build:
+def made(module: str, name: str, *given: Any, **options: Any) -> Callable[[], Any]:
     """A loss made with these options."""
     return lambda: getattr(import_module(module), name)(*given, **options)
 
@@ -32,7 +32,11 @@ def torch_linear(**options: Any) -> Callable[..., Tensor]:
     if function is None:
         raise NotImplementedError("torch.nn.functional.linear_cross_entropy came with torch 2.13")
     chunks = getattr(torch.nn, "LinearCrossEntropyOptions")()  # noqa: B009 - older stubs do not know it
-    return lambda hidden, weight, y: function(hidden, weight, y, options=chunks, **options)
+
+    def loss(hidden: Tensor, weight: Tensor, y: Tensor) -> Tensor:
+        return function(hidden, weight, y, options=chunks, **options)
+
+    return loss
 
 
 def keras() -> Any:
@@ -50,7 +54,10 @@ def optax(name: str, **options: Any) -> Build:
             @staticmethod
             def forward(ctx: Any, z: Tensor, y: Tensor) -> Tensor:
                 labels = jax.numpy.asarray(y.numpy())
-                function = lambda logits: getattr(losses, name)(logits, labels, **options).mean()  # noqa: E731
+
+                def function(logits: Any) -> Any:
+                    return getattr(losses, name)(logits, labels, **options).mean()
+
                 value, slope = jax.value_and_grad(function)(jax.numpy.asarray(z.detach().numpy()))
                 ctx.slope = torch.tensor(slope.tolist(), dtype=z.dtype)
                 return torch.tensor(value.item(), dtype=z.dtype)
@@ -59,7 +66,7 @@ def optax(name: str, **options: Any) -> Build:
             def backward(ctx: Any, *upstream: Tensor) -> Any:
                 return upstream[0] * ctx.slope, None
 
-        return lambda z, y: Through.apply(z, y)
+        return Through.apply
 
     return build
 
@@ -108,7 +115,7 @@ def smp_cross_entropy() -> Call:
     return import_module("segmentation_models_pytorch.losses").SoftCrossEntropyLoss(smooth_factor=0.0)
 
 
-def smp_region(name: str, mode: str = "multiclass", **options: Any) -> Build:
+def smp_region(name: str, mode: str = "multiclass", **options: Any) -> Callable[[], Any]:
     return made("segmentation_models_pytorch.losses", name, mode, **options)
 
 

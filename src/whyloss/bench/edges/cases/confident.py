@@ -1,10 +1,14 @@
 """Rows that the model is sure of, right or wrong: probabilities that round to 0 or 1."""
 
+import math
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..edge import Edge, Peer, ours
+from ..edge import Call, Edge, Peer, ours
+from ..reading import value_and_finite
 from ..truths import cross_entropy, focal, log_odds, sigmoid_focal, signed
 from . import calls
 
@@ -37,48 +41,88 @@ def yes_and_no(z: Tensor, y: Tensor) -> Tensor:
     return F.softplus(-signed(z, y), threshold=700.0).sum()
 
 
-def torchvision_focal():
+def torchvision_focal() -> Call:
     loss = calls.attribute("torchvision.ops", "sigmoid_focal_loss")()
     return lambda z, y: loss(z, y.to(z.dtype), alpha=-1, gamma=2.0, reduction="mean")
 
 
-def kornia_binary(gamma: float, alpha: float | None):
-    def build():
+def kornia_binary(gamma: float, alpha: float | None) -> Callable[[], Call]:
+    def build() -> Call:
         loss = calls.attribute("kornia.losses", "binary_focal_loss_with_logits")()
         return lambda z, y: loss(z.unsqueeze(1), y.unsqueeze(1), alpha, gamma, "mean")
 
     return build
 
 
-def timm_asymmetric():
+def timm_asymmetric() -> Call:
     made = calls.attribute("timm.loss", "AsymmetricLossMultiLabel")()
     loss = made(gamma_pos=0.5, gamma_neg=0.0, clip=None, reduction="mean")
     return lambda z, y: loss(z, y.to(z.dtype))
 
 
-def keras_focal():
+def keras_focal() -> Call:
     loss = calls.keras().CategoricalFocalCrossentropy(alpha=1.0, gamma=2.0, from_logits=True)
     return lambda z, y: loss(F.one_hot(y, z.shape[1]).to(z.dtype), z)
 
 
-def balanced_focal():
+def balanced_focal() -> Call:
     loss = calls.attribute("balanced_loss.losses", "focal_loss")()
     return lambda z, y: loss(z, F.one_hot(y, z.shape[1]).to(z.dtype), gamma=2.0)
 
 
+def softmax_in_the_power(z: Tensor, y: Tensor) -> Tensor:
+    label = F.one_hot(y, z.shape[1]).to(z.dtype)
+    p = torch.softmax(z, 1)
+    wrong = label * (1 - p) + (1 - label) * p
+    return (wrong**2 * F.binary_cross_entropy_with_logits(z, label, reduction="none")).sum(1).mean()
+
+
+def distances(z: Tensor, y: Tensor) -> Tensor:
+    """-sum_k |k - y|^5 log(1 - p_k)."""
+    classes = range(z.shape[1])
+    each = [(y - k).abs() ** 5 * F.softplus(log_odds(z, torch.full_like(y, k)), threshold=700.0) for k in classes]
+    return torch.stack(each).sum(0).mean()
+
+
+def arc(z: Tensor, y: Tensor) -> Tensor:
+    """A feature in its class's centre, the other centre at a right angle."""
+    return math.log1p(math.exp(-64 * math.cos(ARC))) + 0 * z.sum()
+
+
+def arc_face() -> Call:
+    loss = calls.made("pytorch_metric_learning.losses", "ArcFaceLoss", 2, 2)()
+    loss.W.data = torch.eye(2)
+    return loss
+
+
+ARC = math.radians(28.6)
+HALF_SOFTMAX = ("softmax in the power of a sigmoid loss", softmax_in_the_power)
 FRACTIONAL = (
     Peer("monai", "FocalLoss(use_softmax=True, gamma=0.5), x C", lambda: calls.times_classes(calls.monai_focal(0.5)())),
-    Peer("kornia", "focal_loss(gamma=0.5)", calls.kornia_focal(0.5)),
-    Peer("pytorch-toolbelt", "CrossEntropyFocalLoss(gamma=0.5)", calls.made("pytorch_toolbelt.losses", "CrossEntropyFocalLoss", gamma=0.5)),
+    Peer("kornia", "focal_loss(gamma=0.5), x C", lambda: calls.times_classes(calls.kornia_focal(0.5)())),
+    Peer(
+        "pytorch-toolbelt",
+        "CrossEntropyFocalLoss(gamma=0.5)",
+        calls.made("pytorch_toolbelt.losses", "CrossEntropyFocalLoss", gamma=0.5),
+    ),
     Peer("focal-loss-torch", "FocalLoss(gamma=0.5)", calls.focal_loss_torch(0.5)),
-    Peer("imbalanced-losses", "SoftmaxFocalLoss(gamma=0.5)", calls.made("imbalanced_losses", "SoftmaxFocalLoss", gamma=0.5)),
+    Peer(
+        "imbalanced-losses",
+        "SoftmaxFocalLoss(gamma=0.5)",
+        calls.made("imbalanced_losses", "SoftmaxFocalLoss", gamma=0.5),
+    ),
     Peer("fastai", "FocalLoss(gamma=0.5)", calls.made("fastai.losses", "FocalLoss", gamma=0.5)),
     Peer("torch-uncertainty", "FocalLoss(gamma=0.5)", calls.made("torch_uncertainty.losses", "FocalLoss", gamma=0.5)),
 )
 HOPELESS = (
-    Peer("kornia", "focal_loss", calls.kornia_focal(2.0)),
+    Peer("kornia", "focal_loss, x C", lambda: calls.times_classes(calls.kornia_focal(2.0)())),
     Peer("monai", "FocalLoss(use_softmax=True), x C", lambda: calls.times_classes(calls.monai_focal(2.0)())),
-    Peer("pytorch-toolbelt", "CrossEntropyFocalLoss()", calls.made("pytorch_toolbelt.losses", "CrossEntropyFocalLoss")),
+    Peer(
+        "pytorch-toolbelt",
+        "CrossEntropyFocalLoss()",
+        calls.made("pytorch_toolbelt.losses", "CrossEntropyFocalLoss"),
+        HALF_SOFTMAX,
+    ),
     Peer("focal-loss-torch", "FocalLoss(gamma=2)", calls.focal_loss_torch(2.0)),
     Peer("imbalanced-losses", "SoftmaxFocalLoss()", calls.made("imbalanced_losses", "SoftmaxFocalLoss")),
     Peer("fastai", "FocalLoss()", calls.made("fastai.losses", "FocalLoss")),
@@ -97,7 +141,11 @@ EDGES = (
         ours("CrossEntropyLoss"),
         (
             Peer("torch", "cross_entropy", lambda: F.cross_entropy),
-            Peer("optax", "softmax_cross_entropy_with_integer_labels", calls.optax("softmax_cross_entropy_with_integer_labels")),
+            Peer(
+                "optax",
+                "softmax_cross_entropy_with_integer_labels",
+                calls.optax("softmax_cross_entropy_with_integer_labels"),
+            ),
         ),
     ),
     Edge(
@@ -144,7 +192,11 @@ EDGES = (
         ours("FocalLoss", gamma=0.5, link="sigmoid"),
         (
             Peer("kornia", "binary_focal_loss_with_logits(gamma=0.5)", kornia_binary(0.5, None)),
-            Peer("pytorch-toolbelt", "BinaryFocalLoss(gamma=0.5)", calls.floats("pytorch_toolbelt.losses", "BinaryFocalLoss", gamma=0.5)),
+            Peer(
+                "pytorch-toolbelt",
+                "BinaryFocalLoss(gamma=0.5)",
+                calls.floats("pytorch_toolbelt.losses", "BinaryFocalLoss", gamma=0.5),
+            ),
             Peer("optax", "sigmoid_focal_loss(gamma=0.5)", calls.optax("sigmoid_focal_loss", gamma=0.5)),
             Peer("monai", "FocalLoss(gamma=0.5)", calls.monai_binary(0.5)),
         ),
@@ -186,7 +238,11 @@ EDGES = (
         ours("BinaryCrossEntropyLoss", reduction="sum"),
         (
             Peer("torch", "binary_cross_entropy_with_logits", lambda: torch.nn.BCEWithLogitsLoss(reduction="sum")),
-            Peer("keras", "BinaryCrossentropy(from_logits=True), sum", lambda: calls.swapped(calls.keras().BinaryCrossentropy(from_logits=True, reduction="sum"))),
+            Peer(
+                "keras",
+                "BinaryCrossentropy(from_logits=True), sum",
+                lambda: calls.swapped(calls.keras().BinaryCrossentropy(from_logits=True, axis=(), reduction="sum")),
+            ),
         ),
     ),
     Edge(
@@ -218,5 +274,28 @@ EDGES = (
         FIRST,
         agce,
         ours("AsymmetricGeneralizedCrossEntropyLoss", a=1.0, q=0.5),
+    ),
+    Edge(
+        "ordinal-hopeless",
+        TOPIC,
+        "class-distance-weighted cross-entropy, alpha 5, logits [[0, 0, 30]], label 0",
+        "32 (30 - log 2) and a gradient of 32",
+        torch.tensor([[0.0, 0.0, 30.0]]),
+        FIRST,
+        distances,
+        ours("ClassDistanceWeightedCrossEntropyLoss", alpha=5.0),
+        (Peer("dlordinal", "CDWCELoss(alpha=5)", calls.made("dlordinal.losses", "CDWCELoss", 3, alpha=5.0)),),
+    ),
+    Edge(
+        "arcface-in-the-centre",
+        TOPIC,
+        "ArcFace, the feature equal to its class's centre (cosine 1)",
+        "the value, and a finite gradient",
+        torch.tensor([[1.0, 0.0]]),
+        FIRST,
+        arc,
+        ours("ArcFaceLoss", how=lambda loss: lambda z, y: loss(F.normalize(z), y), margin=ARC),
+        (Peer("pytorch-metric-learning", "ArcFaceLoss", arc_face),),
+        read=value_and_finite,
     ),
 )

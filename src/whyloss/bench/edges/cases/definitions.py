@@ -8,7 +8,7 @@ from ..edge import Call, Edge, Peer, ours
 from ..truths import as_rows, cross_entropy_rows, focal_rows, of_counted, sigmoid_focal
 from . import calls
 from .ignored import LABELS
-from .means import TWO, WEIGHT
+from .means import TWO, WEIGHT, of_pixels
 from .nothing import PIXELS
 
 TOPIC = "The formula itself"
@@ -22,11 +22,6 @@ def one_vs_all(z: Tensor, y: Tensor) -> Tensor:
 def smp_from_probabilities() -> Call:
     loss = calls.smp_region("FocalLoss", alpha=None, gamma=0.0, from_logits=False)()
     return lambda z, y: loss(torch.softmax(z, 1), y)
-
-
-def of_pixels(call: Call) -> Call:
-    """A loss of rows on pixels."""
-    return lambda z, y: call(*as_rows(z, y))
 
 
 def false_positives(alpha: float, beta: float) -> Call:
@@ -45,18 +40,9 @@ def keras_tversky() -> Call:
     return lambda z, t: loss(t, torch.sigmoid(z))
 
 
-def smp_tversky() -> Call:
-    loss = calls.smp_region("TverskyLoss", "binary", alpha=0.9, beta=0.1)()
-    return lambda z, t: loss(z, t)
-
-
-def monai_tversky() -> Call:
-    return calls.made("monai.losses", "TverskyLoss", sigmoid=True, alpha=0.9, beta=0.1, smooth_nr=0.0, smooth_dr=0.0)()
-
-
 def libauc_focal() -> Call:
     loss = calls.made("libauc.losses", "FocalLoss", alpha=0.9, gamma=0.0)()
-    return lambda z, y: loss(z, y)
+    return lambda z, y: loss(z, y.to(z.dtype))
 
 
 def own_weights(z: Tensor, y: Tensor) -> Tensor:
@@ -94,7 +80,12 @@ EDGES = (
         of_counted(cross_entropy_rows),
         ours("FocalLoss", how=lambda loss: lambda z, y: loss(torch.log_softmax(z, 1), y), gamma=0.0),
         (
-            Peer("segmentation-models-pytorch", "FocalLoss('multiclass', from_logits=False)", smp_from_probabilities, ONE_VS_ALL),
+            Peer(
+                "segmentation-models-pytorch",
+                "FocalLoss('multiclass', from_logits=False)",
+                smp_from_probabilities,
+                ONE_VS_ALL,
+            ),
             Peer("focal-loss-torch", "FocalLoss(gamma=0)", lambda: of_pixels(calls.focal_loss_torch(0.0)())),
         ),
     ),
@@ -108,8 +99,12 @@ EDGES = (
         of_counted(cross_entropy_rows),
         ours("FocalLoss", gamma=0.0),
         (
-            Peer("segmentation-models-pytorch", "FocalLoss('multiclass', gamma=0)", calls.smp_region("FocalLoss", gamma=0.0), ONE_VS_ALL),
-            Peer("catalyst", "FocalLossMultiClass(gamma=0, alpha=None)", calls.made("catalyst.contrib.losses", "FocalLossMultiClass", gamma=0.0, alpha=None), ONE_VS_ALL),
+            Peer(
+                "segmentation-models-pytorch",
+                "FocalLoss('multiclass', gamma=0)",
+                calls.smp_region("FocalLoss", gamma=0.0),
+                ONE_VS_ALL,
+            ),
         ),
     ),
     Edge(
@@ -133,7 +128,12 @@ EDGES = (
         of_counted(lambda z, y: focal_rows(z, y, 2.0)),
         ours("FocalLoss"),
         (
-            Peer("catalyst", "FocalLossMultiClass(alpha=None)", calls.made("catalyst.contrib.losses", "FocalLossMultiClass", alpha=None), ("one sigmoid a class", lambda z, y: _per_class_focal(z, y))),
+            Peer(
+                "catalyst",
+                "FocalLossMultiClass(alpha=None)",
+                calls.made("catalyst.contrib.losses", "FocalLossMultiClass", alpha=None),
+                ("one sigmoid a class", lambda z, y: _per_class_focal(z, y)),
+            ),
             Peer("fastai", "FocalLoss()", calls.made("fastai.losses", "FocalLoss")),
             Peer("imbalanced-losses", "SoftmaxFocalLoss()", calls.made("imbalanced_losses", "SoftmaxFocalLoss")),
         ),
@@ -148,9 +148,23 @@ EDGES = (
         lambda z, y: 9 * focal_rows(z, y, 2.0).sum(),
         ours("FocalLoss", gamma=2.0, weight=WEIGHT.float(), reduction="sum"),
         (
-            Peer("fastai", "FocalLoss(weight=[1, 9])", calls.made("fastai.losses", "FocalLoss", weight=WEIGHT.float(), reduction="sum")),
-            Peer("torch-uncertainty", "FocalLoss(gamma=2, alpha=[1, 9])", lambda: calls.made("torch_uncertainty.losses", "FocalLoss", gamma=2.0, alpha=WEIGHT.float(), reduction="sum")()),
-            Peer("imbalanced-losses", "SoftmaxFocalLoss(alpha=[1, 9])", calls.made("imbalanced_losses", "SoftmaxFocalLoss", alpha=[1.0, 9.0], reduction="sum")),
+            Peer(
+                "fastai",
+                "FocalLoss(weight=[1, 9])",
+                calls.made("fastai.losses", "FocalLoss", weight=WEIGHT.float(), reduction="sum"),
+            ),
+            Peer(
+                "torch-uncertainty",
+                "FocalLoss(gamma=2, alpha=[1, 9])",
+                lambda: calls.made(
+                    "torch_uncertainty.losses", "FocalLoss", gamma=2.0, alpha=WEIGHT.float(), reduction="sum"
+                )(),
+            ),
+            Peer(
+                "imbalanced-losses",
+                "SoftmaxFocalLoss(alpha=[1, 9])",
+                calls.made("imbalanced_losses", "SoftmaxFocalLoss", alpha=[1.0, 9.0], reduction="sum"),
+            ),
         ),
     ),
     Edge(
@@ -165,22 +179,41 @@ EDGES = (
         (
             Peer("libauc", "FocalLoss(alpha=0.9, gamma=0)", libauc_focal, ("alpha is for a no", own_weights)),
             Peer("torchvision", "sigmoid_focal_loss(alpha=0.9, gamma=0)", lambda: _torchvision(0.9)),
-            Peer("imbalanced-losses", "SigmoidFocalLoss(alpha=0.9, gamma=0)", calls.floats("imbalanced_losses", "SigmoidFocalLoss", alpha=0.9, gamma=0.0)),
+            Peer(
+                "imbalanced-losses",
+                "SigmoidFocalLoss(alpha=0.9, gamma=0)",
+                calls.floats("imbalanced_losses", "SigmoidFocalLoss", alpha=0.9, gamma=0.0),
+            ),
         ),
     ),
     Edge(
         "tversky-sides",
         TOPIC,
         "Tversky loss, alpha 0.9, beta 0.1, two of four pixels false positives",
-        "alpha is the price of false positives (Salehi et al. 2017): 0.4737",
-        torch.tensor([[[40.0, 40.0, 40.0, 40.0]]]),
+        "alpha is the price of false positives (Salehi et al. 2017, eq. 4)",
+        torch.tensor([[[2.0, 2.5, 3.0, 3.5]]]),
         torch.tensor([[[0.0, 0.0, 1.0, 1.0]]]),
         false_positives(0.9, 0.1),
         ours("TverskyLoss", alpha=0.9, beta=0.1, link="sigmoid"),
         (
-            Peer("keras", "Tversky(alpha=0.9, beta=0.1)", keras_tversky, ("alpha is for false negatives", false_positives(0.1, 0.9))),
-            Peer("segmentation-models-pytorch", "TverskyLoss('binary', alpha=0.9, beta=0.1)", smp_tversky),
-            Peer("monai", "TverskyLoss(sigmoid=True, alpha=0.9, beta=0.1)", monai_tversky),
+            Peer(
+                "keras",
+                "Tversky(alpha=0.9, beta=0.1)",
+                keras_tversky,
+                ("alpha is for false negatives", false_positives(0.1, 0.9)),
+            ),
+            Peer(
+                "segmentation-models-pytorch",
+                "TverskyLoss('binary', alpha=0.9, beta=0.1)",
+                calls.smp_region("TverskyLoss", "binary", alpha=0.9, beta=0.1),
+            ),
+            Peer(
+                "monai",
+                "TverskyLoss(sigmoid=True, alpha=0.9, beta=0.1)",
+                calls.made(
+                    "monai.losses", "TverskyLoss", sigmoid=True, alpha=0.9, beta=0.1, smooth_nr=0.0, smooth_dr=0.0
+                ),
+            ),
         ),
     ),
     Edge(
@@ -191,8 +224,16 @@ EDGES = (
         TWO,
         torch.zeros(2).long(),
         maxsup,
-        ours("MaxSuppressionLoss", alpha=0.1, weight=torch.tensor([1.0, 2.0])),
-        (Peer("torch-uncertainty", "CrossEntropyMaxSupLoss(max_sup=0.1, weight=[1, 2])", calls.made("torch_uncertainty.losses", "CrossEntropyMaxSupLoss", max_sup=0.1, weight=torch.tensor([1.0, 2.0]))),),
+        ours("MaxSupLoss", alpha=0.1, weight=torch.tensor([1.0, 2.0])),
+        (
+            Peer(
+                "torch-uncertainty",
+                "CrossEntropyMaxSupLoss(max_sup=0.1, weight=[1, 2])",
+                calls.made(
+                    "torch_uncertainty.losses", "CrossEntropyMaxSupLoss", max_sup=0.1, weight=torch.tensor([1.0, 2.0])
+                ),
+            ),
+        ),
     ),
     Edge(
         "balanced-binary",
@@ -203,14 +244,20 @@ EDGES = (
         torch.tensor([1.0] + [0.0] * 9),
         hed,
         ours("BalancedBinaryCrossEntropyLoss"),
-        (Peer("pytorch-toolbelt", "BalancedBCEWithLogitsLoss()", calls.made("pytorch_toolbelt.losses", "BalancedBCEWithLogitsLoss")),),
+        (
+            Peer(
+                "pytorch-toolbelt",
+                "BalancedBCEWithLogitsLoss()",
+                calls.made("pytorch_toolbelt.losses", "BalancedBCEWithLogitsLoss"),
+            ),
+        ),
     ),
 )
 
 
 def _per_class_focal(z: Tensor, y: Tensor) -> Tensor:
     rows, labels = as_rows(z, y)
-    return sigmoid_focal(2.0)(rows, F.one_hot(labels, z.shape[1]))
+    return z.shape[1] * sigmoid_focal(2.0)(rows, F.one_hot(labels, z.shape[1]))
 
 
 def _torchvision(alpha: float) -> Call:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..edge import Edge, Peer, ours
+from ..edge import Call, Edge, Peer, ours
 from ..truths import cross_entropy_rows, focal_rows, of_counted
 from . import calls
 from .nothing import PIXELS
@@ -23,6 +23,18 @@ def first_label(z: Tensor, q: Tensor) -> Tensor:
     return cross_entropy_rows(z[:1], q[:1].argmax(1)).mean()
 
 
+def normalized_softmax() -> Call:
+    """The centres are the axes."""
+    loss = calls.made("pytorch_metric_learning.losses", "NormalizedSoftmaxLoss", 2, 2, temperature=0.05)()
+    loss.W.data = torch.eye(2)
+    return loss
+
+
+def as_probabilities(z: Tensor, q: Tensor) -> Tensor:
+    return -(q * torch.log_softmax(z, 1)).sum(1).mean()
+
+
+AS_PROBABILITIES = ("ignore_index is for indices only: -100 is taken as a probability", as_probabilities)
 EDGES = (
     Edge(
         "ignored-nan",
@@ -36,7 +48,11 @@ EDGES = (
         (
             Peer("torch", "cross_entropy", lambda: F.cross_entropy),
             Peer("kornia", "focal_loss, gamma 0, x C", lambda: calls.times_classes(calls.kornia_focal(0.0)())),
-            Peer("imbalanced-losses", "SoftmaxFocalLoss(gamma=0)", calls.made("imbalanced_losses", "SoftmaxFocalLoss", gamma=0.0)),
+            Peer(
+                "imbalanced-losses",
+                "SoftmaxFocalLoss(gamma=0)",
+                calls.made("imbalanced_losses", "SoftmaxFocalLoss", gamma=0.0),
+            ),
         ),
     ),
     Edge(
@@ -48,7 +64,7 @@ EDGES = (
         torch.tensor([[0.0, 1.0, 0.0], [-100.0, -100.0, -100.0]]),
         first_label,
         ours("CrossEntropyLoss"),
-        (Peer("torch", "cross_entropy", lambda: F.cross_entropy),),
+        (Peer("torch", "cross_entropy", lambda: F.cross_entropy, AS_PROBABILITIES),),
     ),
     Edge(
         "half-ignored",
@@ -76,7 +92,6 @@ EDGES = (
         (
             Peer("kornia", "focal_loss", calls.kornia_focal(2.0)),
             Peer("imbalanced-losses", "SoftmaxFocalLoss()", calls.made("imbalanced_losses", "SoftmaxFocalLoss")),
-            Peer("pytorch-toolbelt", "CrossEntropyFocalLoss()", calls.made("pytorch_toolbelt.losses", "CrossEntropyFocalLoss")),
         ),
     ),
     Edge(
@@ -100,8 +115,19 @@ EDGES = (
         "the second row is ignored",
         torch.tensor([[10.0, 0.0, 0.0], [0.3, 0.1, -2.0]]),
         torch.tensor([1, -100]),
-        lambda z, y: (z[0, 0] - z[0, 1]),  # one class in the support, the label outside of it
-        ours("EntmaxLoss"),
+        lambda z, y: z[0, 0] - z[0, 1],  # one class in the support, the label outside of it
+        ours("EntmaxLoss", alpha=1.5),
         (Peer("entmax", "Entmax15Loss()", calls.made("entmax", "Entmax15Loss")),),
+    ),
+    Edge(
+        "embedding-ignored",
+        TOPIC,
+        "normalised softmax loss of features, scale 20, the second label is -100",
+        "the second row is ignored",
+        torch.tensor([[1.0, -0.5], [0.3, 0.1]]),
+        torch.tensor([1, -100]),
+        lambda z, y: cross_entropy_rows(20 * F.normalize(z[:1]), y[:1]).mean(),
+        ours("NormFaceLoss", how=lambda loss: lambda z, y: loss(F.normalize(z), y), scale=20.0),
+        (Peer("pytorch-metric-learning", "NormalizedSoftmaxLoss(temperature=0.05)", normalized_softmax),),
     ),
 )

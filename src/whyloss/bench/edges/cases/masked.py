@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..edge import Edge, Peer, ours
-from ..truths import cross_entropy, log_odds
+from ..truths import Formula, cross_entropy, log_odds
 from . import calls
 
 TOPIC = "Masked classes"
@@ -15,7 +15,7 @@ MASKED, SECOND = torch.tensor([[-torch.inf, 0.0, 1.0]]), torch.tensor([1])
 ONE_HOT = torch.tensor([[0.0, 1.0, 0.0]])
 
 
-def live(formula):
+def live(formula: Formula) -> Formula:
     """The formula on the classes that remain, the label one less."""
     return lambda z, y: formula(z[:, 1:], (y.argmax(1) if y.ndim == 2 else y) - 1)
 
@@ -68,8 +68,18 @@ EDGES = (
         smoothed_over_live,
         ours("CrossEntropyLoss", label_smoothing=0.1),
         (
-            Peer("torch", "cross_entropy(label_smoothing=0.1)", lambda: torch.nn.CrossEntropyLoss(label_smoothing=0.1), LITERAL),
-            Peer("timm", "LabelSmoothingCrossEntropy(0.1)", calls.made("timm.loss", "LabelSmoothingCrossEntropy", 0.1), LITERAL),
+            Peer(
+                "torch",
+                "cross_entropy(label_smoothing=0.1)",
+                lambda: torch.nn.CrossEntropyLoss(label_smoothing=0.1),
+                LITERAL,
+            ),
+            Peer(
+                "timm",
+                "LabelSmoothingCrossEntropy(0.1)",
+                calls.made("timm.loss", "LabelSmoothingCrossEntropy", 0.1),
+                LITERAL,
+            ),
             Peer(
                 "liger-kernel",
                 "LigerCrossEntropyLoss(label_smoothing=0.1)",
@@ -100,9 +110,17 @@ EDGES = (
         live(cross_entropy),
         ours("FocalLoss", gamma=0.0),
         (
-            Peer("imbalanced-losses", "SoftmaxFocalLoss(gamma=0)", calls.made("imbalanced_losses", "SoftmaxFocalLoss", gamma=0.0)),
+            Peer(
+                "imbalanced-losses",
+                "SoftmaxFocalLoss(gamma=0)",
+                calls.made("imbalanced_losses", "SoftmaxFocalLoss", gamma=0.0),
+            ),
             Peer("fastai", "FocalLoss(gamma=0)", calls.made("fastai.losses", "FocalLoss", gamma=0.0)),
-            Peer("torch-uncertainty", "FocalLoss(gamma=0)", calls.made("torch_uncertainty.losses", "FocalLoss", gamma=0.0)),
+            Peer(
+                "torch-uncertainty",
+                "FocalLoss(gamma=0)",
+                calls.made("torch_uncertainty.losses", "FocalLoss", gamma=0.0),
+            ),
         ),
     ),
     Edge(

@@ -1,11 +1,13 @@
 """What a mean divides by: the weights of what is counted, and a normaliser of the caller's."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..edge import Call, Edge, Peer, ours
-from ..truths import as_rows, cross_entropy_rows, dice, focal, of_counted, overlap_sums
+from ..truths import Formula, as_rows, cross_entropy_rows, dice, focal, of_counted, overlap_sums, smoothed_rows
 from . import calls
 from .ignored import LABELS
 from .nothing import PIXELS
@@ -18,7 +20,7 @@ ROWS = torch.linspace(-1, 2, 40).mul(7).sin().reshape(8, 5) * 3
 SEVEN = torch.tensor([0, 1, 2, 3, -100, 4, 0, 1])
 
 
-def weighted(rows, weight: Tensor = WEIGHT):
+def weighted(rows: Formula, weight: Tensor = WEIGHT) -> Formula:
     """The sum of weighted rows over the sum of the weights."""
 
     def loss(z: Tensor, y: Tensor) -> Tensor:
@@ -28,7 +30,7 @@ def weighted(rows, weight: Tensor = WEIGHT):
     return loss
 
 
-def over_rows(rows, weight: Tensor = WEIGHT):
+def over_rows(rows: Formula, weight: Tensor = WEIGHT) -> Formula:
     """The same sum over the number of rows."""
 
     def loss(z: Tensor, y: Tensor) -> Tensor:
@@ -52,7 +54,7 @@ def torch_smoothed(z: Tensor, y: Tensor) -> Tensor:
     return each.sum() / weight[y].sum()
 
 
-def halves(loss) -> Call:
+def halves(loss: Any) -> Call:
     """Gradient accumulation over two halves, which do not hold as many labels."""
     return lambda z, y: loss(z[:4], y[:4], normalizer=7.0) + loss(z[4:], y[4:], normalizer=7.0)
 
@@ -64,6 +66,24 @@ def dice_and_cross_entropy(z: Tensor, y: Tensor) -> Tensor:
     each = 1 - 2 * both / (prediction + truth)
     rows, labels = as_rows(z, y)
     return (each * weight).sum() / (len(z) * weight.sum()) + weighted(cross_entropy_rows, weight)(rows, labels)
+
+
+def undivided(z: Tensor, y: Tensor) -> Tensor:
+    weight = torch.tensor([10.0, 90.0, 20.0]).to(z)
+    both, prediction, truth = overlap_sums(torch.softmax(z, 1), F.one_hot(y, 3).movedim(-1, 1).double())
+    each = 1 - 2 * both / (prediction + truth)
+    return (each * weight).mean() + weighted(cross_entropy_rows, weight)(*as_rows(z, y))
+
+
+def weighted_smoothed(z: Tensor, y: Tensor) -> Tensor:
+    kept = y != -100
+    z, y = z[kept], y[kept]
+    return (torch.arange(1.0, 4.0).to(z)[y] * smoothed_rows(z, y, 0.1)).mean()
+
+
+def of_pixels(call: Call) -> Call:
+    """A loss of rows on pixels."""
+    return lambda z, y: call(*as_rows(z, y))
 
 
 def keras_samples() -> Call:
@@ -98,8 +118,17 @@ EDGES = (
         (
             Peer("monai", "FocalLoss(use_softmax=True, gamma=0)", calls.monai_focal(0.0)),
             Peer("kornia", "focal_loss(gamma=0)", calls.kornia_focal(0.0)),
-            Peer("imbalanced-losses", "SoftmaxFocalLoss(gamma=0)", calls.made("imbalanced_losses", "SoftmaxFocalLoss", gamma=0.0)),
-            Peer("torch-uncertainty", "FocalLoss(gamma=0)", calls.made("torch_uncertainty.losses", "FocalLoss", gamma=0.0)),
+            Peer(
+                "imbalanced-losses",
+                "SoftmaxFocalLoss(gamma=0)",
+                calls.made("imbalanced_losses", "SoftmaxFocalLoss", gamma=0.0),
+            ),
+            Peer(
+                "torch-uncertainty",
+                "FocalLoss(gamma=0)",
+                lambda: of_pixels(calls.made("torch_uncertainty.losses", "FocalLoss", gamma=0.0)()),
+            ),
+            Peer("fastai", "FocalLoss(gamma=0)", calls.made("fastai.losses", "FocalLoss", gamma=0.0)),
         ),
     ),
     Edge(
@@ -111,7 +140,14 @@ EDGES = (
         torch.eye(2),
         weighted(cross_entropy_rows),
         ours("CrossEntropyLoss", weight=WEIGHT.float()),
-        (Peer("torch", "CrossEntropyLoss(weight=[1, 9])", lambda: torch.nn.CrossEntropyLoss(weight=WEIGHT.float()), PER_ROW),),
+        (
+            Peer(
+                "torch",
+                "CrossEntropyLoss(weight=[1, 9])",
+                lambda: torch.nn.CrossEntropyLoss(weight=WEIGHT.float()),
+                PER_ROW,
+            ),
+        ),
     ),
     Edge(
         "focal-weights",
@@ -123,9 +159,21 @@ EDGES = (
         weighted(cross_entropy_rows),
         ours("FocalLoss", gamma=0.0, weight=WEIGHT.float()),
         (
-            Peer("torch-uncertainty", "FocalLoss(gamma=0, alpha=[1, 9])", lambda: calls.made("torch_uncertainty.losses", "FocalLoss", gamma=0.0, alpha=WEIGHT.float())()),
-            Peer("imbalanced-losses", "SoftmaxFocalLoss(gamma=0, alpha=[1, 9])", calls.made("imbalanced_losses", "SoftmaxFocalLoss", gamma=0.0, alpha=[1.0, 9.0])),
-            Peer("fastai", "FocalLoss(gamma=0, weight=[1, 9])", calls.made("fastai.losses", "FocalLoss", gamma=0.0, weight=WEIGHT.float())),
+            Peer(
+                "torch-uncertainty",
+                "FocalLoss(gamma=0, alpha=[1, 9])",
+                lambda: calls.made("torch_uncertainty.losses", "FocalLoss", gamma=0.0, alpha=WEIGHT.float())(),
+            ),
+            Peer(
+                "imbalanced-losses",
+                "SoftmaxFocalLoss(gamma=0, alpha=[1, 9])",
+                calls.made("imbalanced_losses", "SoftmaxFocalLoss", gamma=0.0, alpha=[1.0, 9.0]),
+            ),
+            Peer(
+                "fastai",
+                "FocalLoss(gamma=0, weight=[1, 9])",
+                calls.made("fastai.losses", "FocalLoss", gamma=0.0, weight=WEIGHT.float()),
+            ),
         ),
     ),
     Edge(
@@ -138,8 +186,19 @@ EDGES = (
         torch_smoothed,
         ours("CrossEntropyLoss", weight=torch.arange(1.0, 4.0), label_smoothing=0.1),
         (
-            Peer("torch", "CrossEntropyLoss(weight, label_smoothing)", lambda: torch.nn.CrossEntropyLoss(weight=torch.arange(1.0, 4.0), label_smoothing=0.1)),
-            Peer("imbalanced-losses", "SoftmaxFocalLoss(gamma=0, alpha, label_smoothing)", calls.made("imbalanced_losses", "SoftmaxFocalLoss", gamma=0.0, alpha=[1.0, 2.0, 3.0], label_smoothing=0.1)),
+            Peer(
+                "torch",
+                "CrossEntropyLoss(weight, label_smoothing)",
+                lambda: torch.nn.CrossEntropyLoss(weight=torch.arange(1.0, 4.0), label_smoothing=0.1),
+            ),
+            Peer(
+                "imbalanced-losses",
+                "SoftmaxFocalLoss(gamma=0, alpha, label_smoothing)",
+                calls.made(
+                    "imbalanced_losses", "SoftmaxFocalLoss", gamma=0.0, alpha=[1.0, 2.0, 3.0], label_smoothing=0.1
+                ),
+                ("the weight belongs to the row, which counts as one", weighted_smoothed),
+            ),
         ),
     ),
     Edge(
@@ -176,7 +235,14 @@ EDGES = (
         LABELS,
         dice_and_cross_entropy,
         ours("DiceCrossEntropyLoss", weight=torch.tensor([10.0, 90.0, 20.0])),
-        (Peer("monai", "DiceCELoss(softmax=True, weight)", monai_dice_cross_entropy),),
+        (
+            Peer(
+                "monai",
+                "DiceCELoss(softmax=True, weight)",
+                monai_dice_cross_entropy,
+                ("the weights of the Dice term are not divided by", undivided),
+            ),
+        ),
     ),
     Edge(
         "batch-of-one-image-twice",
@@ -199,9 +265,21 @@ EDGES = (
         dice,
         ours("DiceLoss"),
         (
-            Peer("monai", "DiceLoss(softmax=True)", calls.monai_region("DiceLoss", softmax=True, to_onehot_y=True, smooth_nr=0.0, smooth_dr=0.0)),
+            Peer(
+                "monai",
+                "DiceLoss(softmax=True)",
+                calls.monai_region("DiceLoss", softmax=True, to_onehot_y=True, smooth_nr=0.0, smooth_dr=0.0),
+            ),
             Peer("kornia", "dice_loss(average='macro')", calls.kornia_dice),
-            Peer("segmentation-models-pytorch", "DiceLoss('multiclass')", calls.smp_region("DiceLoss"), ("the sums are over the batch", lambda z, y: dice(z.movedim(0, 1)[None].flatten(2, 3), y.flatten(0, 1)[None]))),
+            Peer(
+                "segmentation-models-pytorch",
+                "DiceLoss('multiclass')",
+                calls.smp_region("DiceLoss"),
+                (
+                    "the sums are over the batch",
+                    lambda z, y: dice(z.movedim(0, 1)[None].flatten(2, 3), y.flatten(0, 1)[None]),
+                ),
+            ),
         ),
     ),
 )

@@ -5,7 +5,7 @@ from importlib import import_module
 import torch
 import torch.nn.functional as F
 
-from ..edge import Edge, Peer, ours
+from ..edge import Call, Edge, Peer, ours
 from ..truths import nothing
 from . import calls
 
@@ -17,17 +17,17 @@ PIXELS = torch.linspace(-2, 2, 2 * 3 * 4 * 4).sin().reshape(2, 3, 4, 4) * 2
 NO_PIXELS = torch.full((2, 4, 4), -100)
 
 
-def torch_chunks():
+def torch_chunks() -> Call:
     function = calls.torch_linear()
     return lambda hidden, y: function(hidden, torch.eye(3), y)
 
 
-def smp_binary_focal():
+def smp_binary_focal() -> Call:
     loss = import_module("segmentation_models_pytorch.losses").FocalLoss("binary", ignore_index=-1)
     return lambda z, y: loss(z.unsqueeze(1), y.unsqueeze(1).float())
 
 
-def keras_sparse():
+def keras_sparse() -> Call:
     loss = calls.keras().SparseCategoricalCrossentropy(from_logits=True, ignore_class=-100)
     return lambda z, y: loss(y, z)
 
@@ -44,9 +44,18 @@ EDGES = (
         ours("CrossEntropyLoss"),
         (
             Peer("torch", "cross_entropy", lambda: F.cross_entropy),
-            Peer("transformers", "fixed_cross_entropy", calls.attribute("transformers.loss.loss_utils", "fixed_cross_entropy")),
+            Peer(
+                "transformers",
+                "fixed_cross_entropy",
+                calls.attribute("transformers.loss.loss_utils", "fixed_cross_entropy"),
+            ),
             Peer("keras", "SparseCategoricalCrossentropy(ignore_class=-100)", keras_sparse),
-            Peer("liger-kernel", "LigerCrossEntropyLoss", calls.made("liger_kernel.transformers", "LigerCrossEntropyLoss"), triton=True),
+            Peer(
+                "liger-kernel",
+                "LigerCrossEntropyLoss",
+                calls.made("liger_kernel.transformers", "LigerCrossEntropyLoss"),
+                triton=True,
+            ),
         ),
     ),
     Edge(
@@ -87,7 +96,11 @@ EDGES = (
             Peer("focal-loss-torch", "FocalLoss(gamma=2)", calls.focal_loss_torch(2.0)),
             Peer("imbalanced-losses", "SoftmaxFocalLoss()", calls.made("imbalanced_losses", "SoftmaxFocalLoss")),
             Peer("kornia", "focal_loss", calls.kornia_focal(2.0)),
-            Peer("pytorch-toolbelt", "CrossEntropyFocalLoss()", calls.made("pytorch_toolbelt.losses", "CrossEntropyFocalLoss")),
+            Peer(
+                "pytorch-toolbelt",
+                "CrossEntropyFocalLoss()",
+                calls.made("pytorch_toolbelt.losses", "CrossEntropyFocalLoss"),
+            ),
         ),
     ),
     Edge(
@@ -125,8 +138,17 @@ EDGES = (
         nothing,
         ours("DiceLoss"),
         (
-            Peer("kornia", "dice_loss(average='macro')", calls.kornia_dice),
-            Peer("segmentation-models-pytorch", "DiceLoss('multiclass', ignore_index=-100)", calls.smp_region("DiceLoss", ignore_index=-100)),
+            Peer(
+                "kornia",
+                "dice_loss(average='macro')",
+                calls.kornia_dice,
+                ("nothing is no overlap: 1", lambda z, y: 1 + nothing(z, y)),
+            ),
+            Peer(
+                "segmentation-models-pytorch",
+                "DiceLoss('multiclass', ignore_index=-100)",
+                calls.smp_region("DiceLoss", ignore_index=-100),
+            ),
         ),
     ),
     Edge(
@@ -138,6 +160,12 @@ EDGES = (
         NO_PIXELS,
         nothing,
         ours("LovaszSoftmaxLoss"),
-        (Peer("segmentation-models-pytorch", "LovaszLoss('multiclass', ignore_index=-100)", calls.smp_region("LovaszLoss", ignore_index=-100)),),
+        (
+            Peer(
+                "segmentation-models-pytorch",
+                "LovaszLoss('multiclass', ignore_index=-100)",
+                calls.smp_region("LovaszLoss", ignore_index=-100),
+            ),
+        ),
     ),
 )

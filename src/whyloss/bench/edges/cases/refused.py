@@ -27,11 +27,6 @@ def corn() -> Call:
     return lambda z, y: loss(z, y, 3)
 
 
-def normalized_softmax() -> Call:
-    loss = calls.made("pytorch_metric_learning.losses", "NormalizedSoftmaxLoss", 3, 3)()
-    return lambda z, y: loss(z, y)
-
-
 def smoothed(z: Tensor, y: Tensor) -> Tensor:
     return smoothed_rows(z, y, 0.5).mean()
 
@@ -48,7 +43,11 @@ EDGES = (
         ours("CrossEntropyLoss"),
         (
             Peer("torch", "cross_entropy", lambda: F.cross_entropy),
-            Peer("optax", "softmax_cross_entropy_with_integer_labels", calls.optax("softmax_cross_entropy_with_integer_labels")),
+            Peer(
+                "optax",
+                "softmax_cross_entropy_with_integer_labels",
+                calls.optax("softmax_cross_entropy_with_integer_labels"),
+            ),
             Peer("imbalanced-losses", "SoftmaxFocalLoss()", calls.made("imbalanced_losses", "SoftmaxFocalLoss")),
         ),
     ),
@@ -64,7 +63,6 @@ EDGES = (
         (
             Peer("torch", "cross_entropy", lambda: F.cross_entropy),
             Peer("timm", "SoftTargetCrossEntropy()", calls.made("timm.loss", "SoftTargetCrossEntropy")),
-            Peer("optax", "softmax_cross_entropy", calls.optax("softmax_cross_entropy")),
         ),
     ),
     Edge(
@@ -78,7 +76,7 @@ EDGES = (
         ours("CrossEntropyLoss"),
         (
             Peer("torch", "cross_entropy", lambda: F.cross_entropy),
-            Peer("optax", "softmax_cross_entropy_with_integer_labels", calls.optax("softmax_cross_entropy_with_integer_labels")),
+            Peer("kornia", "focal_loss", calls.kornia_focal(2.0)),
         ),
     ),
     Edge(
@@ -103,7 +101,9 @@ EDGES = (
         ours("CrossEntropyLoss", label_smoothing=0.5),
         (
             Peer("transformers", "fixed_cross_entropy(label_smoothing=0.5)", transformers_smoothed),
-            Peer("torch", "CrossEntropyLoss(label_smoothing=0.5)", lambda: torch.nn.CrossEntropyLoss(label_smoothing=0.5)),
+            Peer(
+                "torch", "CrossEntropyLoss(label_smoothing=0.5)", lambda: torch.nn.CrossEntropyLoss(label_smoothing=0.5)
+            ),
         ),
         ignoring=cross_entropy,
     ),
@@ -115,18 +115,7 @@ EDGES = (
         THREE[:, :2],
         torch.tensor([0, 9]),
         None,
-        ours("CornLoss"),
+        ours("CORNLoss"),
         (Peer("coral-pytorch", "corn_loss", corn),),
-    ),
-    Edge(
-        "embedding-label-out-of-range",
-        TOPIC,
-        "normalised softmax loss with 3 classes, a label -7",
-        "refused",
-        THREE,
-        torch.tensor([0, -7]),
-        None,
-        ours("NormalizedSoftmaxLoss"),
-        (Peer("pytorch-metric-learning", "NormalizedSoftmaxLoss", normalized_softmax),),
     ),
 )
