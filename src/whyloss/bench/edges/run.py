@@ -18,7 +18,7 @@ from whyloss import __version__
 from ..run import first_line
 from .cases import EDGES
 from .edge import Call, Edge
-from .judge import judge
+from .judge import MEANINGS, judge
 from .reading import Found
 
 Record = dict[str, Any]
@@ -26,11 +26,11 @@ SHOWN = 6  # numbers of a gradient that are written out
 
 
 def conform(edges: Sequence[Edge] = EDGES, began: Callable[[str], object] = lambda name: None) -> Record:
-    """{"rows": a record for each call, "packages": name and version, "skipped": name, calls left out, and why}.
+    """{"rows": a record for each call, "meanings": of the verdicts, "skipped": packages, calls left out and why,
+    "alone": cases without a peer here}.
 
     Only cases with a loss that exists, and with a peer that is installed: what is beside nothing tells nothing."""
     rows: list[Record] = []
-    packages: dict[str, str] = {}
     skipped: Counter[tuple[str, str]] = Counter()
     alone = 0
     for edge in edges:
@@ -44,12 +44,11 @@ def conform(edges: Sequence[Edge] = EDGES, began: Callable[[str], object] = lamb
         began(edge.name)
         rows.append(_record(edge, "whyloss", __version__, edge.ours.loss, *run(edge, edge.ours.build)))
         for peer in present:
-            packages[peer.package] = peer.version or ""
             found = run(edge, peer.build, None if peer.otherwise is None else peer.otherwise[1])
             named = f" ({peer.otherwise[0]})" if peer.otherwise and found[1] == "OTHER" else ""
             rows.append(_record(edge, peer.package, peer.version or "", peer.call, found[0] + named, found[1]))
     left_out = [{"package": name, "calls": count, "reason": reason} for (name, reason), count in skipped.items()]
-    return {"rows": rows, "packages": packages, "skipped": left_out, "alone": alone}
+    return {"rows": rows, "meanings": dict(MEANINGS), "skipped": left_out, "alone": alone}
 
 
 def run(edge: Edge, build: Callable[[], Call], otherwise: Call | None = None) -> tuple[str, str]:
