@@ -35,7 +35,7 @@ THERE = [(edge, engine) for edge in EDGES if edge.ours.exists for engine in engi
 
 @pytest.mark.parametrize(("edge", "engine"), [pytest.param(*pair, id=f"{pair[0].name}-{pair[1]}") for pair in THERE])
 def test_ours_is_right_on_every_case(edge: Edge, engine: str):
-    came, verdict = run(edge, lambda: edge.ours.build(**({} if engine == "auto" else {"engine": engine})))
+    came, verdict = run(edge, edge.ours.build(**({} if engine == "auto" else {"engine": engine})))
     assert verdict == "OK", came
     if edge.truth is None:
         assert came.startswith(("ValueError: ", "TypeError: "))
@@ -128,8 +128,15 @@ def planted(*peers: Peer, loss: str = "CrossEntropyLoss", name: str = "planted")
     return Edge(name, "Planted", "two rows", "their mean", Z, Y, truths.cross_entropy, ours(loss), peers)
 
 
+def absent() -> Callable[[Tensor, Tensor], Tensor]:
+    raise ImportError("no such part")
+
+
 def refusing() -> Callable[[Tensor, Tensor], Tensor]:
-    raise RuntimeError("cannot read /home/somebody/site-packages/thing.py\nsecond line")
+    def loss(z: Tensor, y: Tensor) -> Tensor:
+        raise RuntimeError("cannot read /home/somebody/site-packages/thing.py\nsecond line")
+
+    return loss
 
 
 def test_peers_that_raise_are_missing_or_differ_have_rows_that_say_so():
@@ -139,7 +146,8 @@ def test_peers_that_raise_are_missing_or_differ_have_rows_that_say_so():
             "torch", "sum", lambda: torch.nn.CrossEntropyLoss(reduction="sum"), ("a sum", lambda z, y: 2 * mean(z, y))
         ),
         Peer("torch", "refusing", refusing),
-        Peer("no-such-package", "absent", refusing),
+        Peer("no-such-package", "absent", absent),
+        Peer("torch", "absent", absent),
         Peer("torch", "kernel", refusing, triton=True),
     )
     report = conform([planted(*peers), planted(loss="NoSuchLoss"), planted(name="alone")])
@@ -152,7 +160,9 @@ def test_peers_that_raise_are_missing_or_differ_have_rows_that_say_so():
     assert report["rows"][2]["came"].endswith("(a sum)")
     assert report["rows"][3]["came"] == "RuntimeError: cannot read …"
     assert report["rows"][1]["version"] == str(torch.__version__)
-    assert ("no-such-package", 1, "not installed") in [tuple(part.values()) for part in report["skipped"]]
+    skipped = [tuple(part.values()) for part in report["skipped"]]
+    assert ("no-such-package", 1, "not installed") in skipped
+    assert ("torch", 1, "not to be made here, ImportError: no such part") in skipped
     assert report["alone"] == 1
 
 

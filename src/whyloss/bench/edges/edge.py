@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from os import environ
+from types import FunctionType
 from typing import Any
 
 from torch import Tensor
@@ -17,7 +18,8 @@ from .reading import Call, Reading, value_and_gradient
 
 @dataclass(frozen=True)
 class Ours:
-    """A loss of ours by the name of its class. `how` makes a call of it, where it is more than loss(logits, target)."""
+    """A loss of ours by the name of its class. `how` makes a call of it, where it is more than loss(logits, target); an
+    option that is a function is called first, so that it may name what does not exist yet."""
 
     loss: str
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -28,7 +30,8 @@ class Ours:
         return self.loss in catalogue()
 
     def build(self, **more: Any) -> Call:
-        return self.how(catalogue()[self.loss](**{**self.options, **more}))
+        options = {name: x() if isinstance(x, FunctionType) else x for name, x in {**self.options, **more}.items()}
+        return self.how(catalogue()[self.loss](**options))
 
 
 def ours(loss: str, how: Callable[[Any], Call] = lambda loss: loss, **options: Any) -> Ours:

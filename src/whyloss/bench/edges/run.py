@@ -1,6 +1,7 @@
 """Every case through ours and through every peer that is installed; a record of each.
 
-What a call raises becomes a record that says so."""
+What a call raises becomes a record that says so; a call that cannot be made, as its package does not load here, is
+counted as left out."""
 
 import contextlib
 import io
@@ -42,18 +43,22 @@ def conform(edges: Sequence[Edge] = EDGES, began: Callable[[str], object] = lamb
             alone += 1
             continue
         began(edge.name)
-        rows.append(_record(edge, "whyloss", __version__, edge.ours.loss, *run(edge, edge.ours.build)))
+        rows.append(_record(edge, "whyloss", __version__, edge.ours.loss, *run(edge, edge.ours.build())))
         for peer in present:
-            found = run(edge, peer.build, None if peer.otherwise is None else peer.otherwise[1])
+            call = _quietly(peer.build)
+            if isinstance(call, Exception):
+                skipped[peer.package, f"not to be made here, {told(call)}"] += 1
+                continue
+            found = run(edge, call, None if peer.otherwise is None else peer.otherwise[1])
             named = f" ({peer.otherwise[0]})" if peer.otherwise and found[1] == "OTHER" else ""
             rows.append(_record(edge, peer.package, peer.version or "", peer.call, found[0] + named, found[1]))
     left_out = [{"package": name, "calls": count, "reason": reason} for (name, reason), count in skipped.items()]
     return {"rows": rows, "meanings": dict(MEANINGS), "skipped": left_out, "alone": alone}
 
 
-def run(edge: Edge, build: Callable[[], Call], otherwise: Call | None = None) -> tuple[str, str]:
+def run(edge: Edge, call: Call, otherwise: Call | None = None) -> tuple[str, str]:
     """What came, in words, and the verdict."""
-    found = _read(edge, build)
+    found: Found | Exception = _quietly(lambda: edge.read(call, edge.logits.clone(), edge.target.clone()))
     exact = edge.logits.double()
     right, other, ignoring = (
         None if formula is None else _float64(edge.read(formula, exact, edge.target))
@@ -62,13 +67,14 @@ def run(edge: Edge, build: Callable[[], Call], otherwise: Call | None = None) ->
     return told(found), judge(found, right, edge.logits.dtype, other, ignoring)
 
 
-def _read(edge: Edge, build: Callable[[], Call]) -> Found | Exception:
+def _quietly(work: Callable[[], Any]) -> Any:
+    """What it returns, or what it raises."""
     # Peers have much to say, and some leave the switches of autograd as they please.
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.enable_grad():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
         try:
-            return edge.read(build(), edge.logits.clone(), edge.target.clone())
+            return work()
         except Exception as error:  # whatever a peer may raise
             return error
 

@@ -1,9 +1,21 @@
 """The cases, topic by topic. A case for a loss that does not exist yet waits until it does."""
 
-from . import accepted, confident, definitions, gradients, ignored, masked, means, nothing, refused, regions
+from . import (
+    accepted,
+    batches,
+    confident,
+    definitions,
+    gradients,
+    ignored,
+    masked,
+    means,
+    nothing,
+    ordered,
+    refused,
+    regions,
+)
 
-EDGES = tuple(
-    edge
-    for topic in (nothing, ignored, masked, confident, means, definitions, regions, accepted, refused, gradients)
-    for edge in topic.EDGES
+EDGES = (
+    *(*nothing.EDGES, *ignored.EDGES, *masked.EDGES, *confident.EDGES, *means.EDGES, *definitions.EDGES),
+    *(*regions.EDGES, *batches.EDGES, *ordered.EDGES, *accepted.EDGES, *refused.EDGES, *gradients.EDGES),
 )

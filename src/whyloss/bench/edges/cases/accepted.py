@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..edge import Call, Edge, Peer, ours
-from ..reading import bits_of_value, done, finite
+from ..reading import done
 from ..truths import cross_entropy, cross_entropy_rows, dice, of_counted, sigmoid_focal, smoothed_rows
 from . import calls
 from .ignored import LABELS
@@ -227,30 +227,6 @@ EDGES = (
             Peer("monai", "FocalLoss()", lambda: _spoken(calls.made("monai.losses", "FocalLoss")())),
         ),
         read=done,
-    ),
-    Edge(
-        "slace-dtype",
-        TOPIC,
-        "SLACE loss of float32 logits",
-        "a float32 value",
-        torch.tensor([[0.3, 0.1, -2.0]]),
-        torch.tensor([1]),
-        lambda z, y: z.sum(),
-        ours("SLACELoss"),
-        (Peer("dlordinal", "SLACELoss(alpha=0.5)", calls.made("dlordinal.losses", "SLACELoss", 0.5, 3)),),
-        read=bits_of_value,
-    ),
-    Edge(
-        "kappa-logits",
-        TOPIC,
-        "weighted kappa loss of the logits [[0.5, 0.5, 0]], which sum to 1",
-        "accepted",
-        torch.tensor([[0.5, 0.5, 0.0]]),
-        torch.tensor([1]),
-        lambda z, y: 0 * z.sum(),
-        ours("QuadraticWeightedKappaLoss"),
-        (Peer("dlordinal", "WKLoss(use_logits=True)", calls.made("dlordinal.losses", "WKLoss", 3, use_logits=True)),),
-        read=finite,
     ),
     Edge(
         "bi-tempered-ignored",

@@ -48,7 +48,7 @@ def optax(name: str, **options: Any) -> Build:
     """A function of optax as one of torch, its mean over the rows included."""
 
     def build() -> Call:
-        jax, losses = import_module("jax"), import_module("optax")
+        jax, losses = import_module("jax"), import_module("optax.losses")
 
         class Through(torch.autograd.Function):
             @staticmethod

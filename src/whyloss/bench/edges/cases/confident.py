@@ -77,13 +77,6 @@ def softmax_in_the_power(z: Tensor, y: Tensor) -> Tensor:
     return (wrong**2 * F.binary_cross_entropy_with_logits(z, label, reduction="none")).sum(1).mean()
 
 
-def distances(z: Tensor, y: Tensor) -> Tensor:
-    """-sum_k |k - y|^5 log(1 - p_k)."""
-    classes = range(z.shape[1])
-    each = [(y - k).abs() ** 5 * F.softplus(log_odds(z, torch.full_like(y, k)), threshold=700.0) for k in classes]
-    return torch.stack(each).sum(0).mean()
-
-
 def arc(z: Tensor, y: Tensor) -> Tensor:
     """A feature in its class's centre, the other centre at a right angle."""
     return math.log1p(math.exp(-64 * math.cos(ARC))) + 0 * z.sum()
@@ -274,17 +267,6 @@ EDGES = (
         FIRST,
         agce,
         ours("AsymmetricGeneralizedCrossEntropyLoss", a=1.0, q=0.5),
-    ),
-    Edge(
-        "ordinal-hopeless",
-        TOPIC,
-        "class-distance-weighted cross-entropy, alpha 5, logits [[0, 0, 30]], label 0",
-        "32 (30 - log 2) and a gradient of 32",
-        torch.tensor([[0.0, 0.0, 30.0]]),
-        FIRST,
-        distances,
-        ours("ClassDistanceWeightedCrossEntropyLoss", alpha=5.0),
-        (Peer("dlordinal", "CDWCELoss(alpha=5)", calls.made("dlordinal.losses", "CDWCELoss", 3, alpha=5.0)),),
     ),
     Edge(
         "arcface-in-the-centre",

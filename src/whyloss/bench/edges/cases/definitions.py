@@ -61,13 +61,6 @@ def maxsup(z: Tensor, y: Tensor) -> Tensor:
     return rows.mean()
 
 
-def hed(z: Tensor, t: Tensor) -> Tensor:
-    """-beta sum over yes of log p - (1 - beta) sum over no of log(1 - p), beta the share of no; over the pixels."""
-    share = 1 - t.mean()
-    each = F.binary_cross_entropy_with_logits(z, t, reduction="none")
-    return (torch.where(t == 1, share, 1 - share) * each).mean()
-
-
 ONE_VS_ALL = ("one sigmoid a class", one_vs_all)
 EDGES = (
     Edge(
@@ -232,23 +225,6 @@ EDGES = (
                 calls.made(
                     "torch_uncertainty.losses", "CrossEntropyMaxSupLoss", max_sup=0.1, weight=torch.tensor([1.0, 2.0])
                 ),
-            ),
-        ),
-    ),
-    Edge(
-        "balanced-binary",
-        TOPIC,
-        "balanced binary cross-entropy of one yes and nine no",
-        "weights 0.9 for the yes and 0.1 for a no (Xie & Tu 2015, eq. 2)",
-        torch.linspace(-2, 2, 10),
-        torch.tensor([1.0] + [0.0] * 9),
-        hed,
-        ours("BalancedBinaryCrossEntropyLoss"),
-        (
-            Peer(
-                "pytorch-toolbelt",
-                "BalancedBCEWithLogitsLoss()",
-                calls.made("pytorch_toolbelt.losses", "BalancedBCEWithLogitsLoss"),
             ),
         ),
     ),

@@ -22,6 +22,11 @@ def torch_chunks() -> Call:
     return lambda hidden, y: function(hidden, torch.eye(3), y)
 
 
+def cut_cross_entropy() -> Call:
+    loss = import_module("cut_cross_entropy").linear_cross_entropy
+    return lambda hidden, y: loss(hidden, torch.eye(3), y, impl="torch_compile")
+
+
 def smp_binary_focal() -> Call:
     loss = import_module("segmentation_models_pytorch.losses").FocalLoss("binary", ignore_index=-1)
     return lambda z, y: loss(z.unsqueeze(1), y.unsqueeze(1).float())
@@ -81,7 +86,10 @@ EDGES = (
         IGNORED,
         nothing,
         ours("CrossEntropyLoss", how=lambda loss: lambda h, y: loss.linear(h, torch.eye(3, dtype=h.dtype), y)),
-        (Peer("torch", "linear_cross_entropy, chunks", torch_chunks),),
+        (
+            Peer("torch", "linear_cross_entropy, chunks", torch_chunks),
+            Peer("cut-cross-entropy", "linear_cross_entropy(impl='torch_compile')", cut_cross_entropy),
+        ),
     ),
     Edge(
         "focal-all-ignored",

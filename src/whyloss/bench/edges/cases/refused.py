@@ -22,11 +22,6 @@ def torch_chunks() -> Call:
     return lambda h, y: function(h, torch.eye(3), y)
 
 
-def corn() -> Call:
-    loss = calls.attribute("coral_pytorch.losses", "corn_loss")()
-    return lambda z, y: loss(z, y, 3)
-
-
 def smoothed(z: Tensor, y: Tensor) -> Tensor:
     return smoothed_rows(z, y, 0.5).mean()
 
@@ -106,16 +101,5 @@ EDGES = (
             ),
         ),
         ignoring=cross_entropy,
-    ),
-    Edge(
-        "corn-label-out-of-range",
-        TOPIC,
-        "CORN loss with 3 classes, a label 9",
-        "refused",
-        THREE[:, :2],
-        torch.tensor([0, 9]),
-        None,
-        ours("CORNLoss"),
-        (Peer("coral-pytorch", "corn_loss", corn),),
     ),
 )
