@@ -16,6 +16,11 @@ from whyloss.losses.catalogue import catalogue
 from .reading import Call, Reading, value_and_gradient
 
 
+def interpreted() -> bool:
+    """Whether Triton's kernels run in its interpreter."""
+    return environ.get("TRITON_INTERPRET") == "1"
+
+
 @dataclass(frozen=True)
 class Ours:
     """A loss of ours by the name of its class. `how` makes a call of it, where it is more than loss(logits, target); an
@@ -63,7 +68,7 @@ class Peer:
         """Why it is not called, or nothing."""
         if self.version is None:
             return "not installed"
-        if self.triton and environ.get("TRITON_INTERPRET") != "1":
+        if self.triton and not interpreted():
             return "its kernels run here with TRITON_INTERPRET=1 only"
         return ""
 

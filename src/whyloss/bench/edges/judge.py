@@ -11,7 +11,7 @@ Found = Mapping[str, Tensor]
 
 MEANINGS: dict[Verdict, str] = {
     "OK": "as the contract says",
-    "CRASH": "an exception on legitimate input",
+    "CRASH": "an exception on input that the contract accepts",
     "SILENT": "what should be refused came back as a number, or an argument was dropped without a word",
     "NAN": "NaN or infinity where a finite number is right",
     "DEAD": "a gradient of exactly 0, or nearly, where the loss has a slope: nothing is learnt there",

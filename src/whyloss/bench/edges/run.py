@@ -18,7 +18,7 @@ from whyloss import __version__
 
 from ..run import first_line
 from .cases import EDGES
-from .edge import Call, Edge
+from .edge import Call, Edge, interpreted
 from .judge import MEANINGS, judge
 from .reading import Found
 
@@ -28,7 +28,7 @@ SHOWN = 6  # numbers of a gradient that are written out
 
 def conform(edges: Sequence[Edge] = EDGES, began: Callable[[str], object] = lambda name: None) -> Record:
     """{"rows": a record for each call, "meanings": of the verdicts, "skipped": packages, calls left out and why,
-    "alone": cases without a peer here}.
+    "alone": cases without a peer here, "interpreted": whether kernels ran in Triton's interpreter}.
 
     Only cases with a loss that exists, and with a peer that is installed: what is beside nothing tells nothing."""
     rows: list[Record] = []
@@ -53,7 +53,7 @@ def conform(edges: Sequence[Edge] = EDGES, began: Callable[[str], object] = lamb
             named = f" ({peer.otherwise[0]})" if peer.otherwise and found[1] == "OTHER" else ""
             rows.append(_record(edge, peer.package, peer.version or "", peer.call, found[0] + named, found[1]))
     left_out = [{"package": name, "calls": count, "reason": reason} for (name, reason), count in skipped.items()]
-    return {"rows": rows, "meanings": dict(MEANINGS), "skipped": left_out, "alone": alone}
+    return {"rows": rows, "meanings": dict(MEANINGS), "skipped": left_out, "alone": alone, "interpreted": interpreted()}
 
 
 def run(edge: Edge, call: Call, otherwise: Call | None = None) -> tuple[str, str]:

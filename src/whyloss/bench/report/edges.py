@@ -44,8 +44,8 @@ def verdicts(edges: Record) -> list[str]:
 
 
 def left_out(edges: Record) -> str:
-    """What was not called, in a sentence or two, or nothing."""
-    told: list[str] = []
+    """What was not called, or not as usual, in a sentence or two, or nothing."""
+    told = ["Triton's kernels ran in its interpreter (TRITON_INTERPRET=1)."] if edges["interpreted"] else []
     if edges["skipped"]:
         why = "; ".join(f"{part['package']} ({part['calls']}: {part['reason']})" for part in edges["skipped"])
         told.append(f"Calls left out: {sum(part['calls'] for part in edges['skipped'])}. {why}.")

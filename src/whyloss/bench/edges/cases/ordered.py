@@ -37,9 +37,17 @@ def spacecutter() -> Call:
     return of_score
 
 
-def last_bins(z: Tensor, y: Tensor) -> Tensor:
-    """Towards the last two of the bins, to either side of which the normal distribution has no mass worth a name."""
-    return -torch.log_softmax(z, 1)[:, -2:].sum()
+def ten_bins(loss: Call) -> Call:
+    """All logits but the last are 0."""
+    return lambda z, y: loss(F.pad(z, (9, 0)), y)
+
+
+def hl_gauss() -> Call:
+    return ten_bins(calls.made("hl_gauss_pytorch", "HLGaussLoss", 0.0, 1.0, 10, sigma=0.075)())
+
+
+def last_bin(z: Tensor, y: Tensor) -> Tensor:
+    return -torch.log_softmax(F.pad(z, (9, 0)), 1)[:, -1].sum()
 
 
 def corn() -> Call:
@@ -130,18 +138,12 @@ EDGES = (
         "hl-gauss-outside",
         TOPIC,
         "histogram loss, bins from 0 to 1, the number 5",
-        "towards the last bins, or refused",
-        torch.zeros(1, 10),
+        "the last bin's logit is pulled up",
+        torch.zeros(1, 1),
         torch.tensor([5.0]),
-        last_bins,
-        ours("HLGaussLoss", bins=lambda: getattr(calls.attribute("whyloss", "Bins")(), "uniform")(0.0, 1.0, 10)),  # noqa: B009
-        (
-            Peer(
-                "hl-gauss-pytorch",
-                "HLGaussLoss(0, 1, 10)",
-                calls.made("hl_gauss_pytorch", "HLGaussLoss", 0.0, 1.0, 10, sigma=0.075),
-            ),
-        ),
+        last_bin,
+        ours("HLGaussLoss", how=ten_bins, bins=lambda: calls.attribute("whyloss", "Bins")().uniform(0.0, 1.0, 10)),
+        (Peer("hl-gauss-pytorch", "HLGaussLoss(0, 1, 10)", hl_gauss),),
         read=direction,
     ),
 )
