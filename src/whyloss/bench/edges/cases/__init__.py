@@ -11,6 +11,7 @@ from . import (
     means,
     nothing,
     ordered,
+    published,
     refused,
     regions,
 )
@@ -18,4 +19,5 @@ from . import (
 EDGES = (
     *(*nothing.EDGES, *ignored.EDGES, *masked.EDGES, *confident.EDGES, *means.EDGES, *definitions.EDGES),
     *(*regions.EDGES, *batches.EDGES, *ordered.EDGES, *accepted.EDGES, *refused.EDGES, *gradients.EDGES),
+    *published.EDGES,
 )
