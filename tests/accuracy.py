@@ -35,6 +35,8 @@ class Error:
     share: float = 0.0
 
     def include(self, ours: Tensor, exact: Tensor, m: Tensor, what: str) -> None:
+        """Rows that `m` has as NaN are left out."""
+        ours, exact, m = (x[~torch.isnan(m.expand_as(exact))] for x in (ours, exact, m.expand_as(exact)))
         size, error = exact.abs(), (ours.double() - exact).abs()
         normal = size >= SMALLEST
         allowed = (1e-6 + 1.5e-7 * m.abs()) * size + SMALLEST
@@ -65,6 +67,16 @@ def layouts() -> dict[str, tuple[Tensor, Tensor]]:
 PerRow = Callable[[Tensor, Tensor], Tensor]
 
 
+def away_from_roots(values: Tensor, m: Tensor) -> Tensor:
+    """m, NaN within 2 of where the values change sign, or end: there the rounding of the logit is all that one sees."""
+    ascending, order = m.sort()
+    sign = values[order].sign()
+    turns = (sign[1:] != sign[:-1]) & (ascending[1:] < 60)  # beyond it values underflow, which is no root
+    roots = (ascending[1:] + ascending[:-1])[turns] / 2
+    near = (m.unsqueeze(1) - roots).abs() < 2
+    return torch.where(near.any(1), torch.nan, m)
+
+
 def largest_error(loss: Callable[[int], PerRow], exact: Callable[[int], PerRow]) -> Error:
     """Over all layouts; both make, for a number of classes, what gives a value per row of logits and labels."""
     found = Error()
@@ -81,12 +93,7 @@ def largest_error(loss: Callable[[int], PerRow], exact: Callable[[int], PerRow])
 
 def of_case(case: Case, engine: str) -> Error:
     if "softmax" not in case.links:
-        loss = case.build(2, reduction="none")
-
-        def binary(z: Tensor, y: Tensor) -> Tensor:
-            return loss(z[:, 0] - torch.logsumexp(z[:, 1:], 1), 1 - y)
-
-        return largest_error(lambda classes: binary, lambda classes: binary)
+        return of_questions(case, engine)
     build = partial(case.build, link="softmax", reduction="none")
     return largest_error(partial(build, engine=engine), partial(build, engine="reference"))
 
@@ -101,13 +108,15 @@ def of_torch() -> Error:
     return largest_error(lambda classes: torchs, lambda classes: exact_cross_entropy)
 
 
-@pytest.mark.parametrize(("case", "engine"), [pytest.param(c, e, id=f"{c}-{e}") for c in CASES for e in c.engines])
+@pytest.mark.parametrize(
+    ("case", "engine"), [pytest.param(c, e, id=f"{c}-{e}") for c in CASES if "softmax" in c.links for e in c.engines]
+)
 def test_value_and_gradient_are_within_what_is_allowed(case: Case, engine: str):
     found = of_case(case, engine)
     assert found.share <= 1, found
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if "dense" in c.engines], ids=str)
+@pytest.mark.parametrize("case", [c for c in CASES if "softmax" in c.links and "dense" in c.engines], ids=str)
 def test_tiles_of_few_rows_are_as_exact(case: Case, monkeypatch: pytest.MonkeyPatch):
     """One row that is very wrong or very right sends its whole tile another way."""
     monkeypatch.setattr(tile, "TILE", 64)
@@ -120,15 +129,21 @@ def test_tiles_of_few_rows_are_as_exact(case: Case, monkeypatch: pytest.MonkeyPa
     ("case", "engine"), [pytest.param(c, e, id=f"{c}-{e}") for c in QUESTIONS for e in c.binary_engines]
 )
 def test_so_they_are_under_the_sigmoid_link(case: Case, engine: str):
+    found = of_questions(case, engine)
+    assert found.share <= 1, found
+
+
+def of_questions(case: Case, engine: str) -> Error:
+    """The same under the sigmoid link, of yeses and noes."""
     loss, exact = (case.build(2, link="sigmoid", reduction="none", engine=e) for e in (engine, "reference"))
     found, m = Error(), log_odds()[log_odds() <= 80]
     for label in (0, 1):
         z, y = m * (2 * label - 1), torch.full(m.shape, label)
         value, gradient = value_and_gradient(loss, z, y)
         true_value, true_gradient = value_and_gradient(exact, z.double(), y)
-        found.include(value, true_value, m, "value")
-        found.include(gradient, true_gradient, m, "gradient")
-    assert found.share <= 1, found
+        found.include(value, true_value, away_from_roots(true_value, m), "value")
+        found.include(gradient, true_gradient, away_from_roots(true_gradient, m), "gradient")
+    return found
 
 
 def test_the_reference_itself_is_right_and_torchs_cross_entropy_is_not():

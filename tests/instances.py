@@ -13,12 +13,19 @@ import torch
 from torch import Tensor
 
 import whyloss.losses
-from whyloss.losses.algebra import LossSum, RowSum
 from whyloss.losses.batch import BatchLoss
+from whyloss.losses.continuous import BinnedLoss
+from whyloss.losses.continuous.bins import Bins
+from whyloss.losses.imbalance.confusion import ConfusionLoss
+from whyloss.losses.imbalance.ranking import RankingLoss
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
-from whyloss.losses.region import RegionLoss
+from whyloss.losses.region import PairLoss, RegionLoss, RegionMapLoss
+from whyloss.losses.relations import ThresholdLoss, WordTreeLoss
+from whyloss.losses.relations.tree import Tree
+from whyloss.losses.rows import enter
 from whyloss.losses.whole import WholeRowLoss
+from whyloss.stats.engine import obstacle_to_kernels
 from whyloss.stats.kernels import absent
 from whyloss.stats.table import needed
 
@@ -27,7 +34,19 @@ for _module in pkgutil.walk_packages(whyloss.losses.__path__, "whyloss.losses.")
 
 # In Triton's interpreter, or on a GPU (make test-kernels, make test-gpu).
 KERNELS = () if absent(torch.get_default_device()) else ("triton",)
-BASES = (LabelledLoss, RowLoss, WholeRowLoss, RegionLoss, LabelSetLoss, BatchLoss)
+BASES = (
+    LabelledLoss,
+    RowLoss,
+    WholeRowLoss,
+    RegionLoss,
+    RegionMapLoss,
+    PairLoss,
+    LabelSetLoss,
+    BatchLoss,
+    BinnedLoss,
+    RankingLoss,
+    ConfusionLoss,
+)
 OPTIONS = {name for base in BASES for name in base.fields()}
 
 
@@ -38,10 +57,9 @@ def subclasses(cls: type) -> Iterator[type]:
 
 
 def losses() -> list[type[Loss]]:
-    """Every loss of the library: what derives from Loss in its families, the base classes and sums aside."""
+    """Every loss of the library: what derives from Loss in its families. A base class has no short name of its own."""
     found = [c for c in subclasses(Loss) if c.__module__.startswith("whyloss.losses.")]
-    aside = {*BASES, RowSum, LossSum}
-    return [c for c in dict.fromkeys(found) if c not in aside and not c.__name__.startswith("_")]
+    return [c for c in dict.fromkeys(found) if "short" in vars(c) and not c.__name__.startswith("_")]
 
 
 @dataclass(frozen=True)
@@ -57,19 +75,58 @@ class Case:
     def build(self, classes: int = 4, order: Tensor | None = None, **options: Any) -> Any:
         """The loss for this many classes; `order` permutes what it knows of them."""
         own = {n: PER_CLASS[n](classes, order) for n in self.cls.fields() if n in PER_CLASS and n not in self.numbers}
-        return self.cls(**own, **self.numbers, **options)
+        if "link" not in self.cls.fields():
+            options.pop("link", None)
+        loss = self.cls(**own, **self.numbers, **options)
+        return loss.eval() if self.cls.stateful else loss  # what it remembers stays what it is
+
+    def logits(self, z: Tensor) -> Tensor:
+        """What the loss takes in place of logits [N, C] of C classes."""
+        if issubclass(self.cls, WordTreeLoss):
+            return torch.cat([z, z.flip(1)], 1)[:, : self.entries(z.shape[1])]
+        if not issubclass(self.cls, ThresholdLoss):
+            return z
+        return z[:, :-1].sort(1, descending=True).values if self.cls.falling else z[:, :-1]
+
+    def entries(self, classes: int) -> int:
+        """How many things a target may name: entries of a soft target, and of class weights."""
+        return _tree(classes, None).nodes if "tree" in self.cls.fields() else classes
 
     def reads(self, shape: torch.Size) -> dict[str, Tensor]:
         """What a call takes besides, for targets of this shape."""
         return {name: READ[name](shape) for name in self.cls.reads}
 
     @property
+    def knows_classes(self) -> bool:
+        """Whether it holds a number for each class, so that it fits one number of classes alone."""
+        return bool(PER_CLASS.keys() & self.cls.fields().keys())
+
+    @property
     def links(self) -> tuple[str, ...]:
-        return self.cls.links
+        return getattr(self.cls, "links", (getattr(self.cls, "link", "softmax"),))
+
+    def call(self, link: str) -> tuple[Any, list[Tensor], int, dict[str, Tensor]]:
+        """A call of the loss, whatever its kind: float32 logits, the kinds of target it takes, the number of classes or
+        labels to build it for, and what the call takes besides."""
+        if issubclass(self.cls, RegionLoss):
+            label = torch.randint(0, 3, (2, 4)) if link == "softmax" else torch.randint(0, 2, (2, 3, 4))
+            return torch.randn(2, 3, 4), [label], 3, {}
+        z, y = rows(dtype=torch.float32)
+        answers = (torch.arange(24) % 3 % 2).reshape(6, 4)
+        if issubclass(self.cls, BinnedLoss):
+            return z, [torch.linspace(-1, 4, 6)], 4, {}
+        if issubclass(self.cls, LabelSetLoss):
+            return z, [answers, answers.float()], 4, {}
+        if link == "sigmoid":
+            return z, [answers], 4 if issubclass(self.cls, BatchLoss) else 2, self.reads(z.shape)
+        mixed = soft(classes=self.entries(4), dtype=torch.float32)
+        return self.logits(z), [y, mixed], 4, self.reads(y.shape)
 
     @property
     def engines(self) -> tuple[str, ...]:
-        return ("reference",) if self.cls.normalized else ("reference", "dense", *KERNELS)
+        if self.cls.normalized:
+            return ("reference",)
+        return ("reference", "dense", *(KERNELS if self.suits_kernels else ()))
 
     @property
     def binary_engines(self) -> tuple[str, ...]:
@@ -79,7 +136,27 @@ class Case:
     @property
     def reads_raw_logits(self) -> bool:
         """Whether a constant added to all logits may change the loss."""
+        if self._has_scales and len(set(self.build().adjust.scale.tolist())) > 1:
+            return True
         return bool({"rest_lse", "rest_z_sq"} & set(needed(frozenset(self.cls.statistics))))
+
+    @property
+    def reads_cosines(self) -> bool:
+        """Whether it must be told what the label's angle is; a constant added to cosines may then change the loss."""
+        return self.cls.cosines and "logit" in needed(frozenset(self.cls.statistics))
+
+    @property
+    def _has_scales(self) -> bool:
+        """Whether it scales the logits class by class."""
+        return isinstance(getattr(self.build().adjust, "scale", None), Tensor)
+
+    @property
+    def suits_kernels(self) -> bool:
+        """Whether kernels can be written for it. A scale for each class is refused as long as they know none."""
+        if not self._has_scales:
+            return not self.cls.normalized
+        entered = enter(self.build(), torch.zeros(1, 4), torch.tensor([0]), None)
+        return obstacle_to_kernels(entered.z, entered.rows) != "the scale differs from class to class"
 
     @property
     def reads_log_odds_alone(self) -> bool:
@@ -98,11 +175,66 @@ def _transition(classes: int, order: Tensor | None) -> Tensor:
     return value if order is None else value[order][:, order]
 
 
+def _distances(classes: int, order: Tensor | None) -> Tensor:
+    """Of classes on a line, all of them farthest from class 0."""
+    at = torch.arange(classes, dtype=torch.float64)
+    value = (at - at.unsqueeze(1)).abs() / classes
+    value[0, 1:] = value[1:, 0] = 1
+    return value if order is None else value[order][:, order]
+
+
+def _cost(classes: int, order: Tensor | None) -> Tensor:
+    generator = torch.Generator().manual_seed(2)
+    value = torch.rand(classes, classes, generator=generator, dtype=torch.float64) + 0.5
+    value.fill_diagonal_(0)
+    return value if order is None else value[order][:, order]
+
+
+def _distance(classes: int, order: Tensor | None) -> Tensor:
+    return (lambda d: d + d.T)(_cost(classes, order))
+
+
+def _tree(classes: int, order: Tensor | None) -> Tree:
+    """Two branches, one of them with a branch of its own; the last class hangs beside that."""
+    names = [str(i) for i in range(classes)]
+    return Tree({"left": names[: classes // 2], "right": {"far": names[classes // 2 : -1], names[-1]: {}}})
+
+
+def _views(shape: torch.Size) -> Tensor:
+    """The logits of two more views of four classes."""
+    generator = torch.Generator().manual_seed(2)
+    return torch.randn(*shape, 2, 4, generator=generator, dtype=torch.float64)
+
+
 # What a field of this name gets, for a number of classes and an order of them.
-PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {"counts": _counts, "transition": _transition}
+PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
+    "counts": _counts,
+    "frequency": lambda classes, order: _counts(classes, order) / 5e4,
+    "transition": _transition,
+    "cost": _cost,
+    "distance": _distance,
+    "tree": _tree,
+    "bins": lambda classes, order: Bins.atoms(0, classes - 1, classes),
+    "samples": lambda classes, order: 1000,
+    "prior": lambda classes, order: 0.4,
+    "classes": lambda classes, order: classes,
+    "features": lambda classes, order: 3,
+    "distances": _distances,
+}
+
+
+def _spaced(shape: torch.Size, low: float, high: float) -> Tensor:
+    return torch.linspace(low, high, shape.numel(), dtype=torch.float64).reshape(shape)
+
 
 # What a call takes besides, by name, for targets of a shape.
-READ: dict[str, Callable[[torch.Size], Tensor]] = {}
+READ: dict[str, Callable[[torch.Size], Tensor]] = {
+    "views": _views,
+    "index": lambda shape: torch.arange(shape.numel()).reshape(shape),
+    "complement": lambda shape: (torch.arange(shape.numel()) // 2 % 2).reshape(shape),
+    "norm": lambda shape: _spaced(shape, 0.5, 60.0),
+    "feature": lambda shape: _spaced(torch.Size((*shape, 3)), -2.0, 3.0),
+}
 
 
 def _cases(cls: type[Any]) -> list[Case]:
@@ -131,8 +263,11 @@ SOFTMAX = [case for case in ROWS if "softmax" in case.links]
 SIGMOID = [case for case in ROWS if "sigmoid" in case.links]
 WHOLE = [case for case in ALL if issubclass(case.cls, WholeRowLoss)]
 LABEL_SETS = [case for case in ALL if issubclass(case.cls, LabelSetLoss)]
+NUMBERS = [case for case in ALL if issubclass(case.cls, BinnedLoss)]
 BATCHES = [case for case in ALL if issubclass(case.cls, BatchLoss)]
 REGIONS = [case for case in ALL if case.cls.forward is RegionLoss.forward]  # test_combined.py has the sums
+OVERLAPS = [case for case in REGIONS if case.cls.of_sums and not case.cls.joint]  # of I, P and T
+SOFTMAX_REGIONS = [case for case in REGIONS if "softmax" in case.links]
 
 
 def defaults(cases: list[Case]) -> list[Case]:
@@ -163,3 +298,18 @@ def value_and_gradient(loss: Any, z: Tensor, target: Tensor, **call: Any) -> tup
     value = loss(z, target, **call)
     (gradient,) = torch.autograd.grad(value.sum(), z)
     return value.detach(), gradient
+
+
+def steady(loss: Any, *call: Tensor, **more: Any) -> Any:
+    """The loss with what its gradient takes as given (`held`) fixed at what it is for this call."""
+    if not loss.held:
+        return loss
+    found: dict[str, Any] = {}
+
+    def noted(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args: found.setdefault(name, method(*args))
+
+    for name in loss.held:
+        setattr(loss, name, noted(name, getattr(loss, name)))
+    loss(*call, **more)
+    return loss

@@ -107,6 +107,19 @@ def test_row_and_region_losses_add():
     assert "0.5" in repr(both)
 
 
+def test_each_term_of_a_sum_takes_what_it_reads():
+    z, y = rows()
+    norm = torch.linspace(10, 100, 6)
+    both = whyloss.MagFaceLoss(scale=3.0) + 0.5 * whyloss.FocalLoss()
+    torch.testing.assert_close(
+        both(z, y, norm=norm), whyloss.MagFaceLoss(scale=3.0)(z, y, norm=norm) + 0.5 * whyloss.FocalLoss()(z, y)
+    )
+    with pytest.raises(TypeError, match=r"takes norm=\.\.\.; got nothing"):
+        both(z, y)
+    with pytest.raises(TypeError, match="No term of this sum reads index"):
+        both(z, y, norm=norm, index=norm)
+
+
 # --- a user's own loss -----------------------------------------------------------------------------------------------
 
 

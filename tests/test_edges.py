@@ -68,7 +68,7 @@ def test_the_sigmoid_links_mean_of_nothing(case: Case):
 @pytest.mark.parametrize(("case", "engine"), ON_ENGINE)
 def test_a_masked_class_is_left_out_of_every_sum(case: Case, engine: str):
     """A class at minus infinity: as if there were one class fewer, for losses that know nothing of the classes."""
-    if {"counts", "transition"} & set(case.cls.fields()):
+    if case.knows_classes:
         z, y = rows(6, 5)
         z[:, 4] = -torch.inf
         value, gradient = value_and_gradient(case.build(5, engine=engine, link="softmax"), z, y % 4)
@@ -102,7 +102,8 @@ def test_a_masked_label_costs_infinity_or_the_bound_and_keeps_other_gradients_fi
         assert finite(gradient)
         assert gradient[0, 0] == 0
         assert finite(value[1])
-        if case.cls.bounded is False and case.cls.__name__ != "BackwardCorrectionLoss":
+        nearly = torch.where(torch.isneginf(z), -1e6, z)
+        if case.cls.bounded is False and (loss(nearly, y)[0] > 1e4):  # it rises as the label becomes impossible
             assert value[0] == INF
         elif case.cls.bounded:
             assert finite(value)
@@ -118,7 +119,7 @@ def test_a_shift_can_mask_a_class():
     z, y = rows(5, 3)
     adjust = whyloss.Adjustment(shift=torch.tensor([0.0, 0.0, -torch.inf]))
     for case in defaults(SOFTMAX):
-        if case.build().adjust is not None or "transition" in case.cls.fields() or "counts" in case.cls.fields():
+        if case.build().adjust is not None or case.knows_classes:
             continue
         loss = case.build(3, adjust=adjust, link="softmax")
         value, gradient = value_and_gradient(loss, z, y % 2)
@@ -150,7 +151,7 @@ def test_infinite_logits_of_the_sigmoid_link():
 def test_confident_rows_right_and_wrong_are_finite_and_alive(case: Case, gap: float):
     for link in case.links:
         if link == "softmax":
-            z = torch.tensor([[gap, 0.0, 0.0], [0.0, gap, 0.0], [-gap, 0.0, gap], [gap, gap, -gap]])
+            z = torch.tensor([[gap, 0.0, 0.0], [0.0, gap, 1.0], [-gap, 0.0, gap], [gap, gap + 1, -gap]])
             y = torch.tensor([0, 0, 0, 0])
             settings = [(e, 3) for e in case.engines]
         else:

@@ -22,6 +22,8 @@ def test_the_stub_file_is_current():
 
 def test_the_stub_file_names_every_function_and_its_own_parameters():
     for cls in catalogue().values():
+        if cls.stateful:
+            continue  # what remembers earlier calls is no function
         _, found, rest = stubs.text().partition(f"def {function_name(cls)}(\n")
         assert found
         written = {line.strip().partition(":")[0] for line in rest.partition(") ->")[0].splitlines()}

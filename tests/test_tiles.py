@@ -16,9 +16,7 @@ PLACES = {"usual": (0, 0), "large": (24, 0), "sure": (0, 24), "hopeless": (0, -2
 WAYS = {"usual": "as they are", "large": "divided", "sure": "divided", "hopeless": "divided"}
 CASES = [case for case in SOFTMAX if "dense" in case.engines]
 EXACT = [whyloss.CrossEntropyLoss(), whyloss.FocalLoss(), whyloss.GeneralizedCrossEntropyLoss()]  # nothing cancels
-SHORT = [
-    case for case in CASES if case.cls.averaged is not None and not {"counts", "transition"} & case.cls.fields().keys()
-]
+SHORT = [case for case in CASES if case.cls.averaged is not None and not case.knows_classes]
 
 
 def placed(place: str, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:

@@ -33,9 +33,7 @@ def by_autograd(formula: Callable[..., Tensor], **inputs: Tensor) -> tuple[Tenso
 
 
 TRACED = [case for case in SOFTMAX if "dense" in case.engines]
-SMOOTHED = [
-    case for case in TRACED if case.cls.averaged is not None and not {"counts", "transition"} & case.cls.fields().keys()
-]
+SMOOTHED = [case for case in TRACED if case.cls.averaged is not None and not case.knows_classes]
 
 
 @pytest.mark.parametrize(

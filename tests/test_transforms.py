@@ -64,24 +64,16 @@ def compiler() -> Iterator[None]:
     torch._dynamo.reset()
 
 
-def targets(case: Case, link: str) -> tuple[Tensor, list[Tensor], int]:
-    if issubclass(case.cls, whyloss.RegionLoss):
-        return torch.randn(2, 3, 4), [torch.randint(0, 3, (2, 4))], 3
-    z, y = rows(dtype=torch.float32)
-    if link == "sigmoid":
-        return z, [(torch.arange(24) % 2).reshape(6, 4)], 2
-    return z, [y, soft(dtype=torch.float32)], 4
-
-
 @pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", defaults(ALL), ids=str)
 def test_every_loss_compiles_as_one_graph(case: Case, backend: str, compiler: None):
     link = case.links[0]
-    z, all_targets, classes = targets(case, link)
+    z, all_targets, classes, more = case.call(link)
     for target in all_targets:
         loss = case.build(classes, link=link)
         compiled = torch.compile(loss, fullgraph=True, backend=backend)
-        torch.testing.assert_close(value_and_gradient(compiled, z, target), value_and_gradient(loss, z, target))
+        expected = value_and_gradient(loss, z, target, **more)
+        torch.testing.assert_close(value_and_gradient(compiled, z, target, **more), expected)
 
 
 OPTIONS = {
@@ -122,29 +114,29 @@ def test_inductor(cls: type[whyloss.RowLoss], compiler: None):
 @pytest.mark.parametrize("case", defaults(ALL), ids=str)
 def test_every_loss_exports(case: Case, compiler: None):
     link = case.links[0]
-    z, all_targets, classes = targets(case, link)
+    z, all_targets, classes, more = case.call(link)
     loss = case.build(classes, link=link)
     for target in all_targets:
-        exported = torch.export.export(loss, (z, target), strict=False)
-        torch.testing.assert_close(exported.module()(z, target), loss(z, target))
+        exported = torch.export.export(loss, (z, target), more, strict=False)
+        torch.testing.assert_close(exported.module()(z, target, **more), loss(z, target, **more))
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)
 def test_copies_pickles_and_state(case: Case):
     link = case.links[0]
-    z, (target, *_), classes = targets(case, link)
+    z, (target, *_), classes, more = case.call(link)
     loss = case.build(classes, link=link)
-    expected = loss(z, target)
+    expected = loss(z, target, **more)
     for other in (copy.deepcopy(loss), copy.copy(loss), pickle.loads(pickle.dumps(loss))):
-        assert torch.equal(other(z, target), expected)
+        assert torch.equal(other(z, target, **more), expected)
         assert repr(other) == repr(loss)
         assert type(loss).__name__ in repr(loss)
     fresh = case.build(classes, link=link)
     fresh.load_state_dict(loss.state_dict())
-    assert torch.equal(fresh(z, target), expected)
-    assert loss.to(torch.float64)(z.double(), target).dtype == torch.float64
+    assert torch.equal(fresh(z, target, **more), expected)
+    assert loss.to(torch.float64)(z.double(), target, **more).dtype == torch.float64
     for half in (loss.half(), loss.bfloat16()):
-        assert torch.isfinite(half(z, target)).all()
+        assert torch.isfinite(half(z, target, **more)).all()
 
 
 def test_state_carries_what_the_fields_made():

@@ -319,9 +319,15 @@ def measure(
 whyloss list
 whyloss list --family robust
 whyloss list --json > losses.json
+whyloss list --out losses
 ```""",
 )
-def list_losses(*, family: Family | None = None, json: bool = False) -> None:
+def list_(
+    *,
+    family: Family | None = None,
+    json: bool = False,
+    out: Annotated[Path | None, Parameter(metavar="DIR")] = None,
+) -> None:
     """List every loss: names, formula, source, and what is true of it.
 
     Proper: in expectation, nothing beats the true probabilities. Bounded: one row can cost only so much. Symmetric:
@@ -331,15 +337,11 @@ def list_losses(*, family: Family | None = None, json: bool = False) -> None:
     Args:
         family: One family only. [default: all]
         json: Print JSON for other programs, with every loss's parameters, instead of a table.
+        out: Write the catalogue as pages into this folder instead: an index, and a page with a picture for every loss.
     """
-    from rich.console import Console
+    from whyloss.pages.command import list_losses
 
-    from whyloss import show
-
-    if json:
-        print(show.as_json(family))
-    else:
-        show.print_list(Console(highlight=False), family)
+    list_losses(family, json, out)
 
 
 @app.command(
@@ -353,7 +355,7 @@ whyloss show logit-adjusted --param "counts=[900, 90, 10]"
 whyloss show dice
 ```""",
 )
-def show_loss(
+def show_(
     name: str,
     /,
     *,
@@ -369,22 +371,9 @@ def show_loss(
         param: A parameter to draw the loss with, as name=value; may be given several times. [default: the loss's own
             defaults]
     """
-    from rich.console import Console
+    from whyloss.pages.command import show_loss
 
-    from whyloss import show
-
-    try:
-        loss = show.build(name, param or [])
-        show.check_file(out)
-    except (KeyError, ValueError) as error:  # from the catalogue and the losses themselves, written for users
-        raise InputError(str(error.args[0])) from None
-    show.print_loss(Console(highlight=False), loss)
-    if out is not None:
-        try:
-            show.write(loss, out)
-        except OSError as error:
-            raise InputError(f"The picture cannot be written to {str(out)!r}: {error.strerror or error}.") from None
-        print(f"Picture written to {out}")
+    show_loss(name, param or [], out)
 
 
 def _classes(ordered: str) -> list[str]:

@@ -23,9 +23,12 @@ from rich.text import Text
 from whyloss import curves, picture
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.catalogue import catalogue, family, find, function_name
+from whyloss.losses.continuous import BinnedLoss
+from whyloss.losses.continuous.bins import Bins
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.region import RegionLoss
+from whyloss.losses.relations.tree import Tree
 from whyloss.losses.whole import WholeRowLoss
 
 # What options a loss shares with others, and what those are called.
@@ -36,11 +39,25 @@ KINDS: dict[type[Loss], str] = {
     RegionLoss: "region loss",
     LabelSetLoss: "loss of label sets",
     BatchLoss: "loss of batches",
+    BinnedLoss: "loss of numbers",
     Loss: "loss",
 }
 FACTS = ("proper", "bounded", "symmetric", "convex")
 # Stand-ins for what a loss cannot be without, so that it can be drawn.
-SAMPLES: dict[str, Any] = {"counts": [90, 10], "transition": [[0.8, 0.2], [0.2, 0.8]]}
+SAMPLES: dict[str, Any] = {
+    "counts": [90, 10],
+    "frequency": [0.9, 0.001],
+    "transition": [[0.8, 0.2], [0.2, 0.8]],
+    "classes": 10,
+    "features": 2,
+    "samples": 100,
+    "prior": 0.3,
+    "distances": [[0, 1], [1, 0]],
+    "cost": [[0, 1, 4], [1, 0, 1], [4, 1, 0]],
+    "distance": [[0, 1, 2], [1, 0, 2], [2, 2, 0]],
+    "tree": Tree({"left": ["a", "b"], "right": ["c", "d"]}),
+    "bins": Bins.atoms(0, 4, 5),
+}
 
 
 @dataclass(frozen=True)
@@ -74,11 +91,11 @@ def build(name: str, parameters: Sequence[str] = ()) -> Shown:
     cls = find(name)
     given = dict(_parsed(cls, text) for text in parameters)
     values = {n: SAMPLES[n] for n in cls.fields() if n in SAMPLES} | given
-    fixed: dict[str, Any] = {"reduction": "none"} if issubclass(cls, LabelledLoss) else {}
-    if issubclass(cls, RegionLoss):
+    fixed: dict[str, Any] = {"reduction": "none"} if issubclass(cls, LabelledLoss | BinnedLoss) else {}
+    if issubclass(cls, RegionLoss) and "sigmoid" in cls.links:
         fixed["link"] = "sigmoid"  # one region, without its background
     try:
-        shown = Shown(cls(**(values | fixed)), values)
+        shown = Shown(cls(**(values | fixed)).eval(), values)  # drawn as it is, remembering nothing
         curves.panels(shown.loss, "")  # what only shows at the first call shows here
     except (TypeError, RuntimeError, IndexError) as error:
         if not parameters:

@@ -11,6 +11,7 @@ from typing import Any
 
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.catalogue import catalogue, function_name
+from whyloss.losses.continuous import BinnedLoss
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.region import RegionLoss
@@ -26,7 +27,9 @@ from typing import Literal, TypedDict, Unpack
 from torch import Tensor
 
 from whyloss.losses.adjust import Adjustment
+from whyloss.losses.continuous.bins import Bins
 from whyloss.losses.loss import Loss
+from whyloss.losses.relations.tree import Tree
 '''
 CALL = ("sample_weight: Tensor | None", "normalizer: float | Tensor | None")
 # The options of each kind of loss; a loss is of the first kind that fits.
@@ -36,6 +39,7 @@ FORMS: dict[str, type[Loss]] = {
     "RegionOptions": RegionLoss,
     "LabelSetOptions": LabelSetLoss,
     "BatchOptions": BatchLoss,
+    "BinnedOptions": BinnedLoss,
     "Options": Loss,
 }
 
@@ -56,14 +60,19 @@ def text() -> str:
 def _function(cls: type[Loss]) -> str:
     options, base = next((name, base) for name, base in FORMS.items() if issubclass(cls, base))
     own = [
-        f"{name}: {_type(field.type)}" + ("" if field.default is MISSING else f" = {field.default!r}")
+        f"{name}: {_type(field.type)}" + ("" if field.default is MISSING else f" = {_literal(field.default)}")
         for name, field in cls.fields().items()
         if name not in base.fields()
     ]
     own += [f"{name}: Tensor" for name in cls.reads]
+    own += [f"{name}: Tensor = ..." for name in cls.may_read]
     own.sort(key=lambda argument: "=" in argument)
     arguments = ["logits: Tensor", "target: Tensor", *(["*", *own] if own else []), f"**options: Unpack[{options}]"]
     return "\n".join([f"def {function_name(cls)}(", *(f"    {a}," for a in arguments), ") -> Tensor: ..."])
+
+
+def _literal(default: Any) -> str:
+    return json.dumps(default) if isinstance(default, str) else repr(default)
 
 
 def _type(annotation: Any) -> str:

@@ -14,7 +14,7 @@ from whyloss.losses.declared import Declared
 class Adjustment(Declared):
     """Shift, margin and scale of the logits. Any of the three may be left out.
 
-    Shapes: `shift` and `margin` are [C]; `scale` is one number (> 0).
+    Shapes: `shift` and `margin` are [C]; `scale` is one number, or [C] (> 0).
 
     >>> import torch, whyloss
     >>> adjust = whyloss.Adjustment(shift=torch.tensor([0.0, 1.0]))
@@ -24,10 +24,18 @@ class Adjustment(Declared):
 
     shift: Tensor | None = None
     margin: Tensor | None = None
-    scale: float = 1.0
+    scale: float | Tensor = 1.0
 
     def check(self) -> None:
-        self.require(self.scale > 0, "scale > 0", self.scale)
+        scale = self.scale
+        positive = bool((scale > 0).all()) if isinstance(scale, Tensor) else scale > 0
+        self.require(positive, "scale > 0", scale)
+
+    def scale_in(self, dtype: torch.dtype) -> Tensor | float | None:
+        """The scale in this dtype; None where there is nothing to scale."""
+        if isinstance(self.scale, Tensor):
+            return self.scale.to(dtype)
+        return None if self.scale == 1 else self.scale
 
 
 class LogitAdjustment(Adjustment):
@@ -61,11 +69,16 @@ def log_prior(counts: Tensor) -> Tensor:
     >>> log_prior(torch.tensor([3.0, 1.0])).exp()
     tensor([0.7500, 0.2500])
     """
+    counts = seen(counts)
+    return (counts / counts.sum()).log()
+
+
+def seen(counts: Tensor) -> Tensor:
+    """The counts as floats; a class that was never seen counts as half an example."""
     counts = torch.as_tensor(counts, dtype=torch.float32 if not counts.is_floating_point() else counts.dtype)
     if counts.ndim != 1 or bool((counts < 0).any()) or float(counts.sum()) <= 0:
         raise ValueError(f"counts: one number >= 0 for each class is needed, got {counts.tolist()}.")
-    counts = torch.where(counts == 0, 0.5 if float(counts.sum()) > 1.5 else counts[counts > 0].min() / 2, counts)
-    return (counts / counts.sum()).log()
+    return torch.where(counts == 0, 0.5 if float(counts.sum()) > 1.5 else counts[counts > 0].min() / 2, counts)
 
 
 def effective_number_weights(counts: Tensor, beta: float = 0.999) -> Tensor:
@@ -87,19 +100,25 @@ def effective_number_weights(counts: Tensor, beta: float = 0.999) -> Tensor:
     return (weights * len(counts) / weights.sum()).float()
 
 
-def deferred_weights(counts: Tensor, epoch: int, start: int, beta: float = 0.9999) -> Tensor:
-    """[C] class weights of deferred re-weighting: all 1 before epoch `start`, effective-number weights from then on.
+def deferred_weights(counts: Tensor, epoch: int, start: int, beta: float | None = None) -> Tensor:
+    """[C] class weights of deferred re-weighting: all 1 before epoch `start`, balancing ones from then on.
 
     Weights from the first epoch on spoil the features that the frequent classes teach; set them late, when the learning
-    rate has come down. Made for `LDAMLoss`, good with any loss: `loss.weight = deferred_weights(...)` each epoch.
+    rate has come down. Made for `LDAMLoss`, good with any loss: `loss.weight = deferred_weights(...)` each epoch. The
+    paper's algorithm weighs by inverse frequency (None); many, its authors' experiments among them, by effective number
+    with beta = 0.9999.
 
     Source: Cao et al. 2019, arXiv:1906.07413, algorithm 1 (DRW).
 
     >>> counts = torch.tensor([1000.0, 10.0])
     >>> deferred_weights(counts, epoch=0, start=160), deferred_weights(counts, epoch=160, start=160)
-    (tensor([1., 1.]), tensor([0.0208, 1.9792]))
+    (tensor([1., 1.]), tensor([ 0.5050, 50.5000]))
+    >>> deferred_weights(counts, epoch=160, start=160, beta=0.9999)
+    tensor([0.0208, 1.9792])
     """
-    return effective_number_weights(counts, beta) if epoch >= start else torch.ones(len(counts))
+    if epoch < start:
+        return torch.ones(len(counts))
+    return balanced_weights(counts) if beta is None else effective_number_weights(counts, beta)
 
 
 def balanced_weights(counts: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 What they estimate belongs to a population, so their value changes with the batch's size and mixture. Average them over
 batches of one size; there is nothing to accumulate over smaller ones."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -34,11 +34,14 @@ class BatchLoss(Loss):
     validate: bool | None = None
 
     links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
+    takes_labels: ClassVar[bool] = False  # with the softmax link `value` gets labels, [N], where targets are labels
 
-    def value(self, logits: Tensor, target: Tensor, weight: Tensor, **reads: Tensor) -> Tensor:
-        """One number. Softmax link: logits [N, C], target distributions [N, C], weights [N]. Sigmoid link: logits,
-        targets in [0, 1] and weights, [N, L] each. Where a weight is 0 the logits are 0 and the target means nothing.
-        Some weight is not 0."""
+    def value(self, *args: Any, **kwargs: Any) -> Tensor:
+        """value(logits, target, weight): one number.
+
+        Softmax link: logits [N, C], target distributions [N, C], weights [N]. Sigmoid link: logits, targets in [0, 1]
+        and weights, [N, L] each. Where a weight is 0 the logits are 0 and the target means nothing. Some weight is not
+        0."""
         raise NotImplementedError(f"{type(self).__name__} has no value.")
 
     def check(self) -> None:
@@ -71,10 +74,11 @@ class BatchLoss(Loss):
         weight = torch.ones(z.shape[:1] if self.link == "softmax" else z.shape, dtype=dtype, device=z.device)
         if (given := targets.sample_weight(name, sample_weight, shape, dtype)) is not None:
             weight = weight * given.reshape(weight.shape)
-        weight = torch.where(keep, weight, 0.0)
+        weight = weight if keep is None else torch.where(keep, weight, 0.0)
         counted = weight != 0
-        z = torch.where(counted if self.link == "sigmoid" else counted.unsqueeze(1), z, 0.0)
         some = counted.any()
+        if keep is not None or given is not None:
+            z = torch.where(counted if self.link == "sigmoid" else counted.unsqueeze(1), z, 0.0)
         # With nothing in the batch, `value` sees a batch of equal rows and its result is not used.
         seen = torch.where(some, weight, 1.0)
         with torch.autocast(z.device.type, enabled=False):
@@ -82,15 +86,17 @@ class BatchLoss(Loss):
         return torch.where(some, value, value.detach().nan_to_num() * 0 + (torch.nan if self.empty == "nan" else 0.0))
 
 
-def _of_rows(loss: BatchLoss, logits: Tensor, target: Tensor, soft: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _of_rows(loss: BatchLoss, logits: Tensor, target: Tensor, soft: bool) -> tuple[Tensor, Tensor, Tensor | None]:
     z = computing(targets.as_rows(logits, "softmax"))
     label, mix, keep = targets.of_softmax(loss, target, soft, z.shape[1], z.dtype)
+    if loss.takes_labels and label is not None:
+        return z, label, keep
     q = mix if mix is not None else one_hot(targets.known(label), z.shape[1], z.dtype)
-    return z, q, torch.ones_like(z[:, 0], dtype=torch.bool) if keep is None else keep
+    return z, q, keep
 
 
-def _of_labels(loss: BatchLoss, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _of_labels(loss: BatchLoss, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
     z = computing(logits.reshape(len(logits), -1) if logits.ndim > 1 else logits.reshape(-1, 1))
     label, mix, keep = targets.of_sigmoid(loss, target, target.is_floating_point(), z.dtype)
     t = (mix if mix is not None else targets.known(label)).to(z.dtype).reshape(z.shape)
-    return z, t, torch.ones_like(z, dtype=torch.bool) if keep is None else keep.reshape(z.shape)
+    return z, t, None if keep is None else keep.reshape(z.shape)

@@ -176,6 +176,12 @@ def distribution(loss: Labelled, q: Tensor, ignored: Tensor | None, given: torch
         )
 
 
+def table(name: str, table: Tensor, classes: int) -> None:
+    if table.shape != (classes, classes):
+        knows = f"a table of {tuple(table.shape)}" if table.ndim != 2 else f"{table.shape[0]} classes"
+        raise ValueError(f"{name} was made for {knows}, but the logits have {classes}.")
+
+
 def class_weight(loss: Weighted, weight: Tensor, classes: int) -> None:
     if weight.shape[-1:] != (classes,) or (loss.link == "softmax" and weight.ndim != 1):
         kind = "one number for each class" if loss.link == "softmax" else "(negative, positive)"

@@ -2,7 +2,7 @@
 
 Losses of each label by itself are row losses with the sigmoid link."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -28,10 +28,11 @@ class LabelSetLoss(Loss):
     weight: Tensor | None = None
     ignore_index: int = -100
     reduction: Reduction = "mean"
-    empty: str = "zero"
+    empty: Literal["zero", "nan"] = "zero"
     validate: bool | None = None
 
     link: ClassVar[Link] = "sigmoid"
+    highest: ClassVar[float] = 1.0  # a target may be
 
     def losses(self, logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """[N] from logits [N, L] (0 where unknown) and how much each label is a yes and a no: [N, L] each, weights
@@ -52,7 +53,7 @@ class LabelSetLoss(Loss):
     ) -> Tensor:
         if self.reduction != "mean" and normalizer is not None:
             raise ValueError(f"normalizer replaces the denominator of 'mean'; the reduction is {self.reduction!r}.")
-        losses, counts = self._samples(logits, target, sample_weight)
+        losses, counts = self.each(logits, target, sample_weight)
         if self.reduction == "none":
             return losses
         total = losses.sum()
@@ -66,11 +67,11 @@ class LabelSetLoss(Loss):
 
     def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""
-        losses, counts = self._samples(logits, target, sample_weight)
+        losses, counts = self.each(logits, target, sample_weight)
         return losses.sum(), counts.sum()
 
-    def _samples(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The weighted loss of each sample, and what it counts for; both in the samples' shape."""
+    def each(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(weighted loss, weight) of each sample, whatever the reduction."""
         name = type(self).__name__
         checks.logits(name, logits, "sigmoid")
         checks.target(name, logits, target, "sigmoid")
@@ -94,7 +95,7 @@ class LabelSetLoss(Loss):
         if sample_weight is not None:
             counts = counts * _per_sample(name, sample_weight, shape).to(z.dtype)
         counted = known & (counts != 0).unsqueeze(1)
-        z = torch.where(counted, z, 0.0)
+        z, weight = torch.where(counted, z, 0.0), torch.where(counted, weight, 0.0)
         with torch.autocast(z.device.type, enabled=False):
             losses = self.losses(z, yes * weight, (1 - yes) * weight)
         losses = torch.where(counts != 0, losses * counts, 0.0)
@@ -102,10 +103,14 @@ class LabelSetLoss(Loss):
 
 
 def _check_values(loss: LabelSetLoss, yes: Tensor) -> None:
-    if yes.numel() and checks.looks(loss, yes) and bool(((yes < 0) | (yes > 1)).any()):
-        row, column = (int(i) for i in ((yes < 0) | (yes > 1)).nonzero()[0])
+    if not yes.numel() or not checks.looks(loss, yes):
+        return
+    wrong = (yes < 0) | (yes > loss.highest)
+    if bool(wrong.any()):
+        row, column = (int(i) for i in wrong.nonzero()[0])
+        expected = "lie between 0 and 1" if loss.highest == 1 else "be >= 0"
         raise ValueError(
-            f"{type(loss).__name__}: targets must lie between 0 and 1; sample {row}, label {column} is "
+            f"{type(loss).__name__}: targets must {expected}; sample {row}, label {column} is "
             f"{float(yes[row, column]):.4g}. A mark for unknown labels? Pass it as ignore_index."
         )
 

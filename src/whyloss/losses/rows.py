@@ -59,6 +59,13 @@ class Entered:
     def parts(self) -> tuple[Tensor, Tensor]:
         return self._run(engine.total), self._counted()
 
+    def each(self) -> tuple[Tensor, Tensor]:
+        """The weighted loss of each row, and what it counts for in the mean; both 0 for rows that are ignored."""
+        losses, keep = self._run(engine.each), self.rows.resolved().keep
+        weight = torch.ones_like(losses) if self.weight is None else self.weight
+        weight = weight if keep is None else torch.where(keep, weight, 0.0)
+        return losses.reshape(self.shape), weight.reshape(self.shape)
+
     def _run(self, run: Any, share: Tensor | None = None) -> Tensor:
         with _without_autocast(self.z.device.type):
             if self.head is not None:
@@ -167,6 +174,8 @@ def _weighted(
     """Class weights, smoothing and the formula, put together; and what each row counts for in the mean."""
     own, average = loss.formulas()
     adjust, table, eps, dtype = loss.adjust, loss.argument("table"), loss.label_smoothing, computing_dtype(z)
+    if table is not None:
+        checks.table(type(loss).__name__, table, 2 if loss.link == "sigmoid" else z.shape[1])
     shift = None if adjust is None or adjust.shift is None else adjust.shift.to(dtype)
     margin = None if adjust is None or adjust.margin is None else adjust.margin.to(dtype)
     if (
@@ -220,7 +229,7 @@ def _weighted(
         weight=row_weight,
         keep=keep,
         shift=shift,
-        scale=None if adjust is None or adjust.scale == 1 else adjust.scale,
+        scale=None if adjust is None else adjust.scale_in(dtype),
         margin=margin,
         table=None if table is None else table.to(dtype),
         power=loss.argument("power"),

@@ -4,7 +4,7 @@ They keep the face of `RowLoss` and run as plain differentiable torch, on any de
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -27,6 +27,8 @@ class WholeRowLoss(LabelledLoss):
     A soft target is handed to `losses` as it is: where a loss is no mixture of its values at the labels, the docstring
     says what it makes of a distribution. Class weights multiply the loss of a row, by the mean weight of its target.
 
+    A loss that remembers what it has seen (`stateful`) keeps it in buffers, and writes to them in `before` or `after`.
+
     >>> import torch, whyloss
     >>> class Distance(whyloss.WholeRowLoss):
     ...     def losses(self, logits, target):
@@ -35,10 +37,19 @@ class WholeRowLoss(LabelledLoss):
     tensor(1.5000)
     """
 
-    def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
-        """[N] from logits [N, C], minus infinity where a class is masked, and target distributions [N, C]; both
-        float32 or float64. `reads`: what the call took besides, [N] each (or [N, ...])."""
+    takes_labels: ClassVar[bool] = False  # where targets are labels, `losses` gets these, [N], and no distributions
+
+    def losses(self, *args: Any, **kwargs: Any) -> Tensor:
+        """losses(logits, target, **reads): [N] from logits [N, C], minus infinity where a class is masked, and target
+        distributions [N, C], both float32 or float64. reads: what the call took besides, [N] each (or [N, ...])."""
         raise NotImplementedError(f"{type(self).__name__} has no losses.")
+
+    def before(self, logits: Tensor, target: Tensor, counted: Tensor, **reads: Tensor) -> None:
+        """Takes note of a batch that is trained on, before its loss is computed. counted: [N], 1 for a row that counts
+        and 0 for one that does not. Without gradients."""
+
+    def after(self, logits: Tensor, target: Tensor, counted: Tensor, **reads: Tensor) -> None:
+        """The same once the loss is computed. What is written in place must not be what `losses` differentiates."""
 
     def forward(
         self,
@@ -48,13 +59,25 @@ class WholeRowLoss(LabelledLoss):
         normalizer: float | Tensor | None = None,
         **reads: Tensor,
     ) -> Tensor:
-        return enter(self, logits, target, sample_weight, reads).reduced(self.reduction, normalizer)
+        return self.enter(logits, target, sample_weight, reads).reduced(self.reduction, normalizer)
 
     def parts(
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, **reads: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""
-        return enter(self, logits, target, sample_weight, reads).parts()
+        return self.enter(logits, target, sample_weight, reads).parts()
+
+    def enter(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: Mapping[str, Tensor]
+    ) -> "Whole":
+        """The rows. Losses whose logits are not one a class change here what comes to the door."""
+        return enter(self, logits, target, sample_weight, reads)
+
+    def each(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, **reads: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(weighted loss, weight) of each row, whatever the reduction; both 0 for rows that are ignored."""
+        return enter(self, logits, target, sample_weight, reads).each()
 
 
 @dataclass
@@ -68,7 +91,9 @@ class Whole(Entered):
     def _run(self, run: Any, share: Tensor | None = None) -> Tensor:
         loss: Any = self.loss
         with torch.autocast(self.z.device.type, enabled=False):
+            self._noted(loss.before)
             each = loss.losses(self.z, self.target, **self.reads)
+            self._noted(loss.after)
         if self.factor is not None:
             each = each * self.factor
         if self.rows.keep is not None:
@@ -76,6 +101,14 @@ class Whole(Entered):
         if run is engine.each:
             return each
         return each.sum() if share is None else each.sum() * share
+
+    def _noted(self, note: Any) -> None:
+        if not (self.loss.stateful and self.loss.training):
+            return
+        keep = self.rows.keep
+        with torch.no_grad():
+            counted = torch.ones_like(self.z[:, 0]) if keep is None else keep.to(self.z.dtype)
+            note(self.z, self.target, counted, **self.reads)
 
 
 def enter(
@@ -99,17 +132,23 @@ def enter(
         mix = None if mix is None else torch.stack([1 - mix, mix], 1)
     else:
         label, mix, keep = targets.of_softmax(loss, target, soft, z.shape[1], dtype)
-    q = mix if mix is not None else one_hot(targets.known(label).long(), z.shape[1], dtype)
+    # Of labels no distribution is made where the loss can do without.
+    as_labels = loss.takes_labels and mix is None and not loss.label_smoothing
+    as_labels = as_labels and (loss.adjust is None or loss.adjust.margin is None)
+    if as_labels:
+        q = targets.known(label).long()
+    else:
+        q = mix if mix is not None else one_hot(targets.known(label).long(), z.shape[1], dtype)
     per_sample = targets.sample_weight(name, sample_weight, shape, dtype)
     class_weight = targets.class_weight(loss, logits, dtype)
-    of_classes = None if class_weight is None else (q * class_weight).sum(1)
+    of_classes = targets.of_classes(label, mix, class_weight)
     if loss.adjust is not None:
         z = _adjusted(loss.adjust, z, q)
     if loss.label_smoothing:
         live = torch.ones_like(z) if binary else targets.live(z, None, dtype)
         q = Smoothing(loss.label_smoothing, loss.smoothing_over).spread(q, live)
     landed = of_classes
-    if class_weight is not None and loss.smoothing_weight == "class":
+    if class_weight is not None and loss.label_smoothing and loss.smoothing_weight == "class":
         landed = (q * class_weight).sum(1)
     factor, counts_for = _product(landed, per_sample), _product(of_classes, per_sample)
     if factor is not None:
@@ -117,7 +156,8 @@ def enter(
     if keep is not None:
         z = torch.where(keep.unsqueeze(1), z, 0.0)
     rows = Rows(names=(), formula=loss.losses, label=None, keep=keep)
-    return Whole(loss, z, rows, counts_for, shape, target=q, factor=factor, reads=_reads(loss, reads, shape))
+    read = {n: _safe(x, keep, dtype) for n, x in _reads(loss, reads, shape).items()}
+    return Whole(loss, z, rows, counts_for, shape, target=q, factor=factor, reads=read)
 
 
 def _product(a: Tensor | None, b: Tensor | None) -> Tensor | None:
@@ -129,7 +169,14 @@ def _adjusted(adjust: Adjustment, z: Tensor, q: Tensor) -> Tensor:
         z = z + adjust.shift.to(z.dtype)
     if adjust.margin is not None:
         z = z - q * adjust.margin.to(z.dtype)
-    return z * adjust.scale
+    scale = adjust.scale_in(z.dtype)
+    return z if scale is None else z * scale
+
+
+def _safe(read: Tensor, keep: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """In the dtype of the logits, and 0 where the row does not count, whatever it holds there."""
+    read = read.to(dtype) if read.is_floating_point() else read
+    return read if keep is None else torch.where(keep.reshape(-1, *[1] * (read.ndim - 1)), read, 0)
 
 
 def _reads(loss: WholeRowLoss, reads: Mapping[str, Tensor], shape: torch.Size) -> dict[str, Tensor]:

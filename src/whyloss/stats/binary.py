@@ -157,6 +157,7 @@ class _Tracing:
             opposite = y * self._input("table10") + not_y * self._input("table01")
             base["own"] = y * self._input("table11") + not_y * self._input("table00")
             base |= {"rest_expected": opposite, "rest_affine": self.zero, "rest_table": opposite}
+            base["rest_affine_z"] = opposite * other
         if rows.power is not None:
             base["power"] = rows.power
         loss: Any = rows.formula(**derive(rows.names, base))

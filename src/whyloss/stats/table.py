@@ -21,11 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from whyloss.stats.exact import times_exp
-
-# Stands in for an infinite logit: large enough that every probability underflows, small enough that no formula makes
-# inf - inf or 0 * inf of it.
-HUGE = 1e30
+from whyloss.stats.exact import HUGE, times_exp
 
 
 class Terms(Protocol):
@@ -172,6 +168,12 @@ REST: Mapping[str, Statistic] = {
         curve=lambda c, t, r: t.table * t.live * r.spread(c),
         argument="table",
     ),
+    "rest_affine_z": Statistic(
+        "sum of A[y, j] z_j over the other classes",
+        value=lambda t, r: r.total(t.table * t.z),
+        curve=lambda c, t, r: t.table * t.live * r.spread(c),
+        argument="table",
+    ),
     "rest_table": Statistic(
         "sum of A[y, j] over the other classes",
         value=lambda t, r: r.total(t.table * t.member),
@@ -277,9 +279,22 @@ class _Derived:
         return torch.logaddexp(_log_or_none(own) + log_p, _log_or_none(rest_expected) + log_not_p)
 
     @staticmethod
-    def affine_log_p(own: Tensor, log_p: Tensor, log_not_p: Tensor, rest_affine: Tensor, rest_table: Tensor) -> Tensor:
+    def affine_log_p(
+        own: Tensor,
+        log_p: Tensor,
+        log_not_p: Tensor,
+        rest_affine: Tensor,
+        rest_table: Tensor,
+        rest_affine_z: Tensor,
+        logit: Tensor,
+        log_odds: Tensor,
+    ) -> Tensor:
         "sum of A[y, j] log p_j"
-        return own * log_p + rest_table * log_not_p + rest_affine
+        value = own * log_p + rest_table * log_not_p + rest_affine
+        # The slope in a class with A[y, j] = 0 is p_j = (1 - p_y) r_j. With the label likely, the slopes above make it
+        # r_j - p_y r_j, and 0 where p_y rounds to 1; the same sum written with lse = logit - log_p has it exactly.
+        near = own * log_p + rest_affine_z - rest_table * (logit - log_p)
+        return torch.where(log_odds > 0, value.detach() + (near - near.detach()), value)
 
 
 DERIVED: Mapping[str, Callable[..., Tensor]] = {

@@ -1,0 +1,181 @@
+"""Bins: numbers as classes. Where the bins are, what distribution over them a number becomes, and the way back."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from whyloss.stats.each import log_normal_between
+
+
+class Bins(nn.Module):
+    """Neighbouring intervals of the line, and the number that each of them stands for. Part of a loss and of a model.
+
+    Args:
+        edges: [B + 1], rising.
+        support: [B], rising, one number for each bin; None: the middles of the bins.
+
+    >>> import torch, whyloss
+    >>> bins = whyloss.Bins.uniform(0.0, 1.0, 4)
+    >>> bins.support
+    tensor([0.1250, 0.3750, 0.6250, 0.8750])
+    >>> bins.mean(torch.zeros(1, 4))
+    tensor([0.5000])
+    """
+
+    edges: Tensor
+    support: Tensor
+
+    def __init__(self, edges: Tensor | Sequence[float], support: Tensor | Sequence[float] | None = None):
+        super().__init__()
+        edges = torch.as_tensor(edges, dtype=torch.float64)
+        middles = (edges[1:] + edges[:-1]) / 2
+        support = middles if support is None else torch.as_tensor(support, dtype=torch.float64)
+        for name, x in (("edges", edges), ("support", support)):
+            if x.ndim != 1 or not bool(torch.isfinite(x).all()) or not bool((x.diff() > 0).all()):
+                raise ValueError(f"Bins: {name} must be finite numbers that rise, got {x.tolist()[:6]}.")
+        if len(edges) < 3 or len(support) != len(edges) - 1:
+            raise ValueError(
+                f"Bins: {len(edges)} edges and {len(support)} support points; B + 1 and B >= 2 are needed."
+            )
+        self.register_buffer("edges", edges.float(), persistent=False)
+        self.register_buffer("support", support.float(), persistent=False)
+
+    @classmethod
+    def uniform(cls, low: float, high: float, count: int) -> "Bins":
+        """`count` bins of one width between two numbers; they stand for their middles."""
+        return cls(torch.linspace(low, high, count + 1, dtype=torch.float64))
+
+    @classmethod
+    def around(cls, support: Tensor | Sequence[float]) -> "Bins":
+        """Bins about given numbers, with the edges halfway between these.
+
+        >>> import whyloss
+        >>> whyloss.Bins.around([0, 1, 2]).edges
+        tensor([-0.5000,  0.5000,  1.5000,  2.5000])
+        """
+        points = torch.as_tensor(support, dtype=torch.float64)
+        if points.ndim != 1 or len(points) < 2:
+            raise ValueError(f"Bins.around: at least two numbers are needed, got {points.tolist()}.")
+        halves = (points[1:] + points[:-1]) / 2
+        return cls(torch.cat([2 * points[:1] - halves[:1], halves, 2 * points[-1:] - halves[-1:]]), points)
+
+    @classmethod
+    def atoms(cls, low: float, high: float, count: int) -> "Bins":
+        """Bins about `count` evenly spaced numbers from `low` to `high`, both included, as in C51."""
+        return cls.around(torch.linspace(low, high, count, dtype=torch.float64))
+
+    @classmethod
+    def symlog(cls, low: float, high: float, count: int) -> "Bins":
+        """Bins about numbers that are evenly spaced in sign(x) log(1 + |x|): fine near 0, wide far out.
+
+        >>> import whyloss
+        >>> whyloss.Bins.symlog(-100.0, 100.0, 5).support
+        tensor([-100.0000,   -9.0499,    0.0000,    9.0499,  100.0000])
+        """
+        ends = torch.tensor([low, high], dtype=torch.float64)
+        first, last = (ends.sign() * ends.abs().log1p()).tolist()
+        x = torch.linspace(first, last, count, dtype=torch.float64)
+        return cls.around(x.sign() * x.abs().expm1())
+
+    @classmethod
+    def quantiles(cls, values: Tensor, count: int) -> "Bins":
+        """Bins that hold equally many of `values`; they stand for the means of what they hold."""
+        x = values.detach().double().flatten().sort().values
+        edges = torch.quantile(x, torch.linspace(0, 1, count + 1, dtype=torch.float64, device=x.device))
+        if not bool((edges.diff() > 0).all()):
+            raise ValueError(f"Bins.quantiles: {len(x)} values have too few different ones for {count} bins.")
+        place = torch.bucketize(x, edges[1:-1], right=True)
+        total = torch.zeros(count, dtype=x.dtype, device=x.device).index_add_(0, place, x)
+        return cls(edges, total / torch.bincount(place, minlength=count))
+
+    @property
+    def count(self) -> int:
+        return len(self.support)
+
+    # From numbers [...] to distributions [..., B].
+
+    def two_hot(self, values: Tensor) -> Tensor:
+        """All mass on the two support points beside a number, so that the mean is the number; on the end beyond it.
+
+        >>> import torch, whyloss
+        >>> whyloss.Bins.atoms(0, 3, 4).two_hot(torch.tensor([0.25, 2.0, 9.0]))
+        tensor([[0.7500, 0.2500, 0.0000, 0.0000],
+                [0.0000, 0.0000, 1.0000, 0.0000],
+                [0.0000, 0.0000, 0.0000, 1.0000]])
+        """
+        points = self.support.to(values.dtype)
+        x = values.clamp(points[0], points[-1]).contiguous()
+        right = torch.bucketize(x, points[1:-1], right=True) + 1
+        low, high = points[right - 1], points[right]
+        share = ((x - low) / (high - low)).unsqueeze(-1)
+        place = torch.arange(self.count, device=x.device)
+        here = right.unsqueeze(-1)
+        return torch.where(place == here, share, torch.where(place == here - 1, 1 - share, 0.0))
+
+    def gaussian(self, values: Tensor, sigma: float | Tensor) -> Tensor:
+        """The masses of a normal distribution about a number, cut off at the ends; all on the end far beyond it.
+
+        >>> import torch, whyloss
+        >>> whyloss.Bins.uniform(0, 3, 3).gaussian(torch.tensor([1.5, 1e6]), sigma=0.75)
+        tensor([[0.2407, 0.5186, 0.2407],
+                [0.0000, 0.0000, 1.0000]])
+        """
+        # In float64, as the masses of a tail are compared by their logarithms. From `far` beyond the ends on, the end
+        # bin has all but exp(-1000) of the mass; farther out the edges would become one and the same number.
+        edges = self.edges.double()
+        far = 1000 * sigma * (1 + sigma / edges.diff().min())
+        z = (edges - values.double().clamp(edges[0] - far, edges[-1] + far).unsqueeze(-1)) / sigma
+        return torch.softmax(log_normal_between(z[..., 1:], z[..., :-1]), -1).to(values.dtype)
+
+    def project(self, values: Tensor, probabilities: Tensor) -> Tensor:
+        """[..., B] from numbers [..., M] and their probabilities: the mass of each to the support points beside it.
+
+        With values r + gamma * support this is the distributional Bellman backup of C51.
+
+        >>> import torch, whyloss
+        >>> bins = whyloss.Bins.atoms(0, 2, 3)
+        >>> bins.project(torch.tensor([0.5, 1.5]), torch.tensor([0.5, 0.5]))
+        tensor([0.2500, 0.5000, 0.2500])
+        """
+        return (self.two_hot(values) * probabilities.unsqueeze(-1)).sum(-2)
+
+    # From logits [N, B, ...] back to numbers [N, ...].
+
+    def mean(self, logits: Tensor) -> Tensor:
+        """The expected number."""
+        p = _last(logits).softmax(-1)
+        return p @ self.support.to(p.dtype)
+
+    def mode(self, logits: Tensor) -> Tensor:
+        """The number of the likeliest bin."""
+        return self.support.to(logits.dtype)[_last(logits).argmax(-1)]
+
+    def median(self, logits: Tensor) -> Tensor:
+        """The number that half of the mass lies below, taken as evenly spread within its bin."""
+        return self.quantile(logits, 0.5)
+
+    def quantile(self, logits: Tensor, level: float) -> Tensor:
+        """The number that this share of the mass lies below, taken as evenly spread within its bin.
+
+        >>> import torch, whyloss
+        >>> whyloss.Bins.uniform(0, 4, 4).quantile(torch.zeros(1, 4), 0.1)
+        tensor([0.4000])
+        """
+        if not 0 <= level <= 1:
+            raise ValueError(f"Bins.quantile: 0 <= level <= 1 is needed, got {level}.")
+        p = _last(logits).softmax(-1)
+        up_to = p.cumsum(-1)
+        place = (up_to < level * up_to[..., -1:]).sum(-1, keepdim=True).clamp_max(self.count - 1)
+        mass = p.gather(-1, place)
+        share = (level * up_to[..., -1:] - (up_to.gather(-1, place) - mass)) / mass
+        edges = self.edges.to(p.dtype)
+        low, high = edges[place], edges[place + 1]
+        return torch.lerp(low, high, share.clamp(0, 1)).squeeze(-1)
+
+    def extra_repr(self) -> str:
+        return f"{self.count} bins from {float(self.edges[0]):g} to {float(self.edges[-1]):g}"
+
+
+def _last(logits: Tensor) -> Tensor:
+    return logits if logits.ndim < 2 else logits.movedim(1, -1)

@@ -1,0 +1,124 @@
+"""Losses of ordered classes that read a softmax: a mistake costs more the farther off it is."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, pad
+
+from whyloss.losses.whole import WholeRowLoss
+from whyloss.stats.each import above, log_cumsum_exp, log_odds_of_each, to_infinity, weighed
+from whyloss.stats.table import HUGE
+
+
+def steps_apart(classes: int, like: Tensor) -> Tensor:
+    """[C, C] how many steps class j is from class i."""
+    place = torch.arange(classes, dtype=like.dtype, device=like.device)
+    return (place.unsqueeze(1) - place).abs()
+
+
+class SquaredEarthMoverLoss(WholeRowLoss):
+    """The squared distance between cumulative distributions: mass is moved towards the label step by step.
+
+    The ranked probability score by another name. Never larger than the number of classes less one, so wrong labels pull
+    less than under cross-entropy, and rows that are far off teach little at first.
+
+    Formula: sum_k (P(class <= k) - Q(class <= k))^2. Source: Hou et al. 2016, arXiv:1611.05916.
+
+    >>> import torch, whyloss
+    >>> whyloss.SquaredEarthMoverLoss()(torch.zeros(1, 4), torch.tensor([0]))
+    tensor(0.8750)
+    """
+
+    source = "Hou et al. 2016, arXiv:1611.05916"
+    short = ("emd2", "emd", "rps")
+    equation = "sum_k (P(class <= k) - Q(class <= k))^2"
+    links = ("softmax",)
+    ordered = True
+    proper = True
+    bounded = True
+    symmetric = False
+    convex = False
+
+    def losses(self, logits: Tensor, target: Tensor) -> Tensor:
+        p = torch.exp(logsigmoid(log_odds_of_each(logits)))
+        # P_k - Q_k, where P_k and Q_k are shares, without subtracting what is nearly 1 from 1
+        difference = p.cumsum(1) * above(target) - above(p) * target.cumsum(1)
+        return (difference * difference).sum(1)
+
+
+class ClassDistanceWeightedCrossEntropyLoss(WholeRowLoss):
+    """Pushes the probability of every wrong class down, the harder the farther that class is from the label.
+
+    The label's own probability is not read: it takes what the others lose.
+
+    Args:
+        alpha: > 0, the power of the distance; higher leaves near misses alone and punishes far ones.
+
+    Formula: -sum_k |k - y|^alpha log(1 - p_k). Source: Polat et al. 2022, arXiv:2202.05167.
+
+    >>> import torch, whyloss
+    >>> loss = whyloss.ClassDistanceWeightedCrossEntropyLoss(alpha=5.0)
+    >>> loss(torch.tensor([[0.0, 0.0, 30.0]]), torch.tensor([0]))
+    tensor(937.8193)
+    """
+
+    alpha: float = 5.0
+    source = "Polat et al. 2022, arXiv:2202.05167"
+    short = ("cdw-ce", "cdw")
+    equation = "-sum_k |k - y|^alpha log(1 - p_k)"
+    links = ("softmax",)
+    ordered = True
+    proper = False
+    bounded = False
+    symmetric = False
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.alpha > 0, "alpha > 0", self.alpha)
+
+    def losses(self, logits: Tensor, target: Tensor) -> Tensor:
+        weight = target @ steps_apart(logits.shape[1], logits) ** self.alpha
+        return to_infinity(-weighed(weight, logsigmoid(-log_odds_of_each(logits))).sum(1))
+
+
+class SLACELoss(WholeRowLoss):
+    """Cross-entropy of soft labels that accumulate: every class answers for all classes at least as near to the label.
+
+    Moving mass nearer to the label always lowers it, which other losses of soft labels cannot promise. Its work grows
+    with the square of the number of classes.
+
+    Args:
+        alpha: > 0, how sharply the soft label falls with the distance; large: cross-entropy.
+
+    Formula: -sum_k softmax(-alpha |k - y|)_k log sum_{j: |j - y| <= |k - y|} p_j.
+    Source: Nachmani et al. 2025, "SLACE: A monotone and balance-sensitive loss function for ordinal regression", AAAI.
+
+    >>> import torch, whyloss
+    >>> whyloss.SLACELoss()(torch.zeros(1, 4), torch.tensor([0]))
+    tensor(1.0819)
+    """
+
+    alpha: float = 1.0
+    source = "Nachmani et al. 2025, AAAI 39(18), SLACE"
+    short = ("slace",)
+    equation = "-sum_k softmax(-alpha |k - y|)_k log sum_{j: |j - y| <= |k - y|} p_j"
+    links = ("softmax",)
+    ordered = True
+    proper = False
+    bounded = False
+    symmetric = False
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.alpha > 0, "alpha > 0", self.alpha)
+
+    def losses(self, logits: Tensor, target: Tensor) -> Tensor:
+        steps = steps_apart(logits.shape[1], logits)
+        soft_label = torch.softmax(-self.alpha * steps, 1)
+        near_to_far = steps.argsort(dim=1, stable=True)
+        z = logits[:, near_to_far]  # [N, label, place]
+        inside, outside = log_cumsum_exp(z), log_cumsum_exp(z.flip(2)).flip(2)
+        # For each label and class, how many classes are at least as near; the last of them closes the sum.
+        count = (steps.unsqueeze(1) <= steps.unsqueeze(2)).sum(2)
+        rest = pad(outside[..., 1:], (0, 1), value=-HUGE)
+        log_share = logsigmoid(inside - rest).gather(2, (count - 1).expand_as(z))
+        return to_infinity(weighed(target, -(soft_label * log_share).sum(2)).sum(1))

@@ -1,0 +1,55 @@
+"""Agreement of a whole batch with its labels, beyond chance."""
+
+import torch
+from torch import Tensor
+
+from whyloss.losses.batch import BatchLoss
+from whyloss.losses.relations.distances import steps_apart
+from whyloss.stats.each import log_probabilities, log_sum_exp
+
+
+class WeightedKappaLoss(BatchLoss):
+    """What is missing to full agreement, 1 - kappa, with disagreements weighted by their distance squared.
+
+    Trains the metric itself. Its chance term is that of the batch: small batches make it noisy, and a batch with one
+    class only teaches nothing.
+
+    Args:
+        exponent: > 0, of the distance; 2: quadratic weights, 1: linear.
+        log: take the logarithm, as the paper does, so that the last mistakes are not neglected; it has no lower end.
+
+    Formula: log(sum_n w(y_n, j) p_nj / sum_ij w(i, j) n_i sum_n p_nj / N), w(i, j) = |i - j|^exponent.
+    Source: de la Torre et al. 2018, "Weighted kappa loss function for multi-class classification of ordinal data in
+    deep learning", Pattern Recognition Letters 105.
+
+    >>> import torch, whyloss
+    >>> loss = whyloss.WeightedKappaLoss(log=False)
+    >>> loss(torch.zeros(2, 2), torch.tensor([0, 1]))  # no better than chance
+    tensor(1.)
+    """
+
+    exponent: float = 2.0
+    log: bool = True
+    source = "de la Torre et al. 2018, Pattern Recognition Letters 105"
+    short = ("kappa", "qwk")
+    equation = "log(1 - kappa) of the batch, kappa weighted by |i - j|^exponent"
+    links = ("softmax",)
+    ordered = True
+    proper = False
+    convex = False
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.exponent > 0, "exponent > 0", self.exponent)
+
+    def value(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        # In logarithms, as the odds of the last few mistakes may be too small to write down.
+        share = (weight / weight.sum()).unsqueeze(1)
+        apart = steps_apart(logits.shape[1], logits) ** self.exponent
+        log_p = log_probabilities(logits)
+        observed = log_sum_exp((torch.log(share * (target @ apart)) + log_p).reshape(-1))
+        by_chance = log_sum_exp((torch.log(share * ((share * target).sum(0) @ apart)) + log_p).reshape(-1))
+        # Labels and predictions all in one class: both are sums of nothing, and agreement is no better than chance.
+        some = ~torch.isneginf(by_chance)
+        ratio = torch.where(some, torch.where(some, observed, 0.0) - torch.where(some, by_chance, 0.0), 0.0)
+        return ratio if self.log else torch.exp(ratio)

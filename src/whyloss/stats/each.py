@@ -1,0 +1,117 @@
+"""Every class of a row at once, without differences of nearly equal numbers: log-odds, and logarithms of partial sums.
+
+Knows torch only. All of it works on the last axis, on any device, and can be differentiated twice. A class at minus
+infinity is masked: it adds nothing, and its own logarithm is a huge negative number, so that nothing becomes NaN."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, pad
+from torch.special import log_ndtr
+
+from whyloss.stats.table import HUGE
+
+
+def log_odds_of_each(z: Tensor) -> Tensor:
+    """[..., C] log p_j / (1 - p_j) of every class of a softmax over the last axis.
+
+    The sum of the others is added up from both sides, so nothing is subtracted; beside the largest class the others may
+    all be too small to write down, so that one has a sum of its own.
+
+    >>> log_odds_of_each(torch.tensor([200.0, 0.0, -torch.inf]))
+    tensor([ 2.0000e+02, -2.0000e+02, -1.0000e+30])
+    """
+    masked = torch.isneginf(z)
+    place = z.detach().argmax(-1, keepdim=True)
+    largest = torch.arange(z.shape[-1], device=z.device) == place
+    top, log_rest_of_top = _relative_log_sum(torch.where(largest, -torch.inf, z))
+    origin = _finite(z.detach().gather(-1, place))
+    e = _exp(z, origin)
+    others = below(e) + above(e)
+    some = ~largest & (others > 0)
+    log_rest = torch.where(largest, log_rest_of_top, torch.log(torch.where(some, others, 1.0)))
+    own = torch.where(masked, 0.0, z) - torch.where(largest, top, origin)
+    return torch.where(masked, -HUGE, own) - log_rest
+
+
+def log_probabilities(z: Tensor) -> Tensor:
+    """[..., C] log p_j, exact near 0 too, in its slopes as well."""
+    return logsigmoid(log_odds_of_each(z))
+
+
+def log_sum_exp(z: Tensor) -> Tensor:
+    """[...] over the last axis; minus infinity, without a slope, where every class is masked."""
+    top, log_sum = _relative_log_sum(z)
+    return torch.where(torch.isneginf(z).all(-1), -torch.inf, (top + log_sum).squeeze(-1))
+
+
+def log_cumsum_exp(z: Tensor) -> Tensor:
+    """[..., C] log of the sum of exp(z_k) over k <= j."""
+    z, step = torch.where(torch.isneginf(z), -HUGE, z), 1
+    while step < z.shape[-1]:
+        z = _log_add(z, pad(z[..., :-step], (step, 0), value=-HUGE))
+        step *= 2
+    return z
+
+
+def log_one_minus_exp(d: Tensor) -> Tensor:
+    """log(1 - exp(-d)) for d >= 0; a huge negative number without a slope at 0."""
+    small, positive = d < 0.7, d > 0
+    near = torch.log(-torch.expm1(-torch.where(small & positive, d, 0.5)))
+    far = torch.log1p(-torch.exp(-torch.where(small, 1.0, d)))
+    return torch.where(positive, torch.where(small, near, far), -HUGE)
+
+
+def log_normal_between(upper: Tensor, lower: Tensor) -> Tensor:
+    """log of the mass that a standard normal distribution has between two numbers, upper > lower, however far out.
+
+    The lower tail is known to full accuracy; what lies above the middle is reflected there.
+
+    >>> float(log_normal_between(torch.tensor(41.0).double(), torch.tensor(40.0).double()))
+    -804.6084420137538
+    """
+    over = upper + lower > 0
+    upper, lower = torch.where(over, -lower, upper), torch.where(over, -upper, lower)
+    log_upper = log_ndtr(upper)
+    return log_upper + log_one_minus_exp(log_upper - log_ndtr(lower))
+
+
+def below(x: Tensor) -> Tensor:
+    """[..., C] sum of x_k over k < j."""
+    return pad(x[..., :-1], (1, 0)).cumsum(-1)
+
+
+def above(x: Tensor) -> Tensor:
+    """[..., C] sum of x_k over k > j."""
+    return pad(x[..., 1:], (0, 1)).flip(-1).cumsum(-1).flip(-1)
+
+
+def weighed(weight: Tensor, value: Tensor) -> Tensor:
+    """weight * value, and 0 where the weight is 0, whatever the value."""
+    return torch.where(weight == 0, 0.0, weight * value)
+
+
+def to_infinity(loss: Tensor) -> Tensor:
+    """The loss, infinite where an impossible label made it huge."""
+    return loss + torch.where(loss.detach() > HUGE**0.5, torch.inf, 0.0)
+
+
+def _finite(top: Tensor) -> Tensor:
+    return torch.where(torch.isneginf(top), 0.0, top)
+
+
+def _exp(z: Tensor, origin: Tensor) -> Tensor:
+    masked = torch.isneginf(z)
+    return torch.where(masked, 0.0, torch.exp(torch.where(masked, 0.0, z - origin)))
+
+
+def _relative_log_sum(z: Tensor) -> tuple[Tensor, Tensor]:
+    """(origin, log of the sum of exp(z - origin)), [..., 1]; the latter huge and negative if every class is masked."""
+    origin = _finite(z.detach().amax(-1, keepdim=True))
+    total = _exp(z, origin).sum(-1, keepdim=True)
+    return origin, torch.where(total > 0, torch.log(torch.where(total > 0, total, 1.0)), -HUGE)
+
+
+def _log_add(a: Tensor, b: Tensor) -> Tensor:
+    """log(exp(a) + exp(b)); both slopes keep their accuracy."""
+    larger, smaller = torch.where(a > b, a, b), torch.where(a > b, b, a)
+    return larger - logsigmoid(larger - smaller)
