@@ -133,6 +133,17 @@ def test_the_slopes_of_pairs(gamma: float):
         assert torch.autograd.gradgradcheck(lambda x: loss(x, LABEL[:1, :2, :2]), z, fast_mode=True)  # noqa: B023
 
 
+def test_the_ends_of_unified_focal():
+    share = torch.where(LABEL > 0, 0.6, 0.4)
+    ce = (share * torch.nn.functional.cross_entropy(LOGITS, LABEL, reduction="none")).mean()
+    plain = (ce + tversky(0.6).mean()) / 2
+    torch.testing.assert_close(whyloss.UnifiedFocalLoss(gamma=1.0)(LOGITS, LABEL), plain)
+    torch.testing.assert_close(whyloss.AsymmetricUnifiedFocalLoss(gamma=0.0)(LOGITS, LABEL), plain)
+    for cls, gamma in ((whyloss.UnifiedFocalLoss, 0.0), (whyloss.AsymmetricUnifiedFocalLoss, 1.0)):
+        with pytest.raises(ValueError, match="gamma"):
+            cls(gamma=gamma)
+
+
 def test_pairs_of_ones_own():
     class TverskyBrierLoss(whyloss.PairLoss, whyloss.TverskyLoss):
         def pixel_loss(self) -> whyloss.RowLoss:

@@ -13,8 +13,8 @@ from whyloss.stats import regions
 class BoundaryLoss(RegionMapLoss):
     """The mean signed distance of the predicted region from the labelled border: far mistakes cost more than near ones.
 
-    Linear in the probabilities and negative where the prediction lies inside. It says nothing about regions that are
-    missed altogether for long, so add it to an overlap and raise its share while training:
+    Linear in the probabilities, and negative where the prediction lies inside. Predicting nothing at all costs nothing,
+    so add it to an overlap, and raise its share while training:
     `whyloss.GeneralizedDiceLoss() + 0.01 * whyloss.BoundaryLoss()`.
 
     A call may bring the distances, `loss(logits, target, distance=...)`, shaped like the logits: made once per image,

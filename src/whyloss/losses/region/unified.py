@@ -34,8 +34,8 @@ class UnifiedFocalLoss(PairLoss):
         balance: in [0, 1], the share of the pixel term (the paper's lambda).
         delta: in [0, 1], the weight of rare classes' pixels and of false negatives; 1 - delta is that of class 0 and of
             false positives.
-        gamma: in [0, 1); how much is left of easy pixels and regions. Near 1 poorly found regions count most; any value
-            is safe at a perfect prediction.
+        gamma: in (0, 1]; 1 leaves cross-entropy and Tversky as they are. Below, easy pixels are turned down, and a
+            region pulls the harder the better it is found; any value is safe at a perfect prediction.
 
     Formula: balance (-delta_y (1 - p_y)^(1 - gamma) log p_y) + (1 - balance) (1 - TI)^gamma, TI = I / (I + delta FN +
     (1 - delta) FP). Source: Yeung et al. 2022, arXiv:2102.04525, symmetric unified focal loss.
@@ -57,7 +57,10 @@ class UnifiedFocalLoss(PairLoss):
         super().check()
         self.require(0 <= self.balance <= 1, "0 <= balance <= 1", self.balance)
         self.require(0 <= self.delta <= 1, "0 <= delta <= 1", self.delta)
-        self.require(0 <= self.gamma < 1, "0 <= gamma < 1", self.gamma)
+        self.check_gamma()
+
+    def check_gamma(self) -> None:
+        self.require(0 < self.gamma <= 1, "0 < gamma <= 1", self.gamma)
 
     def shares(self) -> tuple[float, float]:
         return 1 - self.balance, self.balance
@@ -83,7 +86,7 @@ class AsymmetricUnifiedFocalLoss(UnifiedFocalLoss):
         balance: in [0, 1], the share of the pixel term (the paper's lambda).
         delta: in [0, 1], the weight of rare classes' pixels and of false negatives; 1 - delta is that of class 0 and of
             false positives.
-        gamma: in [0, 1); 0 leaves every pixel and region as it is.
+        gamma: in [0, 1); 0 leaves cross-entropy and Tversky as they are.
 
     Formula: pixels: -delta log p_y of rare ones, -(1 - delta) (1 - p_y)^gamma log p_y of class 0; regions:
     (1 - TI)^(1 - gamma) of rare ones, 1 - TI of class 0; TI = I / (I + delta FN + (1 - delta) FP). Source: Yeung et al.
@@ -99,6 +102,9 @@ class AsymmetricUnifiedFocalLoss(UnifiedFocalLoss):
     equation = (
         "balance (-(1 - delta or delta) ((1 - p_0)^gamma or 1) log p_y) + (1 - balance) (1 - TI)^(1 or 1 - gamma)"
     )
+
+    def check_gamma(self) -> None:
+        self.require(0 <= self.gamma < 1, "0 <= gamma < 1", self.gamma)
 
     def pixel_loss(self) -> RowLoss:
         return _UnifiedPixels(delta=self.delta, gamma=self.gamma, asymmetric=True, **self.shared())
