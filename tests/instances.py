@@ -16,12 +16,16 @@ import whyloss.losses
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.continuous import BinnedLoss
 from whyloss.losses.continuous.bins import Bins
+from whyloss.losses.imbalance.confusion import ConfusionLoss
+from whyloss.losses.imbalance.ranking import RankingLoss
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
-from whyloss.losses.region import RegionLoss
+from whyloss.losses.region import PairLoss, RegionLoss, RegionMapLoss
 from whyloss.losses.relations import ThresholdLoss, WordTreeLoss
 from whyloss.losses.relations.tree import Tree
+from whyloss.losses.rows import enter
 from whyloss.losses.whole import WholeRowLoss
+from whyloss.stats.engine import obstacle_to_kernels
 from whyloss.stats.kernels import absent
 from whyloss.stats.table import needed
 
@@ -30,7 +34,19 @@ for _module in pkgutil.walk_packages(whyloss.losses.__path__, "whyloss.losses.")
 
 # In Triton's interpreter, or on a GPU (make test-kernels, make test-gpu).
 KERNELS = () if absent(torch.get_default_device()) else ("triton",)
-BASES = (LabelledLoss, RowLoss, WholeRowLoss, RegionLoss, LabelSetLoss, BatchLoss, BinnedLoss)
+BASES = (
+    LabelledLoss,
+    RowLoss,
+    WholeRowLoss,
+    RegionLoss,
+    RegionMapLoss,
+    PairLoss,
+    LabelSetLoss,
+    BatchLoss,
+    BinnedLoss,
+    RankingLoss,
+    ConfusionLoss,
+)
 OPTIONS = {name for base in BASES for name in base.fields()}
 
 
@@ -87,13 +103,14 @@ class Case:
 
     @property
     def links(self) -> tuple[str, ...]:
-        return getattr(self.cls, "links", ("sigmoid",) if issubclass(self.cls, LabelSetLoss) else ("softmax",))
+        return getattr(self.cls, "links", (getattr(self.cls, "link", "softmax"),))
 
     def call(self, link: str) -> tuple[Any, list[Tensor], int, dict[str, Tensor]]:
         """A call of the loss, whatever its kind: float32 logits, the kinds of target it takes, the number of classes or
         labels to build it for, and what the call takes besides."""
         if issubclass(self.cls, RegionLoss):
-            return torch.randn(2, 3, 4), [torch.randint(0, 3, (2, 4))], 3, {}
+            label = torch.randint(0, 3, (2, 4)) if link == "softmax" else torch.randint(0, 2, (2, 3, 4))
+            return torch.randn(2, 3, 4), [label], 3, {}
         z, y = rows(dtype=torch.float32)
         answers = (torch.arange(24) % 3 % 2).reshape(6, 4)
         if issubclass(self.cls, BinnedLoss):
@@ -107,7 +124,9 @@ class Case:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        return ("reference",) if self.cls.normalized else ("reference", "dense", *KERNELS)
+        if self.cls.normalized:
+            return ("reference",)
+        return ("reference", "dense", *(KERNELS if self.suits_kernels else ()))
 
     @property
     def binary_engines(self) -> tuple[str, ...]:
@@ -117,12 +136,27 @@ class Case:
     @property
     def reads_raw_logits(self) -> bool:
         """Whether a constant added to all logits may change the loss."""
+        if self._has_scales and len(set(self.build().adjust.scale.tolist())) > 1:
+            return True
         return bool({"rest_lse", "rest_z_sq"} & set(needed(frozenset(self.cls.statistics))))
 
     @property
     def reads_cosines(self) -> bool:
         """Whether it must be told what the label's angle is; a constant added to cosines may then change the loss."""
         return self.cls.cosines and "logit" in needed(frozenset(self.cls.statistics))
+
+    @property
+    def _has_scales(self) -> bool:
+        """Whether it scales the logits class by class."""
+        return isinstance(getattr(self.build().adjust, "scale", None), Tensor)
+
+    @property
+    def suits_kernels(self) -> bool:
+        """Whether kernels can be written for it. A scale for each class is refused as long as they know none."""
+        if not self._has_scales:
+            return not self.cls.normalized
+        entered = enter(self.build(), torch.zeros(1, 4), torch.tensor([0]), None)
+        return obstacle_to_kernels(entered.z, entered.rows) != "the scale differs from class to class"
 
     @property
     def reads_log_odds_alone(self) -> bool:
@@ -138,6 +172,14 @@ def _transition(classes: int, order: Tensor | None) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     noise = torch.rand(classes, classes, generator=generator, dtype=torch.float64)
     value = 0.7 * torch.eye(classes, dtype=torch.float64) + 0.3 * noise / noise.sum(1, keepdim=True)
+    return value if order is None else value[order][:, order]
+
+
+def _distances(classes: int, order: Tensor | None) -> Tensor:
+    """Of classes on a line, all of them farthest from class 0."""
+    at = torch.arange(classes, dtype=torch.float64)
+    value = (at - at.unsqueeze(1)).abs() / classes
+    value[0, 1:] = value[1:, 0] = 1
     return value if order is None else value[order][:, order]
 
 
@@ -158,9 +200,16 @@ def _tree(classes: int, order: Tensor | None) -> Tree:
     return Tree({"left": names[: classes // 2], "right": {"far": names[classes // 2 : -1], names[-1]: {}}})
 
 
+def _views(shape: torch.Size) -> Tensor:
+    """The logits of two more views of four classes."""
+    generator = torch.Generator().manual_seed(2)
+    return torch.randn(*shape, 2, 4, generator=generator, dtype=torch.float64)
+
+
 # What a field of this name gets, for a number of classes and an order of them.
 PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
     "counts": _counts,
+    "frequency": lambda classes, order: _counts(classes, order) / 5e4,
     "transition": _transition,
     "cost": _cost,
     "distance": _distance,
@@ -170,6 +219,7 @@ PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
     "prior": lambda classes, order: 0.4,
     "classes": lambda classes, order: classes,
     "features": lambda classes, order: 3,
+    "distances": _distances,
 }
 
 
@@ -179,6 +229,9 @@ def _spaced(shape: torch.Size, low: float, high: float) -> Tensor:
 
 # What a call takes besides, by name, for targets of a shape.
 READ: dict[str, Callable[[torch.Size], Tensor]] = {
+    "views": _views,
+    "index": lambda shape: torch.arange(shape.numel()).reshape(shape),
+    "complement": lambda shape: (torch.arange(shape.numel()) // 2 % 2).reshape(shape),
     "norm": lambda shape: _spaced(shape, 0.5, 60.0),
     "feature": lambda shape: _spaced(torch.Size((*shape, 3)), -2.0, 3.0),
 }
@@ -213,6 +266,8 @@ LABEL_SETS = [case for case in ALL if issubclass(case.cls, LabelSetLoss)]
 NUMBERS = [case for case in ALL if issubclass(case.cls, BinnedLoss)]
 BATCHES = [case for case in ALL if issubclass(case.cls, BatchLoss)]
 REGIONS = [case for case in ALL if case.cls.forward is RegionLoss.forward]  # test_combined.py has the sums
+OVERLAPS = [case for case in REGIONS if case.cls.of_sums and not case.cls.joint]  # of I, P and T
+SOFTMAX_REGIONS = [case for case in REGIONS if "softmax" in case.links]
 
 
 def defaults(cases: list[Case]) -> list[Case]:
@@ -243,3 +298,18 @@ def value_and_gradient(loss: Any, z: Tensor, target: Tensor, **call: Any) -> tup
     value = loss(z, target, **call)
     (gradient,) = torch.autograd.grad(value.sum(), z)
     return value.detach(), gradient
+
+
+def steady(loss: Any, *call: Tensor, **more: Any) -> Any:
+    """The loss with what its gradient takes as given (`held`) fixed at what it is for this call."""
+    if not loss.held:
+        return loss
+    found: dict[str, Any] = {}
+
+    def noted(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args: found.setdefault(name, method(*args))
+
+    for name in loss.held:
+        setattr(loss, name, noted(name, getattr(loss, name)))
+    loss(*call, **more)
+    return loss

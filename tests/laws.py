@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from instances import REGIONS, ROWS, SIGMOID, SOFTMAX, Case, defaults, rows, soft, value_and_gradient
+from instances import ROWS, SIGMOID, SOFTMAX, SOFTMAX_REGIONS, Case, defaults, rows, soft, value_and_gradient
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
@@ -354,11 +354,11 @@ def test_autocast_changes_nothing(case: Case, link: str):
         assert torch.equal(plain, cast)
 
 
-@pytest.mark.parametrize("case", REGIONS, ids=str)
+@pytest.mark.parametrize("case", SOFTMAX_REGIONS, ids=str)
 def test_region_losses_have_both_derivatives(case: Case):
     z = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
     target = torch.tensor([[0, 1, 1, -100], [2, 2, 0, 2]])
     for over in ("image", "batch"):
-        loss = case.build(over=over)
+        loss = case.build(3, over=over)
         assert gradcheck(lambda z: loss(z, target), z)  # noqa: B023
-        assert gradgradcheck(lambda z: loss(z, target), z)  # noqa: B023
+        assert gradgradcheck(lambda z: loss(z, target), z, fast_mode=True)  # noqa: B023

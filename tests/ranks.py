@@ -10,8 +10,9 @@ import whyloss
 
 
 def world_losses() -> list[whyloss.RegionLoss]:
-    losses = (whyloss.DiceLoss, whyloss.TverskyLoss)
-    return [loss(over="world", absent=absent) for loss in losses for absent in ("penalise", "skip")]
+    losses = (whyloss.DiceLoss, whyloss.TverskyLoss, whyloss.GeneralizedDiceLoss, whyloss.CenterlineDiceLoss)
+    found = [loss(over="world", absent=absent) for loss in losses for absent in ("penalise", "skip")]
+    return [*found, whyloss.GeneralizedWassersteinDiceLoss(distances=1 - torch.eye(3), over="world")]
 
 
 def images() -> tuple[Tensor, Tensor]:

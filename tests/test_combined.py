@@ -69,3 +69,78 @@ def test_what_has_no_meaning_is_refused():
         whyloss.DiceCrossEntropyLoss()(LOGITS, LABEL, normalizer=3)
     with pytest.raises(ValueError, match="two denominators"):
         whyloss.DiceCrossEntropyLoss().parts(LOGITS, LABEL)
+
+
+# --- unified focal, exponential logarithms ----------------------------------------------------------------------------
+
+
+def tversky(delta: float, background: bool = True) -> Tensor:
+    """[N, C] one minus the Tversky index of LOGITS for LABEL."""
+    return whyloss.TverskyLoss(alpha=1 - delta, beta=delta, reduction="none", background=background)(LOGITS, LABEL)
+
+
+def test_unified_focal_is_its_two_terms():
+    p = torch.softmax(LOGITS, 1).gather(1, LABEL.unsqueeze(1)).squeeze(1)
+    share = torch.where(LABEL > 0, 0.7, 0.3)
+    pixels = (-share * (1 - p) ** 0.8 * p.log()).mean()
+    loss = whyloss.UnifiedFocalLoss(balance=0.4, delta=0.7, gamma=0.2)
+    torch.testing.assert_close(loss(LOGITS, LABEL), 0.4 * pixels + 0.6 * (tversky(0.7) ** 0.2).mean())
+    pixels = (-share * torch.where(LABEL > 0, 1.0, (1 - p) ** 0.2) * p.log()).mean()
+    exponent = torch.tensor([1.0, 0.8, 0.8, 0.8])
+    regions = (tversky(0.7) ** exponent).mean()
+    loss = whyloss.AsymmetricUnifiedFocalLoss(balance=0.4, delta=0.7, gamma=0.2)
+    torch.testing.assert_close(loss(LOGITS, LABEL), 0.4 * pixels + 0.6 * regions)
+    loss = whyloss.AsymmetricUnifiedFocalLoss(balance=0.0, delta=0.7, gamma=0.2, background=False)
+    torch.testing.assert_close(loss(LOGITS, LABEL), (tversky(0.7, background=False) ** 0.8).mean())
+    masks = whyloss.AsymmetricUnifiedFocalLoss(balance=0.0, delta=0.7, gamma=0.2, link="sigmoid")
+    of_masks = whyloss.TverskyLoss(alpha=0.3, beta=0.7, link="sigmoid", reduction="none")(LOGITS, MASKS)
+    torch.testing.assert_close(masks(LOGITS, MASKS), (of_masks**0.8).mean())
+
+
+def test_every_class_of_unified_focal_has_a_gradient():
+    """Elsewhere only the first two have, whatever the number of classes."""
+    for cls in (whyloss.UnifiedFocalLoss, whyloss.AsymmetricUnifiedFocalLoss):
+        z = LOGITS.clone().requires_grad_()
+        cls()(z, LABEL).backward()
+        assert z.grad is not None
+        assert (z.grad.abs().amax((0, 2, 3)) > 1e-4).all()
+        perfect = (1e4 * torch.nn.functional.one_hot(LABEL, 4).movedim(-1, 1)).requires_grad_(False).double()
+        perfect.requires_grad_()
+        value = cls()(perfect, LABEL)
+        value.backward()
+        assert value == 0
+        assert perfect.grad is not None
+        assert torch.isfinite(perfect.grad).all()
+
+
+def test_exponential_logarithms_are_their_two_terms():
+    dice = whyloss.DiceLoss(reduction="none")(LOGITS, LABEL)
+    ce = torch.nn.functional.cross_entropy(LOGITS, LABEL, reduction="none")
+    expected = 0.6 * ((-torch.log(1 - dice)) ** 0.5).mean() + 0.4 * (ce**0.5).mean()
+    loss = whyloss.ExponentialLogarithmicLoss(gamma=0.5, dice_weight=0.6, pixel_weight=0.4)
+    torch.testing.assert_close(loss(LOGITS, LABEL), expected)
+    one = whyloss.ExponentialLogarithmicLoss(gamma=1.0, dice_weight=1.0, pixel_weight=1.0)
+    torch.testing.assert_close(one(LOGITS, LABEL), whyloss.LogDiceLoss()(LOGITS, LABEL) + ce.mean())
+
+
+@pytest.mark.parametrize("gamma", [0.2, 0.5, 0.9])
+def test_the_slopes_of_pairs(gamma: float):
+    z = LOGITS[:1, :, :2, :2].clone().requires_grad_()
+    for cls in (whyloss.UnifiedFocalLoss, whyloss.AsymmetricUnifiedFocalLoss, whyloss.ExponentialLogarithmicLoss):
+        loss = cls(gamma=gamma)
+        # A second pass back takes another way than the first, which differs by rounding.
+        assert torch.autograd.gradcheck(lambda x: loss(x, LABEL[:1, :2, :2]), z, nondet_tol=1e-12)  # noqa: B023
+        assert torch.autograd.gradgradcheck(lambda x: loss(x, LABEL[:1, :2, :2]), z, fast_mode=True)  # noqa: B023
+
+
+def test_pairs_of_ones_own():
+    class TverskyBrierLoss(whyloss.PairLoss, whyloss.TverskyLoss):
+        def pixel_loss(self) -> whyloss.RowLoss:
+            return whyloss.BrierLoss(**self.shared())
+
+        def shares(self) -> tuple[float, float]:
+            return 1.0, 2.0
+
+    loss = TverskyBrierLoss(alpha=0.4, beta=0.6)
+    expected = whyloss.TverskyLoss(alpha=0.4, beta=0.6)(LOGITS, LABEL) + 2 * whyloss.BrierLoss()(LOGITS, LABEL)
+    torch.testing.assert_close(loss(LOGITS, LABEL), expected)

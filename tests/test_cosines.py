@@ -1,5 +1,6 @@
 """Losses of angles: values by hand, the equalities that their papers state, and slopes at the ends."""
 
+import copy
 import math
 from typing import Any
 
@@ -102,7 +103,9 @@ def test_norms_of_every_class_serve_soft_targets():
     loss = whyloss.LargeMarginSoftmaxLoss(margin=2, reduction="none")
     each = [loss(z, torch.full((6,), j), norm=norm[:, j]) for j in range(4)]
     torch.testing.assert_close(loss(z, q, norm=norm), (torch.stack(each, 1) * q).sum(1))
-    torch.testing.assert_close(loss(z, Y, norm=norm[torch.arange(6), Y]), torch.stack(each, 1)[torch.arange(6), Y])
+    of_labels = torch.stack(each, 1)[torch.arange(6), Y]
+    torch.testing.assert_close(loss(z, Y, norm=norm[torch.arange(6), Y]), of_labels)
+    torch.testing.assert_close(loss(z, Y, norm=norm), of_labels)
 
 
 def test_adaface_by_hand():
@@ -408,6 +411,19 @@ def test_rows_that_do_not_count_are_not_remembered(made: Made):
         torch.testing.assert_close(x, expected[n])
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize("made", remembering(), ids=lambda made: type(made[0]).__name__)
+def test_what_is_remembered_is_remembered_under_the_compiler(made: Made):
+    loss, more = made
+    other = copy.deepcopy(loss)
+    compiled = torch.compile(other, fullgraph=True, backend="eager")
+    for seed in range(2):
+        z = cosines(seed=seed).float()
+        torch.testing.assert_close(compiled(z, Y, **more), loss(z, Y, **more))
+    for n, x in loss.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[n], x)
+
+
 def test_center_loss_draws_features_of_a_class_together():
     torch.manual_seed(0)
     loss = whyloss.CenterLoss(classes=2, features=2, pull=1.0)
@@ -508,6 +524,18 @@ def test_the_linear_head_of_directions_is_the_loss_of_cosines(loss: Any):
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_head_and_loss_compile_as_one_graph():
+    torch.manual_seed(0)
+    head, loss, x, y = whyloss.CosineHead(4, 3, subcenters=2), whyloss.ArcFaceLoss(), torch.randn(6, 4), Y % 3
+    compiled = torch.compile(lambda x: loss(head(x), y), fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(x), loss(head(x), y))
+    twin = copy.deepcopy(head)
+    assert torch.equal(twin(x), head(x))
+    twin.load_state_dict(whyloss.CosineHead(4, 3, subcenters=2).state_dict())
+    assert repr(twin) == "CosineHead(features=4, classes=3, subcenters=2)"
+
+
 def test_what_is_refused():
     for wrong in ({"features": 0}, {"classes": 0}, {"subcenters": 0}, {"gamma": 0.0}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} >"):
@@ -516,6 +544,8 @@ def test_what_is_refused():
         whyloss.CosineHead(2, 2, subcenters=3).centers()
     with pytest.raises(ValueError, match="no adjust"):
         whyloss.ArcFaceLoss(adjust=whyloss.Adjustment(scale=2.0))
+    with pytest.raises(ValueError, match=r"MagFaceLoss: one norm for each row is needed, got \(6, 4\)"):
+        whyloss.MagFaceLoss()(cosines(), Y, norm=torch.ones(6, 4))
     with pytest.raises(ValueError, match="whole margin"):
         whyloss.SphereFaceLoss(margin=1.5)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="link"):

@@ -1,4 +1,5 @@
-"""The edge contract, row by row: what every loss does where losses elsewhere go wrong."""
+"""The edge contract, row by row: what every loss does where losses elsewhere go wrong. Single cases in which released
+libraries fail are data of the benchmark; bench/test_edges.py holds ours to them."""
 
 import math
 
@@ -101,7 +102,8 @@ def test_a_masked_label_costs_infinity_or_the_bound_and_keeps_other_gradients_fi
         assert finite(gradient)
         assert gradient[0, 0] == 0
         assert finite(value[1])
-        if case.cls.bounded is False and case.cls.__name__ != "BackwardCorrectionLoss":
+        nearly = torch.where(torch.isneginf(z), -1e6, z)
+        if case.cls.bounded is False and (loss(nearly, y)[0] > 1e4):  # it rises as the label becomes impossible
             assert value[0] == INF
         elif case.cls.bounded:
             assert finite(value)
@@ -149,7 +151,7 @@ def test_infinite_logits_of_the_sigmoid_link():
 def test_confident_rows_right_and_wrong_are_finite_and_alive(case: Case, gap: float):
     for link in case.links:
         if link == "softmax":
-            z = torch.tensor([[gap, 0.0, 0.0], [0.0, gap, 0.0], [-gap, 0.0, gap], [gap, gap, -gap]])
+            z = torch.tensor([[gap, 0.0, 0.0], [0.0, gap, 1.0], [-gap, 0.0, gap], [gap, gap + 1, -gap]])
             y = torch.tensor([0, 0, 0, 0])
             settings = [(e, 3) for e in case.engines]
         else:
@@ -217,40 +219,7 @@ def test_a_loss_scaler_reaches_float16_gradients_before_they_underflow():
     assert z.grad[0, 1].item() == pytest.approx(2**16 * math.exp(-20), rel=1e-3)
 
 
-# --- known failures elsewhere that no general test above covers ------------------------------------------------------
-
-
-def test_known_failures_elsewhere():
-    ce = whyloss.CrossEntropyLoss()
-    masked = torch.tensor([[-INF, 0.0, 0.0]])
-    assert ce(masked, torch.tensor([[0.0, 1.0, 0.0]])).item() == pytest.approx(math.log(2))
-    smoothed = whyloss.CrossEntropyLoss(label_smoothing=0.1)(masked, torch.tensor([1]))
-    assert smoothed.item() == pytest.approx(math.log(2))
-    assert whyloss.NormalizedCrossEntropyLoss()(masked, torch.tensor([1])).item() == pytest.approx(0.5)
-    value, gradient = value_and_gradient(ce, torch.tensor([[20.0, 0.0]]), torch.tensor([0]))
-    assert value.item() == pytest.approx(2.0611536e-9)
-    assert gradient[0].tolist() == pytest.approx([-2.0611536e-9, 2.0611536e-9])
-    weight = torch.tensor([1.0, 9.0])
-    z = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
-    weighted = whyloss.CrossEntropyLoss(weight=weight)
-    assert weighted(z, torch.tensor([0, 1])) == weighted(z, torch.eye(2))
-    wrong = whyloss.FocalLoss(gamma=2.0)(torch.tensor([[-100.0, 0.0]]), torch.tensor([0]))
-    assert wrong.item() == pytest.approx(100)
-    value, gradient = value_and_gradient(whyloss.FocalLoss(gamma=0.5), torch.tensor([[100.0, 0.0]]), torch.tensor([0]))
-    assert value.item() == pytest.approx(0, abs=1e-30)
-    assert finite(gradient)
-    value, gradient = value_and_gradient(
-        whyloss.GeneralizedCrossEntropyLoss(q=0.5), torch.tensor([[-110.0, 0.0]]), torch.tensor([0])
-    )
-    assert value.item() == pytest.approx(2)
-    assert gradient[0, 0].item() == pytest.approx(-math.exp(-55), rel=1e-4)
-    confident = torch.tensor([[20.0, 0.0]]), torch.tensor([0])
-    value, gradient = value_and_gradient(whyloss.ReverseCrossEntropyLoss(), *confident)
-    assert gradient[0, 1].item() == pytest.approx(4 * 2.0611536e-9)
-    negative = torch.tensor([2.0, 6.0], dtype=torch.bfloat16)
-    found = whyloss.SigmoidFocalLoss(reduction="none")(negative, torch.tensor([1, 1]))
-    exact = whyloss.SigmoidFocalLoss(reduction="none")(negative.double(), torch.tensor([1, 1]))
-    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=0)
+# --- counts ----------------------------------------------------------------------------------------------------------
 
 
 def test_adding_an_unseen_class_to_the_counts_is_finite():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from instances import REGIONS, Case, defaults, value_and_gradient
+from instances import OVERLAPS, Case, defaults, value_and_gradient
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
@@ -58,7 +58,7 @@ def assert_close(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], 
 
 @pytest.mark.parametrize("over", ["image", "batch", "world"])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("loss", REGIONS, ids=str)
+@pytest.mark.parametrize("loss", OVERLAPS, ids=str)
 def test_every_region_loss_is_that_of_the_reference_in_float64(loss: Case, kind: str, over: str, small_blocks: None):
     z, t = case(kind)
     weights = torch.rand(3, 4, 5)
@@ -124,7 +124,7 @@ def test_sure_pixels_keep_their_relative_accuracy(kind: str, scale: float, small
 
 
 @pytest.mark.parametrize("kind", ["labels", "masks"])
-@pytest.mark.parametrize("loss", REGIONS, ids=str)
+@pytest.mark.parametrize("loss", OVERLAPS, ids=str)
 def test_a_masked_class_has_no_part(loss: Case, kind: str):
     z, t = case(kind, (2, 3, 12))
     if kind == "labels":
@@ -274,7 +274,7 @@ def test_inference_mode():
 
 def test_the_same_call_twice_is_the_same_to_the_bit():
     z, t = torch.randn(2, 19, 100, 100), torch.randint(0, 19, (2, 100, 100))
-    for loss in (case.build(19) for case in defaults(REGIONS)):
+    for loss in (case.build(19) for case in defaults(OVERLAPS)):
         once, twice = (value_and_gradient(loss, z, t) for _ in range(2))
         assert torch.equal(once[0], twice[0])
         assert torch.equal(once[1], twice[1])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from whyloss.losses.continuous.bins import Bins as Bins
     from whyloss.losses.explain import explain_engine as explain_engine
     from whyloss.losses.imbalance import *
+    from whyloss.losses.imbalance.counts import class_counts as class_counts
     from whyloss.losses.label_sets import LabelSetLoss as LabelSetLoss
     from whyloss.losses.loss import LabelledLoss as LabelledLoss
     from whyloss.losses.loss import Loss as Loss
@@ -46,6 +47,13 @@ if TYPE_CHECKING:
     from whyloss.losses.relations.soft_targets import triangular_targets as triangular_targets
     from whyloss.losses.relations.tree import Tree as Tree
     from whyloss.losses.robust import *
+    from whyloss.losses.robust.active_passive import active_passive as active_passive
+    from whyloss.losses.robust.negative_learning import complementary_labels as complementary_labels
+    from whyloss.losses.robust.transitions import anchor_transition as anchor_transition
+    from whyloss.losses.robust.transitions import confident_joint as confident_joint
+    from whyloss.losses.robust.transitions import confident_transition as confident_transition
+    from whyloss.losses.robust.transitions import pair_transition as pair_transition
+    from whyloss.losses.robust.transitions import symmetric_transition as symmetric_transition
     from whyloss.losses.whole import WholeRowLoss as WholeRowLoss
 
 __version__ = "0.1.0"
@@ -59,6 +67,11 @@ _HOME = {
     "LabelSetLoss": "label_sets",
     "BatchLoss": "batch",
     "RegionLoss": "region.region",
+    "PairLoss": "region.combined",
+    "RegionMapLoss": "region.maps",
+    "smoothed_by_neighbours": "region.neighbours",
+    "signed_distance": "region.distance",
+    "soft_skeleton": "region.skeleton",
     "ThresholdLoss": "relations.thresholds",
     "SoftLabelLoss": "relations.soft_labels",
     "BinnedLoss": "continuous.binned",
@@ -74,15 +87,26 @@ _HOME = {
     "beta_targets": "relations.soft_targets",
     "triangular_targets": "relations.soft_targets",
     "distance_cost": "relations.costs",
+    "RankingLoss": "imbalance.ranking",
+    "ConfusionLoss": "imbalance.confusion",
+    "HardExamples": "imbalance.hard",
     "statistics": "loss",
     "Adjustment": "adjust",
     "LogitAdjustment": "adjust",
+    "active_passive": "robust.active_passive",
+    "anchor_transition": "robust.transitions",
     "balanced_weights": "adjust",
+    "complementary_labels": "robust.negative_learning",
+    "confident_joint": "robust.transitions",
+    "confident_transition": "robust.transitions",
     "deferred_weights": "adjust",
     "effective_number_weights": "adjust",
     "CosineHead": "margin.head",
     "margin_annealing": "margin.cosine",
+    "class_counts": "imbalance.counts",
     "explain_engine": "explain",
+    "pair_transition": "robust.transitions",
+    "symmetric_transition": "robust.transitions",
 }
 
 

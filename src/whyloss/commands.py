@@ -223,6 +223,9 @@ whyloss bench segmentation --seconds 20 --compile
 
 whyloss bench --markdown > bench.md
     Tables to paste.
+
+whyloss bench --edges
+    Not speed but numbers: where losses go wrong, ours and those of the packages that are installed.
 ```
 Cases on a CPU: logits-512x32000, logits-4096x1000, logits-8192x100, logits-65536x10, logits-100x10,
 linear-2048x256x20000, segmentation-2x19x128x256, multilabel-256x9605. On CUDA: language models' heads and logits,
@@ -240,6 +243,7 @@ def measure(
     rounds: int | None = None,
     seconds: float | None = None,
     compile: Annotated[bool | None, Parameter(negative="--no-compile")] = None,
+    edges: bool = False,
     threads: int = 1,
     seed: int = 0,
     out: Annotated[Path, Parameter(metavar="DIR")] = Path("whyloss-bench"),
@@ -265,6 +269,9 @@ def measure(
         rounds: Rounds of each comparison, at most; never fewer than three are made. [default: 200; with --quick 10]
         seconds: Seconds that the rounds of each comparison may take. [default: 3; with --quick 0.3]
         compile: Measure torch.compile too, which takes its time to compile. [default: on CUDA only]
+        edges: The edge contract instead of times (or besides, where cases or losses are named): masked classes,
+            ignored rows, probabilities that round to 1, empty masks and others, through our losses and those of
+            every package that is installed, each with a verdict that is computed.
         threads: Threads of the CPU.
         seed: Decides the inputs.
         out: The folder for bench.json and bench.html; made if it is not there.
@@ -281,7 +288,7 @@ def measure(
         typed += ["--loss", name]
     given = {"device": device, "dtype": dtype, "rounds": rounds, "seconds": seconds}
     typed += [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
-    typed += [f"--{name}" for name, value in {"quick": quick, "compile": compile}.items() if value]
+    typed += [f"--{name}" for name, value in {"quick": quick, "compile": compile, "edges": edges}.items() if value]
     typed += ["--threads", str(threads), "--seed", str(seed), "--out", str(out)]
     report = bench(
         cases or [],
@@ -292,6 +299,7 @@ def measure(
         seconds=seconds,
         quick=quick,
         compiled=compile,
+        edges=edges,
         threads=threads,
         seed=seed,
         out=out,
@@ -311,9 +319,15 @@ def measure(
 whyloss list
 whyloss list --family robust
 whyloss list --json > losses.json
+whyloss list --out losses
 ```""",
 )
-def list_losses(*, family: Family | None = None, json: bool = False) -> None:
+def list_(
+    *,
+    family: Family | None = None,
+    json: bool = False,
+    out: Annotated[Path | None, Parameter(metavar="DIR")] = None,
+) -> None:
     """List every loss: names, formula, source, and what is true of it.
 
     Proper: in expectation, nothing beats the true probabilities. Bounded: one row can cost only so much. Symmetric:
@@ -323,15 +337,11 @@ def list_losses(*, family: Family | None = None, json: bool = False) -> None:
     Args:
         family: One family only. [default: all]
         json: Print JSON for other programs, with every loss's parameters, instead of a table.
+        out: Write the catalogue as pages into this folder instead: an index, and a page with a picture for every loss.
     """
-    from rich.console import Console
+    from whyloss.pages.command import list_losses
 
-    from whyloss import show
-
-    if json:
-        print(show.as_json(family))
-    else:
-        show.print_list(Console(highlight=False), family)
+    list_losses(family, json, out)
 
 
 @app.command(
@@ -345,7 +355,7 @@ whyloss show logit-adjusted --param "counts=[900, 90, 10]"
 whyloss show dice
 ```""",
 )
-def show_loss(
+def show_(
     name: str,
     /,
     *,
@@ -361,22 +371,9 @@ def show_loss(
         param: A parameter to draw the loss with, as name=value; may be given several times. [default: the loss's own
             defaults]
     """
-    from rich.console import Console
+    from whyloss.pages.command import show_loss
 
-    from whyloss import show
-
-    try:
-        loss = show.build(name, param or [])
-        show.check_file(out)
-    except (KeyError, ValueError) as error:  # from the catalogue and the losses themselves, written for users
-        raise InputError(str(error.args[0])) from None
-    show.print_loss(Console(highlight=False), loss)
-    if out is not None:
-        try:
-            show.write(loss, out)
-        except OSError as error:
-            raise InputError(f"The picture cannot be written to {str(out)!r}: {error.strerror or error}.") from None
-        print(f"Picture written to {out}")
+    show_loss(name, param or [], out)
 
 
 def _classes(ordered: str) -> list[str]:

@@ -153,7 +153,7 @@ def _along(loss: Loss, p: Tensor) -> tuple[Tensor, Tensor]:
 
 def _unequal(loss: Loss) -> list[Tensor]:
     """The parameters that hold a number for every class."""
-    found = (getattr(loss, name, None) for name in ("counts", "transition", "weight", "cost", "distance"))
+    found = (getattr(loss, name, None) for name in ("counts", "frequency", "transition", "weight", "cost", "distance"))
     return [t for t in found if isinstance(t, Tensor) and t.ndim > 0 and len(t) > 1]
 
 
@@ -185,7 +185,8 @@ def _region_panels(loss: RegionLoss, name: str) -> list[Panel]:
         ("loss, right place, growing", "size / true size", [s / PIXELS for s in sizes], there),
     ):
         lines = [Line(name, own)] + ([Line("DiceLoss", dice, reference=True)] if differs else [])
-        found.append(Panel(title, x_name, x, lines, 0.0, nice_top(max(own))))
+        bottom = -nice_top(-min(own)) if min(own) < -1e-6 else 0.0
+        found.append(Panel(title, x_name, x, lines, bottom, nice_top(max(own))))
     return found
 
 
@@ -193,9 +194,13 @@ def _both(loss: RegionLoss, masks: Tensor, target: Tensor) -> tuple[list[float],
     """The loss of each predicted mask, and its Dice loss."""
     logits = torch.where(masks, SURE, -SURE).double().unsqueeze(1)
     truth = target.expand(len(masks), 1, -1).long()
-    pairs = [(logits[i : i + 1], truth[i : i + 1]) for i in range(len(masks))]
-    own, other = ([float(measure(*pair)) for pair in pairs] for measure in (loss, DiceLoss(link="sigmoid")))
-    return own, other
+
+    def each(measure: RegionLoss) -> list[float]:
+        # Where there is no sigmoid link the region and its background are two classes.
+        z, t = (logits, truth) if measure.link == "sigmoid" else (torch.cat([-logits, logits], 1), truth[:, 0])
+        return [float(measure(z[i : i + 1], t[i : i + 1])) for i in range(len(masks))]
+
+    return each(loss), each(DiceLoss(link="sigmoid"))
 
 
 def _between(image: Tensor, first: int, end: int) -> Tensor:

@@ -33,7 +33,7 @@ def functional(cls: type[Loss]) -> Callable[..., Tensor]:
         normalizer: float | Tensor | None = None,
         **fields: Any,
     ) -> Tensor:
-        reads = {name: fields.pop(name) for name in cls.reads if name in fields}
+        reads = {n: read for n in (*cls.reads, *cls.may_read) if (read := fields.pop(n, None)) is not None}
         return cls(**fields)(logits, target, sample_weight=sample_weight, normalizer=normalizer, **reads)
 
     function.__name__ = function.__qualname__ = function_name(cls)
@@ -41,6 +41,9 @@ def functional(cls: type[Loss]) -> Callable[..., Tensor]:
     function.__module__ = __name__
     own = list(inspect.signature(function).parameters.values())[:-1]
     reads = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=Tensor) for n in cls.reads]
+    reads += [
+        inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=Tensor, default=None) for n in cls.may_read
+    ]
     fields = reads + [p for p in inspect.signature(cls.__init__).parameters.values() if p.name != "self"]
     function.__signature__ = inspect.Signature(own + fields, return_annotation=Tensor)  # type: ignore[attr-defined]
     return function

@@ -140,6 +140,26 @@ def squared_logit_loss(
     m: float = 1.0,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
+def normalized_negative_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    floor: float = 1e-07,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def normalized_negative_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    floor: float = 1e-07,
+    gamma: float = 0.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def prediction_balance_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
 def asymmetric_generalized_cross_entropy_loss(
     logits: Tensor,
     target: Tensor,
@@ -161,6 +181,20 @@ def asymmetric_exponential_loss(
     target: Tensor,
     *,
     a: float = 2.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def soft_bootstrapping_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    beta: float = 0.95,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def hard_bootstrapping_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    beta: float = 0.8,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
 def mean_absolute_error_loss(
@@ -205,6 +239,60 @@ def backward_correction_loss(
     transition: Tensor,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
+def jensen_shannon_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    label_share: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def generalized_jensen_shannon_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    views: Tensor,
+    label_share: float = 0.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def unhinged_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def taylor_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    order: int = 2,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def partially_huberized_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tau: float = 10.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def negative_learning_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def selective_negative_learning_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    complement: Tensor,
+    threshold: float | None = None,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def selective_positive_learning_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    threshold: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
 def normalized_cross_entropy_loss(
     logits: Tensor,
     target: Tensor,
@@ -216,6 +304,50 @@ def normalized_focal_loss(
     *,
     gamma: float = 0.5,
     **options: Unpack[RowOptions],
+) -> Tensor: ...
+def determinant_mutual_information_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    floor: float = 1e-06,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def truncated_generalized_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    q: float = 0.7,
+    k: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def balanced_binary_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    over: Literal["batch", "image", "label"] = "batch",
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def soft_f1_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    average: Literal["macro", "micro"] = "macro",
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def soft_mcc_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    average: Literal["macro", "micro"] = "macro",
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def equalization_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    frequency: Tensor,
+    threshold: float = 0.00176,
+    **options: Unpack[LabelSetOptions],
 ) -> Tensor: ...
 def focal_loss(
     logits: Tensor,
@@ -231,6 +363,30 @@ def sigmoid_focal_loss(
     gamma: float = 2.0,
     alpha: float = 0.25,
     **options: Unpack[RowOptions],
+) -> Tensor: ...
+def reduced_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 2.0,
+    threshold: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def batch_normalized_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 2.0,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def hard_example_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    loss: Loss | None = None,
+    keep: float = 0.25,
+    threshold: float | None = None,
+    **options: Unpack[Options],
 ) -> Tensor: ...
 def class_balanced_loss(
     logits: Tensor,
@@ -264,6 +420,86 @@ def ldam_loss(
     max_margin: float = 0.5,
     scale: float = 30.0,
     **options: Unpack[RowOptions],
+) -> Tensor: ...
+def quality_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    beta: float = 2.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def varifocal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 0.75,
+    gamma: float = 2.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def pairwise_auc_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    surrogate: Literal["squared_hinge", "hinge", "logistic"] = "squared_hinge",
+    margin: float = 1.0,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def partial_auc_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    surrogate: Literal["squared_hinge", "hinge", "logistic"] = "squared_hinge",
+    margin: float = 1.0,
+    fpr: float = 0.3,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def soft_partial_auc_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 1.0,
+    margin: float = 1.0,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def vector_scaling_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    counts: Tensor,
+    gamma: float = 0.15,
+    tau: float = 1.25,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def class_dependent_temperature_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    counts: Tensor,
+    gamma: float = 0.3,
+    tau: float = 0.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def smooth_average_precision_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 0.1,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def top_push_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    margin: float = 1.0,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def recall_at_quantile_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    quantile: float = 0.1,
+    margin: float = 1.0,
+    **options: Unpack[BatchOptions],
 ) -> Tensor: ...
 def norm_face_loss(
     logits: Tensor,
@@ -678,6 +914,28 @@ def distribution_focal_loss(
     bins: Bins | None = None,
     **options: Unpack[BinnedOptions],
 ) -> Tensor: ...
+def boundary_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    distance: Tensor = ...,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def hausdorff_distance_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 2.0,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def hausdorff_erosion_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 2.0,
+    erosions: int = 10,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
 def dice_loss(
     logits: Tensor,
     target: Tensor,
@@ -687,24 +945,19 @@ def dice_cross_entropy_loss(
     logits: Tensor,
     target: Tensor,
     *,
+    label_smoothing: float = 0.0,
     dice_weight: float = 1.0,
     pixel_weight: float = 1.0,
-    label_smoothing: float = 0.0,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...
 def dice_focal_loss(
     logits: Tensor,
     target: Tensor,
     *,
+    label_smoothing: float = 0.0,
     dice_weight: float = 1.0,
     pixel_weight: float = 1.0,
-    label_smoothing: float = 0.0,
     gamma: float = 2.0,
-    **options: Unpack[RegionOptions],
-) -> Tensor: ...
-def jaccard_loss(
-    logits: Tensor,
-    target: Tensor,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...
 def tversky_loss(
@@ -713,5 +966,146 @@ def tversky_loss(
     *,
     alpha: float = 0.3,
     beta: float = 0.7,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def focal_tversky_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 0.3,
+    beta: float = 0.7,
+    gamma: float = 1.3333333333333333,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def log_dice_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 1.0,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def generalized_dice_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    power: float = 2.0,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def generalized_wasserstein_dice_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    distances: Tensor,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def lovasz_softmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    charge: Literal["mean", "largest"] = "mean",
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def lovasz_hinge_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    charge: Literal["mean", "largest"] = "mean",
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def region_mutual_information_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    balance: float = 0.5,
+    side: int = 3,
+    stride: int = 3,
+    epsilon: float = 0.0005,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def spatially_varying_label_smoothing_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    sigma: float = 1.0,
+    radius: int = 1,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def neighbor_aware_calibration_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    penalty: float = 0.1,
+    norm: int = 1,
+    radius: int = 1,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def jaccard_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def centerline_dice_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 0.5,
+    iterations: int = 5,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def squared_dice_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def dice_semimetric_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    variant: Literal[1, 2] = 1,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def jaccard_metric_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    variant: Literal[1, 2] = 1,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def unified_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    balance: float = 0.5,
+    delta: float = 0.6,
+    gamma: float = 0.5,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def asymmetric_unified_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    balance: float = 0.5,
+    delta: float = 0.6,
+    gamma: float = 0.5,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def exponential_logarithmic_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 0.3,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def exponential_logarithmic_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 0.3,
+    label_smoothing: float = 0.0,
+    dice_weight: float = 0.8,
+    pixel_weight: float = 0.2,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...

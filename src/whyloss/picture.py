@@ -3,6 +3,7 @@
 Knows panels of lines over a common x; nothing of losses."""
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 FORMATS = (".svg", ".png", ".html", ".json")
+LEGEND: dict[str, Any] = {"symbolType": "stroke", "symbolSize": 400}
 COLOURS = ("#0b6fb8", "#8a8a8a")  # the line, its reference
 # Which bit of a braille character is the dot in this column (2) and row (4).
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
@@ -116,38 +118,57 @@ def nice_top(value: float) -> float:
     return next(round(step * ten, 12) for step in steps if step * ten >= value * (1 - 1e-9))
 
 
+def svg(panel: Panel) -> str:
+    """One panel for a page, without its title and legend, in the colours of the page's CSS variables."""
+    import vl_convert
+
+    chart = _chart(panel, ("var(--series-1)", "var(--faint)"), None).properties(title="", width=360, height=220)
+    spec = chart.to_dict()
+    axis = {"labelColor": "var(--muted)", "titleColor": "var(--muted)", "gridColor": "var(--line)", "labelFontSize": 12}
+    axis |= {
+        "domainColor": "var(--faint)",
+        "tickColor": "var(--faint)",
+        "titleFontWeight": "normal",
+        "titleFontSize": 13,
+    }
+    spec["config"] = {"background": None, "padding": 2, "view": {"stroke": None}, "axis": axis}
+    text = re.sub(r'<svg [^>]*?(viewBox="[^"]+")[^>]*>', r"<svg \1>", vl_convert.vegalite_to_svg(spec), count=1)
+    text = re.sub(r'<path class="(?:background|foreground)"[^>]*/>', "", text)
+    return re.sub(r' (?:aria-\w+|role|font-family|pointer-events|class)="[^"]*"', "", text)
+
+
 def to_file(panels: list[Panel], title: str, subtitle: list[str], path: Path) -> None:
     """The same curves as an Altair chart: svg, png (twice the size), html (needs no network), or Vega-Lite json."""
     import altair as alt
 
-    charts: list[alt.Chart] = []
-    for panel in panels:
-        names = [line.name for line in panel.lines]
-        colours = [COLOURS[line.reference] for line in panel.lines]
-        dashes = [[4, 4] if line.reference else [1, 0] for line in panel.lines]
-        values = [
-            {"x": x, "y": y, "loss": line.name} for line in panel.lines for x, y in zip(panel.x, line.y, strict=True)
-        ]
-        legend = alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolSize=400)
-        colour = alt.Color("loss:N", scale=alt.Scale(domain=names, range=colours), legend=legend)
-        dash = alt.StrokeDash("loss:N", scale=alt.Scale(domain=names, range=dashes), legend=legend)
-        x_scale = alt.Scale(domain=[panel.x[0], panel.x[-1]], nice=False)
-        y_scale = alt.Scale(domain=[panel.bottom, panel.top], nice=False)
-        charts.append(
-            alt.Chart(alt.Data(values=values), title=panel.title)
-            .mark_line(strokeWidth=2.5, clip=True)
-            .encode(
-                x=alt.X("x:Q", title=panel.x_name, scale=x_scale, axis=alt.Axis(tickCount=5)),
-                y=alt.Y("y:Q", title=None, scale=y_scale),
-                color=colour,
-                strokeDash=dash,
-                tooltip=["loss:N", alt.Tooltip("x:Q", format=".3f"), alt.Tooltip("y:Q", format=".4f")],
-            )
-            .properties(width=300, height=220)
-        )
+    charts = [_chart(panel, COLOURS, alt.Legend(title=None, orient="bottom", **LEGEND)) for panel in panels]
     heading = alt.TitleParams(text=title, subtitle=subtitle, anchor="start", fontSize=15, offset=14)
     whole = alt.hconcat(*charts, spacing=36).properties(title=heading).configure_view(stroke=None)
     whole = whole.configure_axis(gridColor="#ececec", titleFontWeight="normal").configure_title(fontWeight="normal")
     options: dict[str, Any] = {".html": {"inline": True}, ".png": {"scale_factor": 2}}
     kind = path.suffix.lower()
     whole.save(str(path), **{"format": kind[1:]} | options.get(kind, {}))
+
+
+def _chart(panel: Panel, colours: tuple[str, str], legend: Any) -> Any:
+    """The lines of a panel as an Altair chart."""
+    import altair as alt
+
+    names = [line.name for line in panel.lines]
+    own = [colours[line.reference] for line in panel.lines]
+    dashes = [[4, 4] if line.reference else [1, 0] for line in panel.lines]
+    values = [{"x": x, "y": y, "loss": line.name} for line in panel.lines for x, y in zip(panel.x, line.y, strict=True)]
+    x_scale = alt.Scale(domain=[panel.x[0], panel.x[-1]], nice=False)
+    y_scale = alt.Scale(domain=[panel.bottom, panel.top], nice=False)
+    return (
+        alt.Chart(alt.Data(values=values), title=panel.title)
+        .mark_line(strokeWidth=2.5, clip=True)
+        .encode(
+            x=alt.X("x:Q", title=panel.x_name, scale=x_scale, axis=alt.Axis(tickCount=5)),
+            y=alt.Y("y:Q", title=None, scale=y_scale),
+            color=alt.Color("loss:N", scale=alt.Scale(domain=names, range=own), legend=legend),
+            strokeDash=alt.StrokeDash("loss:N", scale=alt.Scale(domain=names, range=dashes), legend=legend),
+            tooltip=["loss:N", alt.Tooltip("x:Q", format=".3f"), alt.Tooltip("y:Q", format=".4f")],
+        )
+        .properties(width=300, height=220)
+    )

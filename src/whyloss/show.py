@@ -46,11 +46,13 @@ FACTS = ("proper", "bounded", "symmetric", "convex")
 # Stand-ins for what a loss cannot be without, so that it can be drawn.
 SAMPLES: dict[str, Any] = {
     "counts": [90, 10],
+    "frequency": [0.9, 0.001],
     "transition": [[0.8, 0.2], [0.2, 0.8]],
     "classes": 10,
     "features": 2,
     "samples": 100,
     "prior": 0.3,
+    "distances": [[0, 1], [1, 0]],
     "cost": [[0, 1, 4], [1, 0, 1], [4, 1, 0]],
     "distance": [[0, 1, 2], [1, 0, 2], [2, 2, 0]],
     "tree": Tree({"left": ["a", "b"], "right": ["c", "d"]}),
@@ -90,7 +92,7 @@ def build(name: str, parameters: Sequence[str] = ()) -> Shown:
     given = dict(_parsed(cls, text) for text in parameters)
     values = {n: SAMPLES[n] for n in cls.fields() if n in SAMPLES} | given
     fixed: dict[str, Any] = {"reduction": "none"} if issubclass(cls, LabelledLoss | BinnedLoss) else {}
-    if issubclass(cls, RegionLoss):
+    if issubclass(cls, RegionLoss) and "sigmoid" in cls.links:
         fixed["link"] = "sigmoid"  # one region, without its background
     try:
         shown = Shown(cls(**(values | fixed)).eval(), values)  # drawn as it is, remembering nothing

@@ -65,6 +65,7 @@ def _function(cls: type[Loss]) -> str:
         if name not in base.fields()
     ]
     own += [f"{name}: Tensor" for name in cls.reads]
+    own += [f"{name}: Tensor = ..." for name in cls.may_read]
     own.sort(key=lambda argument: "=" in argument)
     arguments = ["logits: Tensor", "target: Tensor", *(["*", *own] if own else []), f"**options: Unpack[{options}]"]
     return "\n".join([f"def {function_name(cls)}(", *(f"    {a}," for a in arguments), ") -> Tensor: ..."])

@@ -9,6 +9,7 @@ import pytest
 from bench import planted
 from rich.console import Console
 
+import whyloss
 import whyloss.bench.command as command
 from whyloss.advise.finding import InputError
 from whyloss.bench.command import bench
@@ -108,6 +109,40 @@ def test_markdown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert json.loads((tmp_path / "bench.json").read_text())["command"].startswith("whyloss bench logits-30x5 --loss")
 
 
+def test_the_edge_contract(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["bench", "--edges", "--out", str(tmp_path), "--markdown"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("# The edge contract")
+    assert "| torch `cross_entropy` | value nan" in said.out
+    assert "edges ..." in said.err
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert written["finished"]
+    assert written["rows"] == written["peers"] == []
+    edges = written["edges"]
+    assert {row["verdict"] for row in edges["rows"] if row["family"] == "whyloss"} == {"OK"}
+    assert edges["rows"][0].keys() == {
+        *("case", "topic", "given", "contract", "family", "library", "version", "call", "came", "verdict")
+    }
+    page, text = (tmp_path / "bench.html").read_text(), printed(written)
+    assert "<script" not in page
+    assert max(map(len, text.splitlines())) <= 80
+    for row in edges["rows"]:
+        assert f"<code>{row['call']}</code>" in page or "&#39;" in page
+        assert row["call"].split("(")[0] in text
+    assert f"whyloss {whyloss.__version__}: OK " in text
+
+
+def test_the_edge_contract_beside_times(tmp_path: Path):
+    found = bench(["logits-30x5"], losses=["ce"], seconds=0.01, out=tmp_path, peers=[], edges=True)
+    assert found["rows"]
+    assert found["edges"]["rows"]
+    page, text = (tmp_path / "bench.html").read_text(), printed(found)
+    for said in ("How fast, how much memory", "The edge contract", "logits-30x5"):
+        assert said in page
+    assert "× torch" in text
+    assert "Masked classes" in text
+
+
 def test_an_interrupted_run_keeps_what_was_measured(tmp_path: Path):
     peers = [planted.peer(planted.interrupted)]
     with pytest.raises(KeyboardInterrupt, match="Nothing was measured yet"):
@@ -150,7 +185,19 @@ def test_everything_that_is_typed_arrives(monkeypatch: pytest.MonkeyPatch, tmp_p
 
     monkeypatch.setattr(command, "bench", bench)
     typed = ["a", "b", "--loss", "x", "--loss", "y", "--device", "cpu", "--dtype", "float16", "--rounds", "7"]
-    typed += ["--seconds", "0.5", "--quick", "--compile", "--threads", "2", "--seed", "3", "--out", str(tmp_path)]
+    typed += [
+        "--seconds",
+        "0.5",
+        "--quick",
+        "--compile",
+        "--edges",
+        "--threads",
+        "2",
+        "--seed",
+        "3",
+        "--out",
+        str(tmp_path),
+    ]
     assert main(["bench", *typed]) == 0
     assert seen.pop("console").stderr
     assert seen.pop("command").split() == ["whyloss", "bench", *typed]
@@ -163,6 +210,7 @@ def test_everything_that_is_typed_arrives(monkeypatch: pytest.MonkeyPatch, tmp_p
         "seconds": 0.5,
         "quick": True,
         "compiled": True,
+        "edges": True,
         "threads": 2,
         "seed": 3,
         "out": tmp_path,

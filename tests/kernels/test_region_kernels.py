@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from instances import REGIONS, Case, defaults, value_and_gradient
+from instances import OVERLAPS, Case, defaults, value_and_gradient
 from torch import Tensor
 
 import whyloss
@@ -60,7 +60,7 @@ def compare(loss: Any, z: Tensor, target: Tensor, **call: Any) -> None:
 @numbers
 @pytest.mark.parametrize("over", ["image", "batch"])
 @pytest.mark.parametrize("link", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("case", defaults(REGIONS), ids=str)
+@pytest.mark.parametrize("case", defaults(OVERLAPS), ids=str)
 def test_every_region_loss_is_that_of_the_reference(case: Case, link: str, over: str, by_kernels: None):
     z = 4 * torch.randn(2, 3, 15, 9)
     t = torch.randint(0, 3, (2, 15, 9)) if link == "softmax" else torch.randint(0, 2, z.shape)

@@ -16,7 +16,7 @@ from whyloss.losses import rows as door
 from whyloss.stats import reference
 
 pytestmark = pytest.mark.kernels
-CASES = [case for case in SOFTMAX if "dense" in case.engines]
+CASES = [case for case in SOFTMAX if case.suits_kernels]
 WIDTHS = [3, 31, 32, 37, 40, 64, 67]
 
 

@@ -17,6 +17,7 @@ from whyloss.advise.report.files import clean, put
 
 from . import peers as others
 from .case import Case, Dtype, chosen
+from .edges.run import conform
 from .floors import Floors, measure
 from .implementations import implementations
 from .inputs import make
@@ -43,6 +44,7 @@ class Report:
     seconds: float = 0.0
     finished: bool = False
     rows: list[Record] = field(default_factory=list[Record])
+    edges: Record | None = None
 
     def plain(self) -> Record:
         return clean(vars(self))
@@ -58,6 +60,7 @@ def bench(
     seconds: float | None = None,
     quick: bool = False,
     compiled: bool | None = None,
+    edges: bool = False,
     threads: int = 1,
     seed: int = 0,
     out: Path = Path("whyloss-bench"),
@@ -65,7 +68,9 @@ def bench(
     console: Console | None = None,
     command: str = "whyloss bench",
 ) -> Record:
-    """Measure what was asked for and write bench.json and bench.html into `out`; interrupted, what there is."""
+    """Measure what was asked for and write bench.json and bench.html into `out`; interrupted, what there is.
+
+    With `edges` the edge contract instead, or besides where cases or losses are named."""
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device is cuda, but torch sees no CUDA device here. Leave it out, or use --device cpu.")
@@ -74,21 +79,26 @@ def bench(
     for name, value in (("rounds", effort.rounds), ("seconds", effort.seconds), ("threads", threads)):
         if not value > 0:
             raise InputError(f"--{name} is {value}, but more than 0 is needed.")
-    work = _work(chosen(patterns, device, dtype, quick), selected(losses or (QUICK if quick else ())))
+    work = list[tuple[Case, Subject]]()
     report = Report(command, seed, machine(device, threads), versions())
-    report.peers = _peers(peers, device)
+    if not edges or patterns or losses:
+        work = _work(chosen(patterns, device, dtype, quick), selected(losses or (QUICK if quick else ())))
+        report.peers = _peers(peers, device)
     _check_folder(out)
     began, before = time.perf_counter(), torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with Bar(console or Console(quiet=True), len(work)) as bar:
+        with Bar(console or Console(quiet=True), len(work) + edges) as bar:
+            if edges:
+                report.edges = conform(began=lambda name: bar.begin("edges", name))
+                bar.done()
             for rows in _measure(work, report, effort, device == "cuda" if compiled is None else compiled, peers, bar):
                 report.rows += rows
                 report.seconds = time.perf_counter() - began
                 save(report.plain(), out)  # a peer that brings the process down costs one comparison
         report.finished = True
     except KeyboardInterrupt:
-        kept = f"What was measured is in {out}." if report.rows else "Nothing was measured yet."
+        kept = f"What was measured is in {out}." if report.rows or report.edges else "Nothing was measured yet."
         raise KeyboardInterrupt(f"Interrupted. {kept}") from None
     except RuntimeError as error:
         if "CUDA error" not in str(error):
@@ -99,7 +109,8 @@ def bench(
         ) from None
     finally:
         torch.set_num_threads(before)
-        if report.rows:
+        report.seconds = time.perf_counter() - began
+        if report.rows or report.edges:
             write(report.plain(), out)
     return report.plain()
 
@@ -130,6 +141,8 @@ def _measure(
 ) -> Iterator[list[Record]]:
     """The records of each comparison as it ends."""
     device = report.machine["device"]
+    if not work:
+        return
     floors = measure(device, [case.dtype for case, _ in work if case.kind == "linear"])
     report.floors = _told(floors)
     made: Case | None = None

@@ -14,7 +14,7 @@ from whyloss.losses.declared import Declared
 class Adjustment(Declared):
     """Shift, margin and scale of the logits. Any of the three may be left out.
 
-    Shapes: `shift` and `margin` are [C]; `scale` is one number (> 0).
+    Shapes: `shift` and `margin` are [C]; `scale` is one number, or [C] (> 0).
 
     >>> import torch, whyloss
     >>> adjust = whyloss.Adjustment(shift=torch.tensor([0.0, 1.0]))
@@ -24,10 +24,18 @@ class Adjustment(Declared):
 
     shift: Tensor | None = None
     margin: Tensor | None = None
-    scale: float = 1.0
+    scale: float | Tensor = 1.0
 
     def check(self) -> None:
-        self.require(self.scale > 0, "scale > 0", self.scale)
+        scale = self.scale
+        positive = bool((scale > 0).all()) if isinstance(scale, Tensor) else scale > 0
+        self.require(positive, "scale > 0", scale)
+
+    def scale_in(self, dtype: torch.dtype) -> Tensor | float | None:
+        """The scale in this dtype; None where there is nothing to scale."""
+        if isinstance(self.scale, Tensor):
+            return self.scale.to(dtype)
+        return None if self.scale == 1 else self.scale
 
 
 class LogitAdjustment(Adjustment):
@@ -61,11 +69,16 @@ def log_prior(counts: Tensor) -> Tensor:
     >>> log_prior(torch.tensor([3.0, 1.0])).exp()
     tensor([0.7500, 0.2500])
     """
+    counts = seen(counts)
+    return (counts / counts.sum()).log()
+
+
+def seen(counts: Tensor) -> Tensor:
+    """The counts as floats; a class that was never seen counts as half an example."""
     counts = torch.as_tensor(counts, dtype=torch.float32 if not counts.is_floating_point() else counts.dtype)
     if counts.ndim != 1 or bool((counts < 0).any()) or float(counts.sum()) <= 0:
         raise ValueError(f"counts: one number >= 0 for each class is needed, got {counts.tolist()}.")
-    counts = torch.where(counts == 0, 0.5 if float(counts.sum()) > 1.5 else counts[counts > 0].min() / 2, counts)
-    return (counts / counts.sum()).log()
+    return torch.where(counts == 0, 0.5 if float(counts.sum()) > 1.5 else counts[counts > 0].min() / 2, counts)
 
 
 def effective_number_weights(counts: Tensor, beta: float = 0.999) -> Tensor:

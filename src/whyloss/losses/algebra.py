@@ -18,7 +18,7 @@ def scale(loss: Loss, factor: float) -> Loss:
     if isinstance(loss, LossSum):
         terms, factors = _terms(loss)
         return LossSum(terms, tuple(c * factor for c in factors))
-    if isinstance(loss, RowLoss) and not loss.normalized:  # a normalised loss is more than its formula
+    if isinstance(loss, RowLoss) and _is_its_formula(loss):
         return row_sum((loss,), (factor,))
     return LossSum((loss,), (factor,))
 
@@ -40,7 +40,7 @@ def _terms(loss: Loss) -> tuple[tuple[Any, ...], tuple[float, ...]]:
 
 def _agree(a: RowLoss, b: RowLoss) -> bool:
     """Whether one pass can serve both: equal options, and no two values for one argument of a statistic."""
-    if a.normalized or b.normalized:
+    if not (_is_its_formula(a) and _is_its_formula(b)):
         return False
     for name in OPTIONS:
         x, y = getattr(a, name), getattr(b, name)
@@ -48,6 +48,11 @@ def _agree(a: RowLoss, b: RowLoss) -> bool:
             return False
     arguments = ((a.argument(n), b.argument(n)) for n in ("power", "table"))
     return all(x is None or y is None or _same(x, y) for x, y in arguments)
+
+
+def _is_its_formula(loss: RowLoss) -> bool:
+    """A normalised loss is more than that, and so is one that remembers its calls or has a way of its own."""
+    return not loss.normalized and not loss.stateful and type(loss).forward is RowLoss.forward
 
 
 def _same(x: Any, y: Any) -> bool:

@@ -34,6 +34,7 @@ class BatchLoss(Loss):
     validate: bool | None = None
 
     links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
+    takes_labels: ClassVar[bool] = False  # with the softmax link `value` gets labels, [N], where targets are labels
 
     def value(self, *args: Any, **kwargs: Any) -> Tensor:
         """value(logits, target, weight): one number.
@@ -73,10 +74,11 @@ class BatchLoss(Loss):
         weight = torch.ones(z.shape[:1] if self.link == "softmax" else z.shape, dtype=dtype, device=z.device)
         if (given := targets.sample_weight(name, sample_weight, shape, dtype)) is not None:
             weight = weight * given.reshape(weight.shape)
-        weight = torch.where(keep, weight, 0.0)
+        weight = weight if keep is None else torch.where(keep, weight, 0.0)
         counted = weight != 0
-        z = torch.where(counted if self.link == "sigmoid" else counted.unsqueeze(1), z, 0.0)
         some = counted.any()
+        if keep is not None or given is not None:
+            z = torch.where(counted if self.link == "sigmoid" else counted.unsqueeze(1), z, 0.0)
         # With nothing in the batch, `value` sees a batch of equal rows and its result is not used.
         seen = torch.where(some, weight, 1.0)
         with torch.autocast(z.device.type, enabled=False):
@@ -84,15 +86,17 @@ class BatchLoss(Loss):
         return torch.where(some, value, value.detach().nan_to_num() * 0 + (torch.nan if self.empty == "nan" else 0.0))
 
 
-def _of_rows(loss: BatchLoss, logits: Tensor, target: Tensor, soft: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _of_rows(loss: BatchLoss, logits: Tensor, target: Tensor, soft: bool) -> tuple[Tensor, Tensor, Tensor | None]:
     z = computing(targets.as_rows(logits, "softmax"))
     label, mix, keep = targets.of_softmax(loss, target, soft, z.shape[1], z.dtype)
+    if loss.takes_labels and label is not None:
+        return z, label, keep
     q = mix if mix is not None else one_hot(targets.known(label), z.shape[1], z.dtype)
-    return z, q, torch.ones_like(z[:, 0], dtype=torch.bool) if keep is None else keep
+    return z, q, keep
 
 
-def _of_labels(loss: BatchLoss, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _of_labels(loss: BatchLoss, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
     z = computing(logits.reshape(len(logits), -1) if logits.ndim > 1 else logits.reshape(-1, 1))
     label, mix, keep = targets.of_sigmoid(loss, target, target.is_floating_point(), z.dtype)
     t = (mix if mix is not None else targets.known(label)).to(z.dtype).reshape(z.shape)
-    return z, t, torch.ones_like(z, dtype=torch.bool) if keep is None else keep.reshape(z.shape)
+    return z, t, None if keep is None else keep.reshape(z.shape)

@@ -42,8 +42,11 @@ class Declared(nn.Module):
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
             value = getattr(self, field.name)
-            if "Tensor" not in str(field.type) or isinstance(value, nn.Parameter | nn.Module):
+            kind = str(field.type)
+            if "Tensor" not in kind or isinstance(value, nn.Parameter | nn.Module):
                 continue
+            if "float" in kind and isinstance(value, int | float):
+                continue  # a field that may be one number or many stays the number that it is
             self.__dict__.pop(field.name, None)
             self.register_buffer(field.name, None if value is None else _as_floats(value))
         self.check()

@@ -18,6 +18,8 @@ def explain_engine(loss: Loss, logits: Tensor, target: Tensor | None = None) -> 
     >>> whyloss.explain_engine(whyloss.FocalLoss(), torch.zeros(8, 3))
     'dense: logits on the CPU: two passes in cache-sized blocks'
     """
+    if isinstance(loss, RegionLoss) and not loss.of_sums:
+        return "reference: reads more of the pixels than the three sums, computed as plain differentiable torch"
     if isinstance(loss, RegionLoss):
         name, why = regions.choose(*region.enter(loss, logits, _labels(loss, logits, target), None))
         return f"{name}: {why}"

@@ -53,7 +53,7 @@ class LabelSetLoss(Loss):
     ) -> Tensor:
         if self.reduction != "mean" and normalizer is not None:
             raise ValueError(f"normalizer replaces the denominator of 'mean'; the reduction is {self.reduction!r}.")
-        losses, counts = self._samples(logits, target, sample_weight)
+        losses, counts = self.each(logits, target, sample_weight)
         if self.reduction == "none":
             return losses
         total = losses.sum()
@@ -67,11 +67,11 @@ class LabelSetLoss(Loss):
 
     def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""
-        losses, counts = self._samples(logits, target, sample_weight)
+        losses, counts = self.each(logits, target, sample_weight)
         return losses.sum(), counts.sum()
 
-    def _samples(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The weighted loss of each sample, and what it counts for; both in the samples' shape."""
+    def each(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(weighted loss, weight) of each sample, whatever the reduction."""
         name = type(self).__name__
         checks.logits(name, logits, "sigmoid")
         checks.target(name, logits, target, "sigmoid")
@@ -95,7 +95,7 @@ class LabelSetLoss(Loss):
         if sample_weight is not None:
             counts = counts * _per_sample(name, sample_weight, shape).to(z.dtype)
         counted = known & (counts != 0).unsqueeze(1)
-        z = torch.where(counted, z, 0.0)
+        z, weight = torch.where(counted, z, 0.0), torch.where(counted, weight, 0.0)
         with torch.autocast(z.device.type, enabled=False):
             losses = self.losses(z, yes * weight, (1 - yes) * weight)
         losses = torch.where(counts != 0, losses * counts, 0.0)

@@ -31,9 +31,12 @@ class Loss(Declared):
     possible labels, it is constant. convex: in the logits. ordered: the order of the classes matters to it.
 
     reads: tensors that a call takes besides, by keyword (`loss(logits, target, index=...)`), one entry a row each.
-    stateful: has parameters to learn or remembers earlier calls, so it has no functional form.
-    steered: on purpose its gradient is not the slope of its value: weights that it takes from the model have none.
-    cosines: its logits are cosines, in [-1, 1]; a constant added to them means something."""
+    may_read: those that it can do without.
+    neighbours: pixels are no rows by themselves: it matters which lie side by side.
+    cosines: its logits are cosines, in [-1, 1]; a constant added to them means something.
+    stateful: has parameters to learn, remembers earlier calls, or draws at random in training; no functional form.
+    held: methods of the loss whose results the gradient takes as given, because the paper does.
+    steered: its gradient is, on purpose, not the slope of its value in some other way."""
 
     source: ClassVar[str] = ""
     short: ClassVar[tuple[str, ...]] = ()
@@ -44,9 +47,12 @@ class Loss(Declared):
     convex: ClassVar[Fact] = None
     ordered: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ()
+    may_read: ClassVar[tuple[str, ...]] = ()
+    neighbours: ClassVar[bool] = False
     stateful: ClassVar[bool] = False
     steered: ClassVar[bool] = False
     cosines: ClassVar[bool] = False
+    held: ClassVar[tuple[str, ...]] = ()
 
     def forward(
         self,
@@ -239,6 +245,10 @@ class RowLoss(LabelledLoss):
     def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""
         return door.enter(self, logits, target, sample_weight).parts()
+
+    def each(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(weighted loss, weight) of each row, whatever the reduction; both 0 for rows that are ignored."""
+        return door.enter(self, logits, target, sample_weight).each()
 
     # What the door asks for. A sum of losses (algebra.py) answers for all of its terms.
 

@@ -59,6 +59,13 @@ class Entered:
     def parts(self) -> tuple[Tensor, Tensor]:
         return self._run(engine.total), self._counted()
 
+    def each(self) -> tuple[Tensor, Tensor]:
+        """The weighted loss of each row, and what it counts for in the mean; both 0 for rows that are ignored."""
+        losses, keep = self._run(engine.each), self.rows.resolved().keep
+        weight = torch.ones_like(losses) if self.weight is None else self.weight
+        weight = weight if keep is None else torch.where(keep, weight, 0.0)
+        return losses.reshape(self.shape), weight.reshape(self.shape)
+
     def _run(self, run: Any, share: Tensor | None = None) -> Tensor:
         with _without_autocast(self.z.device.type):
             if self.head is not None:
@@ -222,7 +229,7 @@ def _weighted(
         weight=row_weight,
         keep=keep,
         shift=shift,
-        scale=None if adjust is None or adjust.scale == 1 else adjust.scale,
+        scale=None if adjust is None else adjust.scale_in(dtype),
         margin=margin,
         table=None if table is None else table.to(dtype),
         power=loss.argument("power"),

@@ -44,11 +44,11 @@ class WholeRowLoss(LabelledLoss):
         distributions [N, C], both float32 or float64. reads: what the call took besides, [N] each (or [N, ...])."""
         raise NotImplementedError(f"{type(self).__name__} has no losses.")
 
-    def before(self, logits: Tensor, target: Tensor, counted: Tensor, **reads: Tensor) -> None:
-        """Takes note of a batch that is trained on, before its loss is computed. counted: [N], 1 for a row that counts
-        and 0 for one that does not. Without gradients."""
+    def before(self, *args: Any, **kwargs: Any) -> None:
+        """before(logits, target, counted, **reads): takes note of a batch that is trained on, before its loss is
+        computed. counted: [N], 1 for a row that counts and 0 for one that does not. Without gradients."""
 
-    def after(self, logits: Tensor, target: Tensor, counted: Tensor, **reads: Tensor) -> None:
+    def after(self, *args: Any, **kwargs: Any) -> None:
         """The same once the loss is computed. What is written in place must not be what `losses` differentiates."""
 
     def forward(
@@ -72,6 +72,12 @@ class WholeRowLoss(LabelledLoss):
     ) -> "Whole":
         """The rows. Losses whose logits are not one a class change here what comes to the door."""
         return enter(self, logits, target, sample_weight, reads)
+
+    def each(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, **reads: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(weighted loss, weight) of each row, whatever the reduction; both 0 for rows that are ignored."""
+        return enter(self, logits, target, sample_weight, reads).each()
 
 
 @dataclass
@@ -163,7 +169,8 @@ def _adjusted(adjust: Adjustment, z: Tensor, q: Tensor) -> Tensor:
         z = z + adjust.shift.to(z.dtype)
     if adjust.margin is not None:
         z = z - q * adjust.margin.to(z.dtype)
-    return z * adjust.scale
+    scale = adjust.scale_in(z.dtype)
+    return z if scale is None else z * scale
 
 
 def _safe(read: Tensor, keep: Tensor | None, dtype: torch.dtype) -> Tensor:

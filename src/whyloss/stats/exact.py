@@ -6,6 +6,11 @@ from one expression and every derivative from another that equals it."""
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+# Stands in for an infinite logit: large enough that every probability underflows, small enough that no formula makes
+# inf - inf or 0 * inf of it.
+HUGE = 1e30
 
 
 def times_exp(value: Tensor, logarithm: Tensor) -> Tensor:
@@ -41,3 +46,76 @@ def share(a: Tensor, b: Tensor) -> Tensor:
     larger = a > b
     ratio = torch.where(larger, b, a) / torch.where(larger, a, b)
     return torch.where(larger, 1, ratio) / (1 + ratio)
+
+
+def others(x: Tensor) -> Tensor:
+    """[N, C] the sum of the other entries of each row of numbers >= 0. Leaving one out of the sum is exact but for the
+    largest, which gets a sum of its own."""
+    largest = torch.arange(x.shape[1], device=x.device) == x.argmax(1, keepdim=True)
+    rest = torch.where(largest, 0.0, x).sum(1, keepdim=True)
+    return torch.where(largest, rest, x.sum(1, keepdim=True) - x)
+
+
+def shares(x: Tensor) -> Tensor:
+    """[N, C] what share of its row's sum each number >= 0 is."""
+    return share(x, others(x))
+
+
+def log_softmax(z: Tensor) -> tuple[Tensor, Tensor]:
+    """log p and log(1 - p) of every class of logits [N, C], however near to 0 either is; -1e30 stands for minus
+    infinity.
+
+    Only of the largest class can 1 - p be small: its log-odds come from the others, and log p and log(1 - p) from
+    them.
+
+    >>> log_softmax(torch.tensor([[20.0, 0.0]]))
+    (tensor([[-2.0612e-09, -2.0000e+01]]), tensor([[-2.0000e+01, -2.0612e-09]]))
+    """
+    best, masked = z.argmax(1, keepdim=True), torch.isneginf(z)
+    largest = torch.arange(z.shape[1], device=z.device) == best
+    left = largest | masked
+    u = torch.where(left, 0.0, z - z.gather(1, best))
+    origin = torch.where(left, -torch.inf, u).amax(1, keepdim=True).detach()
+    origin = torch.where(torch.isneginf(origin), 0.0, origin)
+    rest = torch.where(left, 0.0, torch.exp(torch.where(left, 0.0, u) - origin)).sum(1, keepdim=True)
+    log_rest = torch.where(rest > 0, origin + torch.log(torch.where(rest > 0, rest, 1.0)), -HUGE)
+    log_p = torch.where(masked, -HUGE, u + logsigmoid(-log_rest))
+    small = torch.exp(torch.where(left, -HUGE, log_p))
+    return log_p, torch.where(largest, logsigmoid(log_rest), torch.log1p(-small))
+
+
+def lse_of_others(z: Tensor) -> Tensor:
+    """[N, C] for every class the log-sum-exp of the other classes; -1e30 where no other remains.
+
+    Leaving one class out of a sum is a subtraction, exact unless that class is the largest; the largest gets its own.
+
+    >>> lse_of_others(torch.tensor([[40.0, 0.0, -torch.inf]]))
+    tensor([[ 0., 40., 40.]])
+    """
+    best = z.detach().argmax(1, keepdim=True)
+    top = _finite(z.detach().gather(1, best))
+    e = torch.exp(z - top)
+    rest = z.scatter(1, best, -torch.inf)
+    second = _finite(rest.detach().amax(1, keepdim=True))
+    own = torch.exp(rest - second).sum(1, keepdim=True)
+    some = own > 0
+    of_largest = torch.where(some, second + torch.log(torch.where(some, own, 1.0)), -1e30)
+    # The largest is among the others, at 1; less is left only where every class is masked.
+    others = top + torch.log((e.sum(1, keepdim=True) - e).clamp_min(0.5))
+    return others.scatter(1, best, of_largest)
+
+
+def softmax_and_rest(z: Tensor) -> tuple[Tensor, Tensor]:
+    """[N, C] p and 1 - p, each exact near 0, and so are their slopes: all is put together from what is small.
+
+    >>> softmax_and_rest(torch.tensor([[30.0, 0.0]]))
+    (tensor([[1.0000e+00, 9.3576e-14]]), tensor([[9.3576e-14, 1.0000e+00]]))
+    """
+    best = z.detach().argmax(1, keepdim=True)
+    p = torch.softmax(z, 1).scatter(1, best, 0.0)
+    rest = p.sum(1, keepdim=True)
+    return p.scatter(1, best, 1 - rest), (1 - p).scatter(1, best, rest)
+
+
+def _finite(x: Tensor) -> Tensor:
+    return torch.where(torch.isneginf(x), 0.0, x)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from whyloss.stats.exact import share
+from whyloss.stats.exact import share, shares
 from whyloss.stats.rows import Rows, infinite
 from whyloss.stats.table import HUGE, REST, Rest, needed
 
@@ -97,16 +97,9 @@ def _of_mixture(z: Tensor, rows: Rows) -> Tensor:
     base["logit"] = torch.where(safe, base["logit"], 0.0)
     loss = rows.run(base)
     if rows.normalized:
-        loss = torch.where(possible, _share_of_each(torch.where(possible, loss, 0.0)), 1.0)
+        loss = torch.where(possible, shares(torch.where(possible, loss, 0.0)), 1.0)
     loss = torch.where(wanted, infinite(loss, impossible), 0.0)
     return (loss * mix).sum(1)
-
-
-def _share_of_each(loss: Tensor) -> Tensor:
-    """[N, C] losses as shares of their sum; the largest gets its own sum of the others, as in `_every_label`."""
-    largest = torch.arange(loss.shape[1], device=loss.device) == loss.argmax(1, keepdim=True)
-    rest = torch.where(largest, 0.0, loss).sum(1, keepdim=True)
-    return share(loss, torch.where(largest, rest, loss.sum(1, keepdim=True) - loss))
 
 
 def _every_label(z: Tensor, rows: Rows) -> tuple[dict[str, Tensor], Tensor]:

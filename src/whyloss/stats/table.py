@@ -21,11 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from whyloss.stats.exact import times_exp
-
-# Stands in for an infinite logit: large enough that every probability underflows, small enough that no formula makes
-# inf - inf or 0 * inf of it.
-HUGE = 1e30
+from whyloss.stats.exact import HUGE, times_exp
 
 
 class Terms(Protocol):

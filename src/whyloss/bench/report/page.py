@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from . import figures, pictures
+from . import edges, figures, pictures
 from .table import Comparison, Record, about, absent, cases, summary
 from .terminal import LEGEND
 
@@ -33,6 +33,7 @@ def render(report: Record) -> str:
         about=about(report),
         absent=absent(report),
         summary=summary(report),
+        edges=_edges(report.get("edges")),
         legend=LEGEND,
         families=FAMILIES,
         took=figures.duration(report["seconds"]),
@@ -53,6 +54,20 @@ def _template() -> Any:
     }
     environment.filters.update(filters)
     return environment.from_string(_asset(__package__ or "", "page.html.j2"))
+
+
+def _edges(found: Record | None) -> Record | None:
+    """What the page says of the edge contract."""
+    if not found:
+        return None
+    return {
+        "title": edges.TITLE,
+        "chosen": edges.CHOSEN,
+        "topics": list(edges.topics(found)),
+        "verdicts": [(verdict, found["meanings"][verdict]) for verdict in edges.verdicts(found)],
+        "tally": edges.tally(found),
+        "left_out": edges.left_out(found),
+    }
 
 
 def _drawn(comparison: Comparison) -> Markup:

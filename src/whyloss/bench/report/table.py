@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from . import figures
+from . import edges, figures
 
 Record = Mapping[str, Any]
 
@@ -83,7 +83,11 @@ def absent(report: Record) -> list[str]:
 
 def markdown(report: Record) -> str:
     """All tables, to paste into an issue or a note."""
-    lines = [*about(report), ""]
+    conformance = report.get("edges")
+    lines = [*edges.markdown(conformance, report["versions"], report["command"])] if conformance else []
+    if conformance and not report["rows"]:
+        return "\n".join(lines)
+    lines += [*about(report), ""]
     for case, comparisons in cases(report["rows"]):
         for comparison in comparisons:
             lines += [f"**{case['case']}, {comparison.loss}** ({comparison.floor})", ""]

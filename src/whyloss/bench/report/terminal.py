@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from . import edges
 from .table import Comparison, Record, about, absent, cases, summary
 
 STYLES = {"whyloss": "bold cyan", "torch": "", "torch.compile": "", "peer": ""}
@@ -27,7 +28,8 @@ def show(report: Record, console: Console, page: Path | None = None) -> None:
     """Print all tables; `page` is where bench.html lies."""
     for line in about(report):
         console.print(Text(line, style="dim"))
-    console.print(Text(LEGEND, style="dim"))
+    if report["rows"] or not report.get("edges"):
+        console.print(Text(LEGEND, style="dim"))
     for case, comparisons in cases(report["rows"]):
         console.print(Text(f"\n{case['case']}", style="bold"), Text(f"{case['dtype']} {case['shape']}", style="dim"))
         for place, comparison in enumerate(comparisons):
@@ -40,6 +42,8 @@ def show(report: Record, console: Console, page: Path | None = None) -> None:
             # Rich would break at the fixed spaces.
             lines = textwrap.fill(text, console.width, subsequent_indent="  ", break_on_hyphens=False)
             console.print(Text(lines.replace("\u00a0", " ")))
+    if report.get("edges"):
+        edges.show(report["edges"], console)
     if missing := absent(report):
         console.print(Text(f"\nNot measured: {'; '.join(missing)}.", style="dim"))
     if not report["finished"]:

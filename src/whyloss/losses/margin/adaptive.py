@@ -7,14 +7,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from whyloss.losses.loss import Link
 from whyloss.losses.margin.angles import added
 from whyloss.losses.margin.cosine import adacos_scale
+from whyloss.losses.margin.plain import cross_entropy
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats import reference
-from whyloss.stats.rows import Rows
 
 
 class _Adaptive(WholeRowLoss):
@@ -37,7 +35,7 @@ class AdaCosLoss(_Adaptive):
         classes: >= 3. The scale starts at sqrt(2) log(classes - 1).
 
     Formula: -log softmax(s cos)_y; s = log B / cos(min(pi / 4, median theta_y)), B the batch's mean of
-    sum_{j != y} e^(s cos theta_j) with the s before. Source: Zhang et al. 2019, arXiv:1905.00292, eq. 15.
+    sum_{j != y} e^(s cos theta_j) with the s before. Source: Zhang et al. 2019, arXiv:1905.00292, section 4.
 
     >>> import torch, whyloss
     >>> loss = whyloss.AdaCosLoss(classes=3)
@@ -47,7 +45,7 @@ class AdaCosLoss(_Adaptive):
     """
 
     classes: int
-    source = "Zhang et al. 2019, arXiv:1905.00292, eq. 15"
+    source = "Zhang et al. 2019, arXiv:1905.00292, section 4"
     short = ("adacos",)
     equation = "-log softmax(s cos)_y, s = log B / cos(min(pi / 4, median t_y))"
 
@@ -61,9 +59,13 @@ class AdaCosLoss(_Adaptive):
 
     def before(self, logits: Tensor, target: Tensor, counted: Tensor) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         some, scale = counted > 0, self.get_buffer("scale")
-        others = scale * logits + _log_share_of_others(target, logits)
-        exponents = torch.where(some.unsqueeze(1), others, -torch.inf)
-        log_b = torch.logsumexp(exponents.flatten(), 0) - counted.sum().log()
+        exponents = scale * logits
+        if target.ndim == 1:
+            others = exponents.scatter(1, target.unsqueeze(1), -torch.inf)
+        else:
+            others = exponents + torch.log1p(-target.clamp_max(1))  # each class by its share of not being the label
+        of_rows = torch.where(some, torch.logsumexp(others, 1), -torch.inf)
+        log_b = torch.logsumexp(of_rows, 0) - counted.sum().log()
         angle = torch.acos(_of_label(logits, target).clamp(-1, 1))
         median = torch.nanmedian(torch.where(some, angle, torch.nan))
         new = log_b / torch.cos(median.clamp_max(math.pi / 4))
@@ -71,7 +73,7 @@ class AdaCosLoss(_Adaptive):
         scale.copy_(torch.where(new > 0, new, scale))
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return _cross_entropy(self.get_buffer("scale").to(logits.dtype, copy=True) * logits, target)
+        return cross_entropy(self.get_buffer("scale").to(logits.dtype, copy=True) * logits, target)
 
 
 class CurricularFaceLoss(_Adaptive):
@@ -88,7 +90,7 @@ class CurricularFaceLoss(_Adaptive):
 
     Formula: -log(e^(s cos(theta_y + m)) / (e^(s cos(theta_y + m)) + sum_{j != y} e^(s N_j))), N_j = cos theta_j where
     cos theta_j <= cos(theta_y + m), else cos theta_j (t + cos theta_j); t <- alpha mean(cos theta_y) + (1 - alpha) t.
-    Source: Huang et al. 2020, arXiv:2004.00288, eq. 4-5 and 10.
+    Source: Huang et al. 2020, arXiv:2004.00288, section 3.
 
     >>> import torch, whyloss
     >>> loss = whyloss.CurricularFaceLoss(scale=4.0, alpha=1.0)
@@ -99,7 +101,7 @@ class CurricularFaceLoss(_Adaptive):
     scale: float = 64.0
     margin: float = 0.5
     alpha: float = 0.99
-    source = "Huang et al. 2020, arXiv:2004.00288, eq. 4-5"
+    source = "Huang et al. 2020, arXiv:2004.00288, section 3"
     short = ("curricularface",)
     equation = "ArcFace with cos_j (t + cos_j) for each j != y that exceeds cos(t_y + m)"
 
@@ -120,23 +122,23 @@ class CurricularFaceLoss(_Adaptive):
         kept.copy_(torch.where(rows > 0, t, kept))
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        t = self.get_buffer("t").to(logits.dtype, copy=True)  # the next batch may change it before backward reads it
+        if target.ndim == 1:
+            place = target.unsqueeze(1)
+            own = logits.gather(1, place)
+            own = own + added(own, self.margin)
+            return cross_entropy(self.scale * _hard(logits, own, t).scatter(1, place, own), target)
         masked = torch.isneginf(logits)
         cosine = torch.where(masked, 0.0, logits)
         label = cosine + added(cosine, self.margin)
-        threshold = _of_label(label, target).unsqueeze(1)
-        t = self.get_buffer("t").to(
-            cosine.dtype, copy=True
-        )  # the buffer changes with the next batch, perhaps before backward
-        rest = torch.where(cosine > threshold, cosine * (t + cosine), cosine)
-        if target.ndim == 1:
-            changed = torch.where(_hit(target, logits), label, rest)
-        else:
-            changed = target * label + (1 - target) * rest
-        return _cross_entropy(torch.where(masked, -torch.inf, self.scale * changed), target)
+        rest = _hard(cosine, _of_label(label, target).unsqueeze(1), t)
+        changed = target * label + (1 - target) * rest
+        return cross_entropy(torch.where(masked, -torch.inf, self.scale * changed), target)
 
 
-def _hit(label: Tensor, logits: Tensor) -> Tensor:
-    return torch.arange(logits.shape[1], device=logits.device) == label.unsqueeze(1)
+def _hard(cosine: Tensor, threshold: Tensor, t: Tensor) -> Tensor:
+    """Cosines, t + cosine times those that exceed the threshold."""
+    return cosine * torch.where(cosine > threshold, t + cosine, 1.0)
 
 
 def _of_label(x: Tensor, target: Tensor) -> Tensor:
@@ -144,18 +146,3 @@ def _of_label(x: Tensor, target: Tensor) -> Tensor:
     if target.ndim == 1:
         return x.gather(1, target.unsqueeze(1)).squeeze(1)
     return torch.where(target > 0, x * target, 0.0).sum(1)
-
-
-def _log_share_of_others(target: Tensor, logits: Tensor) -> Tensor:
-    """[N, C] log of the share in which a class is not the label."""
-    if target.ndim == 1:
-        return torch.where(_hit(target, logits), -torch.inf, 0.0).to(logits.dtype)
-    return torch.log1p(-target.clamp_max(1))
-
-
-def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    def formula(log_odds: Tensor) -> Tensor:
-        return -logsigmoid(log_odds)
-
-    label, mix = (target, None) if target.ndim == 1 else (None, target)
-    return reference.row_losses(logits, Rows(("log_odds",), formula, label, mix))

@@ -4,12 +4,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from whyloss.losses.loss import Link
+from whyloss.losses.margin.plain import cross_entropy
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats import reference
-from whyloss.stats.rows import Rows
 
 
 class CenterLoss(WholeRowLoss):
@@ -28,7 +26,7 @@ class CenterLoss(WholeRowLoss):
     Shapes: `feature` is [N, features], what the logits are made of.
 
     Formula: -log p_y + pull / 2 |x - c_y|^2; c_j <- c_j - rate sum_{y = j} (c_j - x) / (1 + n_j), n_j rows of class j.
-    Source: Wen et al. 2016, "A discriminative feature learning approach for deep face recognition", ECCV, eq. 4-5.
+    Source: Wen et al. 2016, "A discriminative feature learning approach for deep face recognition", ECCV, eq. 2-5.
 
     >>> import torch, whyloss
     >>> loss = whyloss.CenterLoss(classes=2, features=2, pull=1.0)
@@ -43,7 +41,7 @@ class CenterLoss(WholeRowLoss):
     features: int
     pull: float = 0.003
     rate: float = 0.5
-    source = "Wen et al. 2016, ECCV, eq. 4-5"
+    source = "Wen et al. 2016, ECCV, eq. 2-5"
     short = ("center",)
     equation = "-log p_y + pull / 2 |x - c_y|^2"
     bounded = False
@@ -66,16 +64,10 @@ class CenterLoss(WholeRowLoss):
         self.require(0 < self.rate <= 1, "rate in (0, 1]", self.rate)
 
     def losses(self, logits: Tensor, target: Tensor, feature: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        def formula(log_odds: Tensor) -> Tensor:
-            return -logsigmoid(log_odds)
-
-        label, mix = (target, None) if target.ndim == 1 else (None, target)
-        likelihood = reference.row_losses(logits, Rows(("log_odds",), formula, label, mix))
-        centers = self.get_buffer("centers").to(
-            logits.dtype, copy=mix is not None
-        )  # they move before backward reads them
-        center = centers[target] if mix is None else mix @ centers
-        return likelihood + self.pull / 2 * (feature - center).square().sum(1)
+        centers = self.get_buffer("centers").to(logits.dtype)
+        # A copy, where backward would read centres that have moved on.
+        center = centers[target] if target.ndim == 1 else target @ centers.clone()
+        return cross_entropy(logits, target) + self.pull / 2 * (feature - center).square().sum(1)
 
     def after(self, logits: Tensor, target: Tensor, counted: Tensor, feature: Tensor) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         kept = self.get_buffer("centers")

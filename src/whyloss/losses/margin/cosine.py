@@ -43,8 +43,8 @@ class NormFaceLoss(_OfCosines):
     Args:
         scale: > 0, what the cosines are multiplied by.
 
-    Formula: -log softmax(s cos)_y. Source: Wang et al. 2017, arXiv:1704.06369, eq. 6; Zhai & Wu 2019,
-    arXiv:1811.12649, eq. 4.
+    Formula: -log softmax(s cos)_y. Source: Wang et al. 2017, arXiv:1704.06369, section 3; Zhai & Wu 2019,
+    arXiv:1811.12649, section 3.
 
     >>> import torch, whyloss
     >>> whyloss.NormFaceLoss(scale=4.0)(torch.tensor([[0.5, 0.0]]), torch.tensor([0]))
@@ -52,7 +52,7 @@ class NormFaceLoss(_OfCosines):
     """
 
     scale: float = 30.0
-    source = "Wang et al. 2017, arXiv:1704.06369, eq. 6"
+    source = "Wang et al. 2017, arXiv:1704.06369, section 3"
     short = ("normface", "normalized-softmax")
     equation = "-log softmax(s cos)_y"
     convex = True
@@ -74,7 +74,7 @@ class CosFaceLoss(_OfCosines):
         margin: >= 0; 0 is NormFace.
 
     Formula: -log(e^(s (cos_y - m)) / (e^(s (cos_y - m)) + sum_{j != y} e^(s cos_j))).
-    Source: Wang et al. 2018, arXiv:1801.09414, eq. 4; Wang et al. 2018, arXiv:1801.05599, eq. 6.
+    Source: Wang et al. 2018, arXiv:1801.09414, eq. 4; Wang et al. 2018, arXiv:1801.05599, section 2.
 
     >>> import torch, whyloss
     >>> whyloss.CosFaceLoss(scale=4.0, margin=0.5)(torch.tensor([[0.5, 0.0]]), torch.tensor([0]))
@@ -138,14 +138,14 @@ class SubCenterArcFaceLoss(ArcFaceLoss):
         margin: in [0, pi], in radians; 0 is NormFace.
 
     Formula: ArcFace of theta_j = arccos(max_k cos(x, w_jk)).
-    Source: Deng et al. 2020, "Sub-center ArcFace", ECCV, eq. 3.
+    Source: Deng et al. 2020, "Sub-center ArcFace", ECCV, section 3.
 
     >>> import torch, whyloss
     >>> head = whyloss.CosineHead(features=8, classes=4, subcenters=3)
     >>> loss = whyloss.SubCenterArcFaceLoss()(head(torch.randn(2, 8)), torch.tensor([0, 3]))
     """
 
-    source = "Deng et al. 2020, Sub-center ArcFace, ECCV, eq. 3"
+    source = "Deng et al. 2020, Sub-center ArcFace, ECCV, section 3"
     short = ("subcenter-arcface",)
     equation = "ArcFace of t_j = arccos(max_k cos(x, w_jk))"
 
@@ -189,13 +189,14 @@ class SphereFaceLoss(_OfCosines):
         return -logsigmoid(log_odds + self.scale * change)
 
 
-def margin_annealing(step: int, start: float = 1500.0, decay: float = 0.1, least: float = 5.0) -> float:
+def margin_annealing(step: int, start: float = 1000.0, decay: float = 0.12, least: float = 5.0) -> float:
     """The lambda of SphereFace and L-Softmax at a step of training: max(least, start / (1 + decay step)).
 
-    `loss.annealing = margin_annealing(step)`. Source: Liu et al. 2017, arXiv:1704.08063, appendix.
+    `loss.annealing = margin_annealing(step)`. The papers say that lambda starts large and falls to a small number;
+    these are the numbers published with SphereFace.
 
     >>> margin_annealing(0), margin_annealing(100), margin_annealing(10**6)
-    (1500.0, 136.36363636363637, 5.0)
+    (1000.0, 76.92307692307692, 5.0)
     """
     return max(least, start / (1 + decay * step))
 
@@ -211,7 +212,7 @@ class SoftTripleLoss(CosFaceLoss):
         margin: >= 0, the paper's delta.
 
     Formula: -log softmax(lambda (S - delta [j = y]))_y, S_j = sum_k softmax_k(cos(x, w_jk) / gamma) cos(x, w_jk).
-    Source: Qian et al. 2019, arXiv:1909.05235, eq. 7-8.
+    Source: Qian et al. 2019, arXiv:1909.05235, section 3.
 
     >>> import torch, whyloss
     >>> head = whyloss.CosineHead(features=8, classes=4, subcenters=3, gamma=0.1)
@@ -221,7 +222,7 @@ class SoftTripleLoss(CosFaceLoss):
 
     scale: float = 20.0
     margin: float = 0.01
-    source = "Qian et al. 2019, arXiv:1909.05235, eq. 7-8"
+    source = "Qian et al. 2019, arXiv:1909.05235, section 3"
     short = ("softtriple",)
     equation = "-log softmax(lambda (S - delta [j = y]))_y, S_j soft over the centres of j"
 
@@ -232,7 +233,7 @@ class FixedAdaCosLoss(CrossEntropyLoss):
     Args:
         classes: >= 3. The scale is sqrt(2) log(classes - 1).
 
-    Formula: -log softmax(s cos)_y, s = sqrt(2) log(C - 1). Source: Zhang et al. 2019, arXiv:1905.00292, eq. 12.
+    Formula: -log softmax(s cos)_y, s = sqrt(2) log(C - 1). Source: Zhang et al. 2019, arXiv:1905.00292, section 4.
 
     >>> import torch, whyloss
     >>> whyloss.FixedAdaCosLoss(classes=1001).adjust.scale
@@ -240,7 +241,7 @@ class FixedAdaCosLoss(CrossEntropyLoss):
     """
 
     classes: int
-    source = "Zhang et al. 2019, arXiv:1905.00292, eq. 12"
+    source = "Zhang et al. 2019, arXiv:1905.00292, section 4"
     short = ("adacos-fixed",)
     equation = "-log softmax(s cos)_y, s = sqrt(2) log(C - 1)"
     proper = False
@@ -267,14 +268,14 @@ class P2SGradLoss(RowLoss):
     The paper replaces the probability in the gradient of cross-entropy by the cosine, and gives no loss; this is the
     one with that gradient, cos_j - [j = y]. No scale and no margin to choose.
 
-    Formula: ((cos_y - 1)^2 + sum_{j != y} cos_j^2) / 2. Source: Zhang et al. 2019, arXiv:1905.02479, eq. 13.
+    Formula: ((cos_y - 1)^2 + sum_{j != y} cos_j^2) / 2. Source: Zhang et al. 2019, arXiv:1905.02479, section 4.
 
     >>> import torch, whyloss
     >>> whyloss.P2SGradLoss()(torch.tensor([[0.5, 0.0, -1.0]]), torch.tensor([0]))
     tensor(0.6250)
     """
 
-    source = "Zhang et al. 2019, arXiv:1905.02479, eq. 13"
+    source = "Zhang et al. 2019, arXiv:1905.02479, section 4"
     short = ("p2sgrad",)
     equation = "((cos_y - 1)^2 + sum_{j != y} cos_j^2) / 2"
     proper = False

@@ -19,8 +19,8 @@ class CosineHead(nn.Module):
             over gamma (SoftTriple).
 
     Formula: max over k of cos(x, w_jk), or sum_k softmax_k(cos(x, w_jk) / gamma) cos(x, w_jk).
-    Source: Wang et al. 2017, arXiv:1704.06369; Deng et al. 2020 (sub-center ArcFace), eq. 3; Qian et al. 2019,
-    arXiv:1909.05235, eq. 6.
+    Source: Wang et al. 2017, arXiv:1704.06369; Deng et al. 2020 (sub-center ArcFace); Qian et al. 2019,
+    arXiv:1909.05235, section 3.
 
     >>> import torch, whyloss
     >>> head = whyloss.CosineHead(features=2, classes=2)
@@ -68,7 +68,7 @@ class CosineHead(nn.Module):
         """Half the mean distance between the centres of a class: SoftTriple's regulariser, which merges those that
         are not needed. 0 with one centre a class.
 
-        Formula: sum_j sum_{s < t} sqrt(2 - 2 cos(w_js, w_jt)) / (C K (K - 1)). Source: Qian et al. 2019, eq. 8.
+        Formula: sum_j sum_{s < t} sqrt(2 - 2 cos(w_js, w_jt)) / (C K (K - 1)). Source: Qian et al. 2019, section 3.
         """
         unit, K = self.unit(self.weight), self.subcenters
         if K == 1:

@@ -11,6 +11,7 @@ from torch.nn.functional import logsigmoid
 
 from whyloss.losses.loss import Link
 from whyloss.losses.margin.angles import multiplied, turned
+from whyloss.losses.margin.plain import cross_entropy
 from whyloss.losses.whole import WholeRowLoss
 from whyloss.stats import reference
 from whyloss.stats.rows import Rows
@@ -27,6 +28,7 @@ class _MarginByRow(WholeRowLoss):
     links: ClassVar[tuple[Link, ...]] = ("softmax",)
     takes_labels: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("norm",)
+    of_each_class: ClassVar[bool] = False  # whether `norm` may be [N, C]
 
     def change(self, logit: Tensor, norm: Tensor) -> Tensor:
         """What is added to the label's logit; both are [N], or [N, C] where every class may be the label."""
@@ -34,13 +36,21 @@ class _MarginByRow(WholeRowLoss):
 
     def of_rows(self, logits: Tensor, target: Tensor, norm: Tensor) -> Tensor:
         """[N] losses of logits that have their scale."""
+        if norm.ndim != 1 and not (self.of_each_class and norm.shape == logits.shape):
+            more = ", or one for each class," if self.of_each_class else ""
+            raise ValueError(f"{type(self).__name__}: one norm for each row{more} is needed, got {tuple(norm.shape)}.")
+        if target.ndim == 1:
+            place = target.unsqueeze(1)
+            norm = norm if norm.ndim == 1 else norm.gather(1, place).squeeze(1)
+            own = logits.gather(1, place)
+            angled = torch.where(torch.isneginf(own), 0.0, own).squeeze(1)  # a masked label has none
+            return cross_entropy(logits.scatter_add(1, place, self.change(angled, norm).unsqueeze(1)), target)
 
         def formula(log_odds: Tensor, logit: Tensor) -> Tensor:
             lengths = norm if norm.ndim == log_odds.ndim else norm.unsqueeze(1)
             return -logsigmoid(log_odds + self.change(logit, lengths))
 
-        label, mix = (target, None) if target.ndim == 1 else (None, target)
-        return reference.row_losses(logits, Rows(("log_odds", "logit"), formula, label, mix))
+        return reference.row_losses(logits, Rows(("log_odds", "logit"), formula, label=None, mix=target))
 
 
 class LargeMarginSoftmaxLoss(_MarginByRow):
@@ -71,6 +81,8 @@ class LargeMarginSoftmaxLoss(_MarginByRow):
     source = "Liu et al. 2016, arXiv:1612.02295, eq. 4-6"
     short = ("l-softmax", "large-margin-softmax")
     equation = "-log(e^(|w_y||x| psi(t_y)) / (e^(|w_y||x| psi(t_y)) + sum_{j != y} e^(z_j)))"
+
+    of_each_class: ClassVar[bool] = True
 
     def check(self) -> None:
         super().check()
@@ -132,7 +144,7 @@ class MagFaceLoss(_MarginByRow):
 
     Formula: -log(e^(s cos(theta_y + m(a))) / (e^(s cos(theta_y + m(a))) + sum_{j != y} e^(s cos theta_j)))
     + pull (1/a + a / high^2), a = |x|, m(a) = least + (most - least) (a - low) / (high - low).
-    Source: Meng et al. 2021, arXiv:2103.06627, eq. 3 and appendix.
+    Source: Meng et al. 2021, arXiv:2103.06627, section 3.
 
     >>> import torch, whyloss
     >>> loss = whyloss.MagFaceLoss(scale=4.0)
@@ -146,7 +158,7 @@ class MagFaceLoss(_MarginByRow):
     least: float = 0.45
     most: float = 0.8
     pull: float = 35.0
-    source = "Meng et al. 2021, arXiv:2103.06627, eq. 3"
+    source = "Meng et al. 2021, arXiv:2103.06627, section 3"
     short = ("magface",)
     equation = "ArcFace with m = least + (most - least) (a - low) / (high - low), + pull (1/a + a / high^2)"
 
@@ -166,11 +178,12 @@ class MagFaceLoss(_MarginByRow):
         return self.scale * (turned(cosine, margin.cos(), margin.sin()) - cosine)
 
     def losses(self, logits: Tensor, target: Tensor, norm: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        each = self.of_rows(self.scale * logits, target, norm)
         length = norm.clamp_min(self.low)
         # Below the least length the straight line goes on that touches the curve there: no length is infinitely dear.
         regulariser = 1 / length + length / self.high**2
         regulariser = regulariser + (norm - length) * (1 / self.high**2 - 1 / self.low**2)
-        return self.of_rows(self.scale * logits, target, norm) + self.pull * regulariser
+        return each + self.pull * regulariser
 
 
 class AdaFaceLoss(_MarginByRow):
@@ -190,7 +203,7 @@ class AdaFaceLoss(_MarginByRow):
 
     Formula: -log(e^(s (cos(theta_y - m q) - m q - m)) / (e^(s (cos(theta_y - m q) - m q - m))
     + sum_{j != y} e^(s cos theta_j))), q = clip(h (|x| - mean) / deviation, -1, 1).
-    Source: Kim et al. 2022, arXiv:2204.00964, eq. 14-18.
+    Source: Kim et al. 2022, arXiv:2204.00964, section 3.
 
     >>> import torch, whyloss
     >>> cosines, target = torch.tensor([[1.0, 0.0], [0.5, 0.0]]), torch.tensor([0, 0])
@@ -202,7 +215,7 @@ class AdaFaceLoss(_MarginByRow):
     margin: float = 0.4
     spread: float = 0.333
     alpha: float = 0.99
-    source = "Kim et al. 2022, arXiv:2204.00964, eq. 14-18"
+    source = "Kim et al. 2022, arXiv:2204.00964, section 3"
     short = ("adaface",)
     equation = "-log softmax(s (cos(t - m q [j = y]) - (m q + m) [j = y]))_y, q from |x|"
 

@@ -12,7 +12,7 @@ class SmoothHingeLoss(RowLoss):
     With the softmax link f is the lead of the label's logit over its largest rival.
 
     Formula: 1/2 - y f for y f <= 0, (1 - y f)^2 / 2 up to 1, and 0. Source: Rennie & Srebro 2005, "Loss functions for
-    preference levels", IJCAI workshop, eq. 4.
+    preference levels", IJCAI workshop.
 
     >>> import torch, whyloss
     >>> whyloss.SmoothHingeLoss(reduction="none")(torch.tensor([0.5, -2.0, 2.0]), torch.tensor([1, 1, 1]))
@@ -20,7 +20,7 @@ class SmoothHingeLoss(RowLoss):
     """
 
     link: Link = "sigmoid"
-    source = "Rennie & Srebro 2005, IJCAI workshop, eq. 4"
+    source = "Rennie & Srebro 2005, IJCAI workshop"
     short = ("smooth-hinge",)
     equation = "1/2 - y f for y f <= 0, (1 - y f)^2 / 2 up to 1, and 0"
     proper = False

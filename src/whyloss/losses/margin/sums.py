@@ -23,7 +23,7 @@ class WestonWatkinsLoss(WholeRowLoss):
     A soft target is a mixture of labels, and takes C^2 numbers a row.
 
     Formula: sum over j != y of max(0, margin - z_y + z_j)^power / C. Source: Weston & Watkins 1999, "Support vector
-    machines for multi-class pattern recognition", ESANN, eq. 1 (with margin 2).
+    machines for multi-class pattern recognition", ESANN (with margin 2).
 
     >>> import torch, whyloss
     >>> whyloss.WestonWatkinsLoss()(torch.tensor([[1.0, 0.5, 0.75]]), torch.tensor([0]))
@@ -33,7 +33,7 @@ class WestonWatkinsLoss(WholeRowLoss):
     margin: float = 1.0
     power: int = 1
     summed: bool = False
-    source = "Weston & Watkins 1999, ESANN, eq. 1"
+    source = "Weston & Watkins 1999, ESANN"
     short = ("weston-watkins", "multi-margin")
     equation = "sum over j != y of max(0, margin - z_y + z_j)^power / C"
     proper = False
@@ -49,22 +49,24 @@ class WestonWatkinsLoss(WholeRowLoss):
         self.require(self.power in (1, 2), "power 1 or 2", self.power)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        live = ~torch.isneginf(logits)
-        z = torch.where(live, logits, 0.0)
-        classes = 1 if self.summed else live.sum(1)
         if target.ndim == 1:
             label = target.unsqueeze(1)
-            rival = live.scatter(1, label, torch.zeros_like(label, dtype=torch.bool))
-            total = self._hinges(z, z.gather(1, label), rival).sum(1)
-            impossible = ~live.gather(1, label).squeeze(1)
+            own = logits.gather(1, label)
+            masked = torch.isneginf(own)
+            slack = self._slack(logits, torch.where(masked, 0.0, own)).scatter(1, label, 0.0)
+            total, impossible = self._powers(slack).sum(1), masked.squeeze(1)
         else:
-            own = torch.eye(z.shape[1], dtype=torch.bool, device=z.device)
-            rival = live.unsqueeze(1) & ~own  # [N, label, rival]
-            each = self._hinges(z.unsqueeze(1), z.unsqueeze(2), rival).sum(2)
-            total = torch.where(target != 0, each * target, 0.0).sum(1)
-            impossible = ((target != 0) & ~live).any(1)
-        return total / classes + torch.where(impossible, torch.inf, 0.0)
+            masked = torch.isneginf(logits)
+            slack = self._slack(logits.unsqueeze(1), torch.where(masked, 0.0, logits).unsqueeze(2))
+            itself = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
+            each = self._powers(torch.where(itself, 0.0, slack)).sum(2)  # [N, label]
+            total, impossible = (each * target).sum(1), ((target != 0) & masked).any(1)
+        if not self.summed:
+            total = total / (logits > -torch.inf).sum(1)
+        return total + torch.where(impossible, torch.inf, 0.0)
 
-    def _hinges(self, z: Tensor, own: Tensor, rival: Tensor) -> Tensor:
-        slack = torch.where(rival, self.margin - (own - z), 0.0).clamp_min(0)
+    def _slack(self, z: Tensor, own: Tensor) -> Tensor:
+        return (z - own + self.margin).clamp_min(0)
+
+    def _powers(self, slack: Tensor) -> Tensor:
         return slack if self.power == 1 else slack * slack

@@ -156,15 +156,18 @@ class RiskConsistentCandidatesLoss(LabelSetLoss):
     source = "Feng et al. 2020, arXiv:2007.08929, eq. 8"
     short = ("rc",)
     equation = "-sum_{j in S} w_j log softmax(z)_j, w_j = p_j / sum_{k in S} p_k"
-    steered = True
+    held = ("shares",)
     bounded = False
 
     def losses(self, logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         total = lse(logits, positive + negative).unsqueeze(1)
-        inside = (positive > 0).any(1, keepdim=True)
+        return (self.shares(logits, positive) * torch.where(positive > 0, total - logits, 0.0)).sum(1)
+
+    def shares(self, logits: Tensor, positive: Tensor) -> Tensor:
+        """[N, L] the share of each candidate in the probability of all of them."""
+        inside, candidate = (positive > 0).any(1, keepdim=True), positive > 0
         own = torch.where(inside, lse(logits, positive).unsqueeze(1), 0.0)
-        share = torch.where(positive > 0, positive * torch.exp(torch.where(positive > 0, logits - own, 0.0)), 0.0)
-        return (share.detach() * torch.where(positive > 0, total - logits, 0.0)).sum(1)
+        return torch.where(candidate, positive * torch.exp(torch.where(candidate, logits - own, 0.0)), 0.0).detach()
 
 
 def lse(z: Tensor, weight: Tensor, axis: int = 1) -> Tensor:

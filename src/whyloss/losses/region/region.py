@@ -48,6 +48,8 @@ class RegionLoss(Loss):
     validate: bool | None = None
 
     links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
+    of_sums: ClassVar[bool] = True  # a function of the three sums, so that engines take them
+    joint: ClassVar[bool] = False  # all classes are measured together: one loss for a region, not one for each class
 
     def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
         """The loss of each region from its sums, all of one shape; `target` > 0."""
@@ -70,8 +72,9 @@ class RegionLoss(Loss):
         target: Tensor,
         sample_weight: Tensor | None = None,
         normalizer: float | Tensor | None = None,
+        **reads: Tensor,
     ) -> Tensor:
-        losses, counts = self._regions(logits, target, sample_weight)
+        losses, counts = self._regions(logits, target, sample_weight, **reads)
         losses = losses * counts
         if self.reduction != "mean" and normalizer is not None:
             raise ValueError(f"normalizer replaces the denominator of 'mean'; the reduction is {self.reduction!r}.")
@@ -85,40 +88,58 @@ class RegionLoss(Loss):
         counted = counts.sum()
         return total / torch.where(counted == 0, 1.0, counted)
 
-    def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def parts(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, **reads: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights) over regions and classes."""
-        losses, counts = self._regions(logits, target, sample_weight)
+        losses, counts = self._regions(logits, target, sample_weight, **reads)
         return (losses * counts).sum(), counts.sum()
 
-    def _regions(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _regions(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, **reads: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The loss of each region and class, and what it counts for; both [N, C], or [C]."""
-        name, dtype = type(self).__name__, computing_dtype(logits)
-        z, entered = enter(self, logits, target, sample_weight)
+        z, pixels = enter(self, logits, target, sample_weight)
+        _check_reads(self, reads, logits)
         with torch.autocast(logits.device.type, enabled=False):
-            sums = regions.sums(z, entered)
+            sums, losses = self.measured(z, pixels, logits.shape[2:], **reads)
+        present, counted = sums.target > 0, sums.pixels > 0
+        losses = torch.where(present, losses, self.of_absent(sums, losses, counted))
+        counts = ((present & counted) if self.absent == "skip" else counted).to(losses.dtype)
+        weight = self.class_weight(logits)
+        return losses, counts if weight is None else counts * weight
+
+    def measured(self, z: Tensor, pixels: Pixels, shape: torch.Size, **reads: Tensor) -> tuple[regions.Sums, Tensor]:
+        """The sums of every region, and its loss, which is not used where the class is absent, but must be a number.
+        Logits [N, C, P], whose pixels lie in `shape`; `reads`: what the call took besides, shaped like the logits."""
+        sums = regions.Sums(*self.pooled(torch.stack(regions.sums(z, pixels))))
+        present = sums.target > 0
+        seen, held = (torch.where(present, part, 1.0) for part in (sums.prediction, sums.target))
+        return sums, self.overlap(sums.intersection, seen, held)
+
+    def pooled(self, sums: Tensor) -> Tensor:
+        """Sums [K, N, C] of images as those of regions, [K, N, C] or [K, C], with or without class 0."""
         if self.over != "image":
-            sums = regions.Sums(*(part.sum(0) for part in sums))
+            sums = sums.sum(1)
         if self.over == "world":
             sums = _over_ranks(sums)
-        if not self.background:
-            sums = regions.Sums(*(part[..., 1:] for part in sums))
-        present, counted = sums.target > 0, sums.pixels > 0
-        # Where a class is absent its overlap is not used, and must not be 0/0 either.
-        seen, held = (torch.where(present, part, 1.0) for part in (sums.prediction, sums.target))
-        losses = torch.where(present, self.overlap(sums.intersection, seen, held), self._absent(sums, counted))
-        counts = ((present & counted) if self.absent == "skip" else counted).to(dtype)
-        if self.weight is not None:
-            weight = self.weight.to(dtype)
-            if weight.shape != (logits.shape[1],):
-                raise ValueError(
-                    f"{name}: weight {tuple(weight.shape)} but {logits.shape[1]} classes: one number each is needed."
-                )
-            counts = counts * (weight if self.background else weight[1:])
-        return losses, counts
+        return sums if self.background else sums[..., 1:]
 
-    def _absent(self, sums: regions.Sums, counted: Tensor) -> Tensor | float:
+    def of_absent(self, sums: regions.Sums, losses: Tensor, counted: Tensor) -> Tensor | float:
         """The loss of a class that the target does not hold."""
         return sums.prediction / torch.where(counted, sums.pixels, 1.0) if self.absent == "penalise" else 0.0
+
+    def class_weight(self, logits: Tensor) -> Tensor | None:
+        """[C] what each class counts for, without class 0 where that is left out."""
+        if self.weight is None:
+            return None
+        if self.weight.shape != (logits.shape[1],):
+            raise ValueError(
+                f"{type(self).__name__}: weight {tuple(self.weight.shape)} but {logits.shape[1]} classes: one number "
+                "each is needed."
+            )
+        weight = self.weight.to(computing_dtype(logits))
+        return weight if self.background else weight[1:]
 
 
 def enter(loss: RegionLoss, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Pixels]:
@@ -134,6 +155,18 @@ def enter(loss: RegionLoss, logits: Tensor, target: Tensor, sample_weight: Tenso
     pixels = Pixels(t, loss.link, loss.ignore_index, weight)
     _check_values(loss, pixels, z.shape[1])
     return z, pixels
+
+
+def _check_reads(loss: RegionLoss, reads: dict[str, Tensor], logits: Tensor) -> None:
+    name, known = type(loss).__name__, (*loss.reads, *loss.may_read)
+    if not set(loss.reads) <= set(reads) <= set(known):
+        wanted = ", ".join(f"{n}=..." for n in known) or "nothing besides logits and target"
+        raise TypeError(f"{name}: the call takes {wanted}; got {', '.join(reads) or 'nothing'}.")
+    for key, value in reads.items():
+        if value.shape != logits.shape:
+            raise ValueError(
+                f"{name}: {key} {tuple(value.shape)} must be shaped like the logits {tuple(logits.shape)}."
+            )
 
 
 def _pixel_weight(name: str, weight: Tensor, logits: Tensor) -> Tensor:
@@ -168,7 +201,7 @@ def _check_values(loss: RegionLoss, pixels: Pixels, classes: int) -> None:
             raise ValueError(f"{type(loss).__name__}: masks must lie between 0 and 1.")
 
 
-def _over_ranks(sums: regions.Sums) -> regions.Sums:
+def _over_ranks(sums: Tensor) -> Tensor:
     """The sums over all ranks, differentiable: each rank's gradient is that of the loss of the whole."""
     import torch.distributed as dist
     from torch.distributed.nn.functional import all_reduce
@@ -177,4 +210,4 @@ def _over_ranks(sums: regions.Sums) -> regions.Sums:
         return sums
     # Data parallelism averages gradients over the ranks, and the derivative of an all-reduce sums over them: the two
     # cancel, so that N ranks give the gradient that one process gives.
-    return regions.Sums(*all_reduce(torch.stack(sums)))  # pyright: ignore
+    return all_reduce(sums)  # pyright: ignore

@@ -1,0 +1,144 @@
+"""The F1 score and Matthews' correlation as losses: confusion matrices of probabilities in place of decisions.
+
+They want the whole data set in view; on small batches they estimate something else. A threshold tuned on validation
+rows is the plain way to a good F1."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from whyloss.losses.batch import BatchLoss
+from whyloss.stats.exact import softmax_and_rest, times_exp
+
+Average = Literal["macro", "micro"]
+
+
+class Shares(NamedTuple):
+    """[C] true and false positives and negatives of each class against the rest, as shares of all rows; float64."""
+
+    tp: Tensor
+    fp: Tensor
+    fn: Tensor
+    tn: Tensor
+
+
+class ConfusionLoss(BatchLoss):
+    """A loss of the soft confusion matrices of a batch. Subclass it and write `of_shares`.
+
+    A class that no row of the batch holds (or every row, where that leaves nothing to measure) costs the mean
+    probability that was wrongly given, so that its mistakes are never free and always have a gradient.
+
+    Args:
+        average: "macro" is the mean over the classes (or labels) of each against the rest; "micro" is of all at once.
+
+    Options are those of `BatchLoss`."""
+
+    average: Average = "macro"
+
+    def of_shares(self, shares: Shares) -> Tensor:
+        """[C] the loss of each class."""
+        raise NotImplementedError(f"{type(self).__name__} has no of_shares.")
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.average in ("macro", "micro"), "average in ('macro', 'micro')", self.average)
+
+    def value(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        shares = self.shares(logits, target, weight)
+        return (self.micro(shares) if self.average == "micro" else self.of_shares(shares).mean()).to(logits.dtype)
+
+    def micro(self, shares: Shares) -> Tensor:
+        return self.of_shares(Shares(*(part.mean(0, keepdim=True) for part in shares))).squeeze(0)
+
+    def shares(self, logits: Tensor, target: Tensor, weight: Tensor) -> Shares:
+        if self.link == "softmax":
+            weight = weight.unsqueeze(1)
+            p, not_p = softmax_and_rest(logits)
+        else:
+            odds = logits.nan_to_num(torch.nan, 1e30, -1e30)
+            p = times_exp(torch.sigmoid(odds), logsigmoid(odds))
+            not_p = times_exp(torch.sigmoid(-odds), logsigmoid(-odds))
+        yes, no = weight * target, weight * (1 - target)
+        total = weight.sum(0, dtype=torch.float64)
+        total = torch.where(total > 0, total, 1.0)
+        return Shares(
+            *((a * b).sum(0, dtype=torch.float64) / total for a, b in ((yes, p), (no, p), (yes, not_p), (no, not_p)))
+        )
+
+
+class SoftF1Loss(ConfusionLoss):
+    """One minus the F1 score of probabilities: trains what a metric will ask for, at the cost of calibration.
+
+    Of certain predictions it is the F1 score itself. With "micro" and the softmax link it is the mean absolute error.
+
+    Args:
+        average: "macro" or "micro", over classes or labels.
+
+    Formula: 1 - 2 TP / (2 TP + FP + FN), TP = sum p t, FP = sum p (1 - t), FN = sum (1 - p) t. Source: Eban et al.
+    2017, arXiv:1608.04802, section 4 (F measure); Bénédict et al. 2022, arXiv:2108.10566, section 3 (unthresholded F1).
+
+    >>> import torch, whyloss
+    >>> whyloss.SoftF1Loss(link="sigmoid")(torch.tensor([0.0, 0.0]), torch.tensor([1, 0]))
+    tensor(0.5000)
+    """
+
+    source = "Bénédict et al. 2022, arXiv:2108.10566, unthresholded F1"
+    short = ("soft-f1", "f1")
+    equation = "1 - 2 TP / (2 TP + FP + FN), of probabilities"
+    bounded = True
+
+    def of_shares(self, shares: Shares) -> Tensor:
+        tp, fp, fn, _ = shares
+        present = tp + fn > 0
+        wrong = fp + fn
+        return torch.where(present, wrong / torch.where(present, 2 * tp + wrong, 1.0), fp)
+
+
+class SoftMCCLoss(ConfusionLoss):
+    """One minus Matthews' correlation of probabilities with labels: all four cells of the confusion matrix count.
+
+    In [0, 2]; 1 is no better than chance. Of certain predictions it is the coefficient itself. "micro" with the softmax
+    link is the multi-class coefficient R_K (Gorodkin 2004).
+
+    Args:
+        average: "macro" or "micro", over classes or labels.
+
+    Formula: 1 - (TP TN - FP FN) / sqrt((TP + FP) (TP + FN) (TN + FP) (TN + FN)). Source: Abhishek & Hamarneh 2021,
+    arXiv:2010.13454, eq. 6; Gorodkin 2004, eq. 8.
+
+    >>> import torch, whyloss
+    >>> whyloss.SoftMCCLoss(link="sigmoid")(torch.tensor([2.0, -2.0]), torch.tensor([1, 0]))
+    tensor(0.2384)
+    """
+
+    source = "Abhishek & Hamarneh 2021, arXiv:2010.13454, MCC loss"
+    short = ("soft-mcc", "mcc")
+    equation = "1 - (TP TN - FP FN) / sqrt((TP+FP)(TP+FN)(TN+FP)(TN+FN)), of probabilities"
+    bounded = True
+
+    def of_shares(self, shares: Shares) -> Tensor:
+        tp, fp, fn, tn = shares
+        both, (right, wrong) = (tp + fn > 0) & (fp + tn > 0), (tp * tn, fp * fn)
+        # What is under the root is (right + wrong + u) (right + wrong + v); 1 - x is put together from what is small.
+        u, v, covariance = tp * fn + tn * fp, tp * fp + tn * fn, right - wrong
+        product = (right + wrong + u) * (right + wrong + v)
+        some = both & (product > 0)
+        root = torch.where(some, product, 1.0).sqrt()
+        missing = 4 * right * wrong + (right + wrong) * (u + v) + u * v
+        ahead = some & (covariance > 0)
+        near = missing / (root * (root + torch.where(ahead, covariance, 1.0)))
+        return torch.where(both, torch.where(ahead, near, 1 - torch.where(some, covariance, 0.0) / root), fp + fn)
+
+    def micro(self, shares: Shares) -> Tensor:
+        if self.link == "sigmoid":
+            return super().micro(shares)
+        tp, fp, fn, _ = shares
+        predicted, held, wrong = tp + fp, tp + fn, fn.sum()
+        rest_held = (held * (1 - held)).sum()  # 1 - sum of squares, for shares that sum to 1
+        product = (predicted * (1 - predicted)).sum() * rest_held
+        some = product > 0
+        covariance = rest_held - wrong + (held * (held - predicted)).sum()
+        correlation = torch.where(some, covariance, 0.0) / torch.where(some, product, 1.0).sqrt()
+        return torch.where(rest_held > 0, 1 - correlation, wrong)

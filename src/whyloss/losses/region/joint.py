@@ -1,0 +1,141 @@
+"""Overlaps of all classes together: one number for a region, in which each class has its weight."""
+
+import torch
+from torch import Tensor
+
+from whyloss.losses.region.maps import counted, opened, summed
+from whyloss.losses.region.region import RegionLoss, enter
+from whyloss.stats import regions
+from whyloss.stats.rows import computing_dtype
+
+
+class GeneralizedDiceLoss(RegionLoss):
+    """One Dice over all classes, each weighed by 1 / (its size)^2: small classes count as much as large ones.
+
+    `reduction="none"` gives one value a region, [N] or a single one; class weights multiply the weights of the classes.
+
+    Args:
+        power: >= 0, exponent of the size in the weights: 2 is the paper's, 1 the plain inverse, 0 weighs all alike.
+        absent: a class that the region's target does not hold has no size, and its weight would be infinite. "penalise"
+            gives it the weight of the smallest class that is there, so that to predict it costs; "skip" and "zero"
+            leave it out. A region that holds no class at all is charged the mean probability of all ("penalise"),
+            left out ("skip"), or perfect ("zero").
+
+    Formula: 1 - (2 sum_c w_c I_c + s) / (sum_c w_c (P_c + T_c) + s), w_c = 1 / T_c^power. Source: Sudre et al. 2017,
+    arXiv:1707.03237, section 2.1 (which does not say what an absent class weighs).
+
+    >>> import torch, whyloss
+    >>> whyloss.GeneralizedDiceLoss()(torch.zeros(1, 2, 4), torch.tensor([[0, 0, 0, 1]]))
+    tensor(0.6250)
+    """
+
+    power: float = 2.0
+    source = "Sudre et al. 2017, arXiv:1707.03237, section 2.1"
+    short = ("generalized-dice", "gdl")
+    equation = "1 - (2 sum_c w_c I_c + s) / (sum_c w_c (P_c + T_c) + s), w_c = 1 / T_c^power"
+    bounded = True
+    joint = True
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.power >= 0, "power >= 0", self.power)
+
+    def _regions(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, **reads: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        z, pixels = enter(self, logits, target, sample_weight)
+        with torch.autocast(logits.device.type, enabled=False):
+            sums = regions.Sums(*self.pooled(torch.stack(regions.sums(z, pixels))))
+        present = sums.target > 0
+        # Relative to the smallest class, whose weight is 1: squares of sizes leave the range of float32.
+        held = torch.where(present, sums.target, torch.inf)
+        least = held.amin(-1, keepdim=True)
+        some = present.any(-1)
+        least = torch.where(some.unsqueeze(-1), least, 1.0)
+        weight = (least / held) ** self.power
+        weight = torch.where(present, weight, 1.0 if self.absent == "penalise" else 0.0)
+        importance = self.class_weight(logits)
+        if importance is not None:
+            weight = weight * importance
+        smooth = self.smooth * least.squeeze(-1) ** self.power
+        size = sums.prediction + sums.target
+        whole = (weight * size).sum(-1) + smooth
+        losses = (weight * (size - 2 * sums.intersection)).sum(-1) / torch.where(some & (whole > 0), whole, 1.0)
+        held_pixels = torch.where(sums.pixels > 0, sums.pixels, 1.0)
+        return _with_empty(self, losses, (sums.prediction / held_pixels).mean(-1), some, (sums.pixels > 0).any(-1))
+
+
+class GeneralizedWassersteinDiceLoss(RegionLoss):
+    """Dice in which a mistake costs as much as the classes are far apart: confusing neighbours is nearly forgiven.
+
+    The classes are measured together: `reduction="none"` gives one value a region, [N] or a single one. Class weights
+    multiply what a pixel of the class counts for. A soft target is a mixture of labels.
+
+    Args:
+        distances: [C, C] from each label to each class, 0 on the diagonal; class 0 is the background, and no class may
+            be farther from another than from it.
+        absent: a region without foreground has no overlap. "penalise" charges the mean distance of its pixels, "skip"
+            leaves it out, "zero" counts it as perfect.
+
+    Formula: 1 - (2 A + s) / (2 A + E + s), with d_i = sum_c D[y_i, c] p_ic, A = sum over foreground pixels of
+    D[y_i, 0] - d_i, and E = sum_i d_i. Source: Fidon et al. 2017, arXiv:1707.00478, section 2.2 (generalised
+    Wasserstein Dice score).
+
+    >>> import torch, whyloss
+    >>> loss = whyloss.GeneralizedWassersteinDiceLoss(distances=1 - torch.eye(3))
+    >>> loss(torch.zeros(1, 3, 3), torch.tensor([[0, 1, 2]]))
+    tensor(0.6000)
+    """
+
+    distances: Tensor
+    source = "Fidon et al. 2017, arXiv:1707.00478, section 2.2"
+    short = ("wasserstein-dice", "gwdl")
+    equation = "E / (2 sum_fg (D[y_i, 0] - d_i) + E + s), d_i = sum_c D[y_i, c] p_ic, E = sum_i d_i"
+    links = ("softmax",)
+    bounded = True
+    joint = True
+    of_sums = False
+
+    def check(self) -> None:
+        super().check()
+        d = self.distances
+        self.require(d.ndim == 2 and d.shape[0] == d.shape[-1], "a square matrix of distances", tuple(d.shape))
+        self.require(bool((d >= 0).all()) and not bool(d.diagonal().any()), "distances >= 0, 0 on the diagonal", d)
+        farthest = bool((d[1:] <= d[1:, :1]).all()) and bool((d[1:, 0] > 0).all())
+        self.require(farthest, "no class farther from another than from class 0, the background", d)
+        self.require(self.background, "background=True (the distances are to class 0)", self.background)
+
+    def _regions(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, **reads: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        z, pixels = enter(self, logits, target, sample_weight)
+        distances = self.distances.to(computing_dtype(logits))
+        if distances.shape[0] != logits.shape[1]:
+            raise ValueError(
+                f"{type(self).__name__}: distances {tuple(distances.shape)} but {logits.shape[1]} classes."
+            )
+        with torch.autocast(logits.device.type, enabled=False):
+            p, t, u = opened(self, z, pixels)
+            weighted = t if u is None else t * u
+            # [N, label, class] the sums that both parts are linear in, pooled with the labels' own as one more class.
+            confusion = weighted @ p.mT
+            each = torch.cat([confusion, summed(t, u).unsqueeze(-1), counted(t, u).unsqueeze(-1)], 2)
+        each = self.pooled(each.movedim(2, 0)).movedim(0, -1)
+        confusion, held, total = each[..., :-2], each[..., -2], each[..., 0, -1]
+        apart = (confusion * distances).sum(-1)
+        weight = self.class_weight(logits)
+        if weight is not None:
+            apart, held = apart * weight, held * weight
+        error, found = apart.sum(-1), (held * distances[:, 0] - apart)[..., 1:].sum(-1)
+        some = (held[..., 1:] > 0).any(-1)
+        whole = 2 * found + error + self.smooth
+        losses = error / torch.where(some & (whole > 0), whole, 1.0)
+        return _with_empty(self, losses, error / torch.where(total > 0, total, 1.0), some, total > 0)
+
+
+def _with_empty(
+    loss: RegionLoss, losses: Tensor, charge: Tensor, some: Tensor, counted: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The losses with those of regions that hold nothing, by policy; and what each counts for."""
+    losses = torch.where(some, losses, charge if loss.absent == "penalise" else 0.0)
+    return losses, ((some & counted) if loss.absent == "skip" else counted).to(losses.dtype)
