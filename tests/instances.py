@@ -74,7 +74,7 @@ class Case:
 
     def build(self, classes: int = 4, order: Tensor | None = None, **options: Any) -> Any:
         """The loss for this many classes; `order` permutes what it knows of them."""
-        own = {n: PER_CLASS[n](classes, order) for n in self.cls.fields() if n in PER_CLASS and n not in self.numbers}
+        own = {n: PER_CLASS[n](classes, order) for n in self._per_class if n not in self.numbers}
         if "link" not in self.cls.fields():
             options.pop("link", None)
         loss = self.cls(**own, **self.numbers, **options)
@@ -99,7 +99,12 @@ class Case:
     @property
     def knows_classes(self) -> bool:
         """Whether it holds a number for each class, so that it fits one number of classes alone."""
-        return bool(PER_CLASS.keys() & self.cls.fields().keys())
+        return bool(self._per_class)
+
+    @property
+    def _per_class(self) -> list[str]:
+        """Its fields that depend on the number of classes; a number of the same name (`bins`) is none of them."""
+        return [n for n, f in self.cls.fields().items() if n in PER_CLASS and not isinstance(f.default, int | float)]
 
     @property
     def links(self) -> tuple[str, ...]:

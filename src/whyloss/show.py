@@ -90,7 +90,8 @@ def build(name: str, parameters: Sequence[str] = ()) -> Shown:
     """
     cls = find(name)
     given = dict(_parsed(cls, text) for text in parameters)
-    values = {n: SAMPLES[n] for n in cls.fields() if n in SAMPLES} | given
+    needed = (n for n, f in cls.fields().items() if n in SAMPLES and not isinstance(f.default, int | float))
+    values = {n: SAMPLES[n] for n in needed} | given
     fixed: dict[str, Any] = {"reduction": "none"} if issubclass(cls, LabelledLoss | BinnedLoss) else {}
     if issubclass(cls, RegionLoss) and "sigmoid" in cls.links:
         fixed["link"] = "sigmoid"  # one region, without its background
