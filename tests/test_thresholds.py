@@ -204,6 +204,8 @@ def test_what_is_refused():
             cls()(z, torch.tensor([0, 9]))
         with pytest.raises(ValueError, match="scales only"):
             cls(adjust=whyloss.Adjustment(shift=torch.zeros(4)))
+        with pytest.raises(ValueError, match="axis of thresholds"):
+            cls()(torch.tensor(1.0), torch.tensor(0))
     with pytest.raises(ValueError, match="must fall from class to class"):
         whyloss.CumulativeLinkLoss()(torch.tensor([[0.0, 1.0]]), torch.tensor([1]))
     with pytest.raises(ValueError, match="curve in"):

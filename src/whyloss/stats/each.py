@@ -14,23 +14,22 @@ from whyloss.stats.table import HUGE
 def log_odds_of_each(z: Tensor) -> Tensor:
     """[..., C] log p_j / (1 - p_j) of every class of a softmax over the last axis.
 
-    The sum of the others is added up from both sides, so nothing is subtracted; beside the largest class the others may
-    all be too small to write down, so that one has a sum of its own.
+    Leaving a class out of the sum is a subtraction, exact unless that class is the largest. Beside the largest the
+    others may all be too small to write down, so it has a sum of its own.
 
     >>> log_odds_of_each(torch.tensor([200.0, 0.0, -torch.inf]))
     tensor([ 2.0000e+02, -2.0000e+02, -1.0000e+30])
     """
-    masked = torch.isneginf(z)
-    place = z.detach().argmax(-1, keepdim=True)
-    largest = torch.arange(z.shape[-1], device=z.device) == place
-    top, log_rest_of_top = _relative_log_sum(torch.where(largest, -torch.inf, z))
-    origin = _finite(z.detach().gather(-1, place))
-    e = _exp(z, origin)
-    others = below(e) + above(e)
-    some = ~largest & (others > 0)
-    log_rest = torch.where(largest, log_rest_of_top, torch.log(torch.where(some, others, 1.0)))
-    own = torch.where(masked, 0.0, z) - torch.where(largest, top, origin)
-    return torch.where(masked, -HUGE, own) - log_rest
+    z = z.clamp_min(-HUGE)
+    top, place = z.detach().max(-1, keepdim=True)
+    u = z - top
+    e = torch.exp(u)
+    others = (e.sum(-1, keepdim=True) - e).scatter(-1, place, 1.0)
+    rest = z.scatter(-1, place, -2 * HUGE)
+    rest_top = rest.detach().amax(-1, keepdim=True)
+    log_rest = torch.log(torch.exp(rest - rest_top).sum(-1, keepdim=True))
+    of_top = (z.gather(-1, place) - rest_top) - log_rest
+    return (u - torch.log(others)).scatter(-1, place, of_top)
 
 
 def log_probabilities(z: Tensor) -> Tensor:
@@ -40,8 +39,11 @@ def log_probabilities(z: Tensor) -> Tensor:
 
 def log_sum_exp(z: Tensor) -> Tensor:
     """[...] over the last axis; minus infinity, without a slope, where every class is masked."""
-    top, log_sum = _relative_log_sum(z)
-    return torch.where(torch.isneginf(z).all(-1), -torch.inf, (top + log_sum).squeeze(-1))
+    top = z.detach().amax(-1, keepdim=True)
+    masked = torch.isneginf(top)
+    total = torch.exp(z - torch.where(masked, 0.0, top)).sum(-1, keepdim=True)
+    found = torch.where(masked, 0.0, top) + torch.log(torch.where(masked, 1.0, total))
+    return torch.where(masked, -torch.inf, found).squeeze(-1)
 
 
 def log_cumsum_exp(z: Tensor) -> Tensor:
@@ -66,8 +68,8 @@ def log_normal_between(upper: Tensor, lower: Tensor) -> Tensor:
 
     The lower tail is known to full accuracy; what lies above the middle is reflected there.
 
-    >>> float(log_normal_between(torch.tensor(41.0).double(), torch.tensor(40.0).double()))
-    -804.6084420137538
+    >>> log_normal_between(torch.tensor(41.0).double(), torch.tensor(40.0).double())
+    tensor(-804.6084, dtype=torch.float64)
     """
     over = upper + lower > 0
     upper, lower = torch.where(over, -lower, upper), torch.where(over, -upper, lower)
@@ -93,22 +95,6 @@ def weighed(weight: Tensor, value: Tensor) -> Tensor:
 def to_infinity(loss: Tensor) -> Tensor:
     """The loss, infinite where an impossible label made it huge."""
     return loss + torch.where(loss.detach() > HUGE**0.5, torch.inf, 0.0)
-
-
-def _finite(top: Tensor) -> Tensor:
-    return torch.where(torch.isneginf(top), 0.0, top)
-
-
-def _exp(z: Tensor, origin: Tensor) -> Tensor:
-    masked = torch.isneginf(z)
-    return torch.where(masked, 0.0, torch.exp(torch.where(masked, 0.0, z - origin)))
-
-
-def _relative_log_sum(z: Tensor) -> tuple[Tensor, Tensor]:
-    """(origin, log of the sum of exp(z - origin)), [..., 1]; the latter huge and negative if every class is masked."""
-    origin = _finite(z.detach().amax(-1, keepdim=True))
-    total = _exp(z, origin).sum(-1, keepdim=True)
-    return origin, torch.where(total > 0, torch.log(torch.where(total > 0, total, 1.0)), -HUGE)
 
 
 def _log_add(a: Tensor, b: Tensor) -> Tensor:

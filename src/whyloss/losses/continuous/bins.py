@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from whyloss.stats.each import log_normal_between
-
 
 class Bins(nn.Module):
     """Neighbouring intervals of the line, and the number that each of them stands for. Part of a loss and of a model.
@@ -121,12 +119,18 @@ class Bins(nn.Module):
         tensor([[0.2407, 0.5186, 0.2407],
                 [0.0000, 0.0000, 1.0000]])
         """
-        # In float64, as the masses of a tail are compared by their logarithms. From `far` beyond the ends on, the end
-        # bin has all but exp(-1000) of the mass; farther out the edges would become one and the same number.
+        # In float64. What lies beyond an edge is erfcx times a bell, whose height is told relative to the range's point
+        # next to the number: far out masses stay numbers, and they are no differences of what is nearly 1. From `far`
+        # beyond the ends on, the end bin has all but exp(-1000) of the mass, and nothing changes any more.
         edges = self.edges.double()
         far = 1000 * sigma * (1 + sigma / edges.diff().min())
-        z = (edges - values.double().clamp(edges[0] - far, edges[-1] + far).unsqueeze(-1)) / sigma
-        return torch.softmax(log_normal_between(z[..., 1:], z[..., :-1]), -1).to(values.dtype)
+        v = values.double().clamp(edges[0] - far, edges[-1] + far).unsqueeze(-1)
+        z, near = (edges - v) / sigma, (v.clamp(edges[0], edges[-1]) - v) / sigma
+        beyond = torch.special.erfcx(z.abs() / 2**0.5) * torch.exp((near - z) * (near + z) / 2) / 2
+        over = z > 0
+        holds = over[..., 1:] & ~over[..., :-1]
+        masses = torch.where(over, -beyond, beyond).diff(dim=-1) + holds
+        return (masses / masses.sum(-1, keepdim=True)).to(values.dtype)
 
     def project(self, values: Tensor, probabilities: Tensor) -> Tensor:
         """[..., B] from numbers [..., M] and their probabilities: the mass of each to the support points beside it.

@@ -59,6 +59,11 @@ class ThresholdLoss(WholeRowLoss):
 
     def enter(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: Mapping[str, Tensor]) -> Whole:
         checks.logits(type(self).__name__, logits, "sigmoid")
+        if logits.ndim == 0 or logits.shape[min(1, logits.ndim - 1)] == 0:
+            raise ValueError(
+                f"{type(self).__name__}: logits need an axis of thresholds, [N, C - 1, ...] or [C - 1], "
+                f"got {tuple(logits.shape)}."
+            )
         return super().enter(_classes_second(pad(_classes_last(logits), (0, 1)), logits), target, sample_weight, reads)
 
 
