@@ -51,9 +51,9 @@ def share(a: Tensor, b: Tensor) -> Tensor:
 def others(x: Tensor) -> Tensor:
     """[N, C] the sum of the other entries of each row of numbers >= 0. Leaving one out of the sum is exact but for the
     largest, which gets a sum of its own."""
-    largest = torch.arange(x.shape[1], device=x.device) == x.argmax(1, keepdim=True)
-    rest = torch.where(largest, 0.0, x).sum(1, keepdim=True)
-    return torch.where(largest, rest, x.sum(1, keepdim=True) - x)
+    best = x.argmax(1, keepdim=True)
+    rest = x.scatter(1, best, 0.0).sum(1, keepdim=True)
+    return (rest + x.gather(1, best) - x).scatter(1, best, rest)
 
 
 def shares(x: Tensor) -> Tensor:
@@ -61,27 +61,33 @@ def shares(x: Tensor) -> Tensor:
     return share(x, others(x))
 
 
-def log_softmax(z: Tensor) -> tuple[Tensor, Tensor]:
-    """log p and log(1 - p) of every class of logits [N, C], however near to 0 either is; -1e30 stands for minus
-    infinity.
-
-    Only of the largest class can 1 - p be small: its log-odds come from the others, and log p and log(1 - p) from
-    them.
+def log_softmax(z: Tensor) -> Tensor:
+    """log p of every class of logits [N, C], exact however near to 0 it is; -1e30 stands for minus infinity.
 
     >>> log_softmax(torch.tensor([[20.0, 0.0]]))
-    (tensor([[-2.0612e-09, -2.0000e+01]]), tensor([[-2.0000e+01, -2.0612e-09]]))
+    tensor([[-2.0612e-09, -2.0000e+01]])
     """
-    best, masked = z.argmax(1, keepdim=True), torch.isneginf(z)
-    largest = torch.arange(z.shape[1], device=z.device) == best
-    left = largest | masked
-    u = torch.where(left, 0.0, z - z.gather(1, best))
-    origin = torch.where(left, -torch.inf, u).amax(1, keepdim=True).detach()
-    origin = torch.where(torch.isneginf(origin), 0.0, origin)
-    rest = torch.where(left, 0.0, torch.exp(torch.where(left, 0.0, u) - origin)).sum(1, keepdim=True)
-    log_rest = torch.where(rest > 0, origin + torch.log(torch.where(rest > 0, rest, 1.0)), -HUGE)
-    log_p = torch.where(masked, -HUGE, u + logsigmoid(-log_rest))
-    small = torch.exp(torch.where(left, -HUGE, log_p))
-    return log_p, torch.where(largest, logsigmoid(log_rest), torch.log1p(-small))
+    return _log_softmax(z)[0]
+
+
+def log_softmax_both(z: Tensor) -> tuple[Tensor, Tensor]:
+    """The same, and log(1 - p) of every class.
+
+    >>> log_softmax_both(torch.tensor([[20.0, 0.0]]))[1]
+    tensor([[-2.0000e+01, -2.0612e-09]])
+    """
+    log_p, log_rest, best = _log_softmax(z)
+    small = torch.exp(log_p.scatter(1, best, -HUGE))
+    return log_p, torch.log1p(-small).scatter(1, best, logsigmoid(log_rest))
+
+
+def _log_softmax(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """log p, the log-odds against each row's largest class, and which that is. Of no other can 1 - p be small, so that
+    its log-odds make every p."""
+    best = z.argmax(1, keepdim=True)
+    u = z - z.gather(1, best)
+    log_rest = torch.logsumexp(u.scatter(1, best, -HUGE), 1, keepdim=True)
+    return u.scatter(1, best, 0.0).clamp_min(-HUGE) + logsigmoid(-log_rest), log_rest, best
 
 
 def lse_of_others(z: Tensor) -> Tensor:

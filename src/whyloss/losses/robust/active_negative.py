@@ -10,7 +10,7 @@ from torch import Tensor
 
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.exact import log_softmax, others, share
+from whyloss.stats.exact import log_softmax, log_softmax_both, share
 
 
 class NormalizedNegativeCrossEntropyLoss(WholeRowLoss):
@@ -44,9 +44,9 @@ class NormalizedNegativeCrossEntropyLoss(WholeRowLoss):
         super().check()
         self.require(0 < self.floor < 0.5, "0 < floor < 1 / C", self.floor)
 
-    def active(self, log_p: Tensor, log_not_p: Tensor) -> Tensor:
+    def active(self, logits: Tensor) -> Tensor:
         """The loss of every class as label, of which this is the negative."""
-        return -log_p
+        return -log_softmax(logits)
 
     def most(self) -> float:
         """A: the active loss of a class whose probability is `floor`."""
@@ -54,9 +54,8 @@ class NormalizedNegativeCrossEntropyLoss(WholeRowLoss):
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
         self.require(self.floor * logits.shape[1] < 1, "floor < 1 / C", self.floor)
-        below = self.most() - self.active(*log_softmax(logits)).clamp_max(self.most())
-        below = torch.where(torch.isneginf(logits), 0.0, below)
-        return (target * share(others(below), below)).sum(1)
+        below = (self.most() - self.active(logits)).clamp_min(0)
+        return share(((1 - target) * below).sum(1), (target * below).sum(1))
 
 
 class NormalizedNegativeFocalLoss(NormalizedNegativeCrossEntropyLoss):
@@ -83,7 +82,8 @@ class NormalizedNegativeFocalLoss(NormalizedNegativeCrossEntropyLoss):
         super().check()
         self.require(self.gamma >= 0, "gamma >= 0", self.gamma)
 
-    def active(self, log_p: Tensor, log_not_p: Tensor) -> Tensor:
+    def active(self, logits: Tensor) -> Tensor:
+        log_p, log_not_p = log_softmax_both(logits)
         return -torch.exp(self.gamma * log_not_p) * log_p
 
     def most(self) -> float:

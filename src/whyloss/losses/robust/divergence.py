@@ -104,7 +104,7 @@ class GeneralizedJensenShannonLoss(WholeRowLoss):
         more = torch.where(torch.isneginf(logits).unsqueeze(1), -torch.inf, more)
         each = torch.cat([logits.unsqueeze(1), more], 1)
         parts = each.shape[1]
-        log_p = log_softmax(each.reshape(-1, classes))[0].view(count, parts, classes)
+        log_p = log_softmax(each.reshape(-1, classes)).view(count, parts, classes)
         p, weight = torch.exp(log_p), (1 - self.label_share) / parts
         mean = self.label_share * target + weight * p.sum(1)
         log_mean = _log(mean)

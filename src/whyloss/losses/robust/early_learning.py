@@ -64,7 +64,7 @@ class EarlyLearningRegularizationLoss(WholeRowLoss):
         memory = self.get_buffer("memory")
         self.require(logits.shape[1] == self.classes, f"logits of {self.classes} classes", tuple(logits.shape))
         before = memory[index]
-        p = torch.exp(log_softmax(logits)[0]).to(before.dtype)
+        p = torch.softmax(logits, 1).to(before.dtype)
         now = torch.cat([p, torch.zeros_like(p[:, :1])], 1)
         # A row that does not count reads sample 0, and must leave alone what another row writes there; a sample that
         # is in the batch more than once moves once, by the mean.
@@ -74,11 +74,7 @@ class EarlyLearningRegularizationLoss(WholeRowLoss):
 
     def losses(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
         self.require(logits.shape[1] == self.classes, f"logits of {self.classes} classes", tuple(logits.shape))
-        log_p, _ = log_softmax(logits)
-        asked = target > 0
-        cost = -(target * torch.where(asked, log_p, 0.0)).sum(1)
+        log_p = log_softmax(logits)
+        cost = infinite(-(target * log_p).sum(1), ((target > 0) & torch.isneginf(logits)).any(1))
         apart = others(self.get_buffer("memory")[index].to(logits.dtype))[:, :-1]  # 1 - t
-        some = apart > 0
-        log_apart = torch.where(some, torch.log(torch.where(some, apart, 1.0)), -torch.inf)
-        pull = torch.logsumexp(torch.where(log_p > -1e29, log_p, -torch.inf) + log_apart, 1)
-        return infinite(cost, (asked & torch.isneginf(logits)).any(1)) + self.strength * pull
+        return cost + self.strength * torch.logsumexp(log_p + apart.log(), 1)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from whyloss.losses.loss import RowLoss
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.exact import log_softmax
+from whyloss.stats.exact import log_softmax_both
 
 
 def complementary_labels(target: Tensor, classes: int, generator: torch.Generator | None = None) -> Tensor:
@@ -79,7 +79,7 @@ class SelectiveNegativeLearningLoss(WholeRowLoss):
         self.require(self.threshold is None or 0 <= self.threshold < 1, "0 <= threshold < 1", self.threshold)
 
     def losses(self, logits: Tensor, target: Tensor, complement: Tensor) -> Tensor:
-        log_p, log_not_p = log_softmax(logits)
+        log_p, log_not_p = log_softmax_both(logits)
         least = 1 / logits.shape[1] if self.threshold is None else self.threshold
         chosen = (target * torch.exp(log_p.detach())).sum(1) > least
         return torch.where(chosen, -log_not_p.gather(1, complement.unsqueeze(1)).squeeze(1), 0.0)

@@ -97,9 +97,9 @@ class PrunedGeneralizedCrossEntropyLoss(WholeRowLoss):
     @torch.no_grad()
     def prune(self, logits: Tensor, target: Tensor, index: Tensor) -> None:
         """Keeps those of these samples ([N, C] logits, [N] labels) that the truncated loss would learn from."""
-        own = log_softmax(logits)[0].gather(1, target.unsqueeze(1)).squeeze(1)
+        own = log_softmax(logits).gather(1, target.unsqueeze(1)).squeeze(1)
         self.get_buffer("kept")[index] = own > math.log(self.k)
 
     def losses(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
-        each = (target * -expm1(self.q * log_softmax(logits)[0])).sum(1) / self.q
+        each = (target * -expm1(self.q * log_softmax(logits))).sum(1) / self.q
         return torch.where(self.get_buffer("kept")[index], each, (1 - self.k**self.q) / self.q)

@@ -201,7 +201,8 @@ class Writer:
         if operation == "pow":
             return _power(values, arguments[1])
         if operation == "where" and isinstance(arguments[1], float) and isinstance(arguments[2], float):
-            return f"tl.where({', '.join(values)}).to(ACC)"  # two numbers alone would be float32
+            where, *numbers = values  # two numbers alone would be float32, and rounded to it
+            return f"tl.where({where}, {', '.join(f'tl.full((), {number}, ACC)' for number in numbers)})"
         return SPELLED[operation].format(*values)
 
     def value(self, end: Any, known: Mapping[str, str], given: Mapping[int, str]) -> str:
