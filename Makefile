@@ -35,8 +35,9 @@ check: $(READY)  ## all that has to hold before a change goes in
 	$(BIN)/pyright
 	$(MAKE) test
 
-stubs: $(READY)  ## signatures of whyloss.functional for type checkers, from the classes
+stubs: $(READY)  ## what is written from the classes: signatures for type checkers, the list of losses
 	$(BIN)/python -m whyloss.stubs
+	$(BIN)/python -m whyloss.pages.markdown > docs/losses.md
 
 bench: $(READY)  ## how fast the losses are here, beside plain torch; less than a minute
 	$(ONE_THREAD) $(BIN)/whyloss bench --quick

@@ -14,6 +14,7 @@ from whyloss.losses.catalogue import FAMILIES
 from whyloss.losses.continuous import BinnedLoss
 from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.region import RegionLoss
+from whyloss.pages import markdown
 from whyloss.picture import Line, Panel
 
 NAMES = [cls.__name__ for cls in show.losses()]
@@ -140,6 +141,13 @@ def test_the_picture_goes_to_a_file(ending: str, tmp_path: Path) -> None:
         assert b"<script src=" not in content, "the page needs no network"
 
 
-def test_the_readme_names_every_loss() -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    assert [name for name in NAMES if f"`{name}`" not in readme] == []
+def test_the_list_of_losses_is_current_and_the_readme_counts_it() -> None:
+    root = Path(__file__).parent.parent
+    assert (root / "docs" / "losses.md").read_text(encoding="utf-8") == markdown.text(), "run `make stubs`"
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    assert f"{len(NAMES)} losses" in readme
+    for family in FAMILIES:
+        count, named = re.search(rf"^\| {family} \| (\d+) \| (.*) \|$", readme, re.MULTILINE).groups()  # pyright: ignore
+        own = {cls.__name__ for cls in show.losses(family)}
+        assert int(count) == len(own)
+        assert set(re.findall(r"`(\w+)`", named)) <= own

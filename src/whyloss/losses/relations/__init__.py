@@ -2,7 +2,7 @@
 
 from whyloss.losses.relations.costs import *
 from whyloss.losses.relations.distances import *
-from whyloss.losses.relations.hierarchy import *
-from whyloss.losses.relations.kappa import *
 from whyloss.losses.relations.soft_labels import *
 from whyloss.losses.relations.thresholds import *
+from whyloss.losses.relations.kappa import *
+from whyloss.losses.relations.hierarchy import *
