@@ -116,6 +116,20 @@ def confidence_penalty_loss(
     beta: float = 0.1,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
+def poly_n_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    epsilons: tuple[float, ...] = (1.0, 1.0),
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def max_sup_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 0.1,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
 def brier_loss(
     logits: Tensor,
     target: Tensor,
@@ -127,6 +141,45 @@ def squared_logit_loss(
     *,
     k: float = 1.0,
     m: float = 1.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def spherical_score_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def pseudospherical_score_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 1.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def power_score_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 1.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def exponential_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def multiclass_exponential_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def perceptron_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def binary_perceptron_loss(
+    logits: Tensor,
+    target: Tensor,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
 def asymmetric_generalized_cross_entropy_loss(

@@ -5,8 +5,9 @@ rows in one piece. compute: from sums to loss and coefficients. slope: from a lo
 gradient."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from ctypes import c_float
 from dataclasses import dataclass
-from math import inf, isinf, isnan
+from math import inf, isfinite, isinf, isnan
 from string import Template
 from typing import Any
 
@@ -201,7 +202,7 @@ class Writer:
         if operation == "pow":
             return _power(values, arguments[1])
         if operation == "where" and isinstance(arguments[1], float) and isinstance(arguments[2], float):
-            return f"tl.where({', '.join(values)}).to(ACC)"  # two numbers alone would be float32
+            return _two_numbers(values[0], arguments[1], arguments[2])
         return SPELLED[operation].format(*values)
 
     def value(self, end: Any, known: Mapping[str, str], given: Mapping[int, str]) -> str:
@@ -217,6 +218,13 @@ def _number(value: float) -> str:
     if isinf(value) or isnan(value):
         return f"float('{value}')"
     return repr(value) if value >= 0 else f"({value!r})"
+
+
+def _two_numbers(where: str, yes: float, no: float) -> str:
+    """One of two numbers, which by themselves would be float32, and rounded to that."""
+    if all(not isfinite(n) or c_float(n).value == n for n in (yes, no)):
+        return f"tl.where({where}, {_number(yes)}, {_number(no)}).to(ACC)"
+    return f"(tl.where({where}, 1.0, 0.0).to(ACC) * {_number(yes - no)} + {_number(no)})"
 
 
 def _power(values: list[str], exponent: Any) -> str:
