@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from whyloss.losses.margin import *
     from whyloss.losses.multilabel import *
     from whyloss.losses.proper import *
+    from whyloss.losses.proper.simplex import entmax as entmax
+    from whyloss.losses.proper.simplex import normmax as normmax
+    from whyloss.losses.proper.simplex import sparsemax as sparsemax
+    from whyloss.losses.proper.simplex import tempered_softmax as tempered_softmax
     from whyloss.losses.region import *
     from whyloss.losses.relations import *
     from whyloss.losses.robust import *
@@ -53,6 +57,10 @@ _HOME = {
     "balanced_weights": "adjust",
     "deferred_weights": "adjust",
     "effective_number_weights": "adjust",
+    "sparsemax": "proper.simplex",
+    "entmax": "proper.simplex",
+    "normmax": "proper.simplex",
+    "tempered_softmax": "proper.simplex",
     "explain_engine": "explain",
 }
 

@@ -72,6 +72,62 @@ class Options(TypedDict, total=False):
     normalizer: float | Tensor | None
 
 def functional(cls: type[Loss]) -> Callable[..., Tensor]: ...
+def exponential_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def multiclass_exponential_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def perceptron_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def binary_perceptron_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def entmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 1.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def entmax15_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 1.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def sparsemax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 2.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def normmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 2.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def fenchel_young_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    omega: Callable[..., Any] | None = None,
+    argmax: Callable[..., Any] | None = None,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
 def cross_entropy_loss(
     logits: Tensor,
     target: Tensor,
@@ -130,19 +186,6 @@ def max_sup_loss(
     alpha: float = 0.1,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
-def brier_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def squared_logit_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    k: float = 1.0,
-    m: float = 1.0,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
 def spherical_score_loss(
     logits: Tensor,
     target: Tensor,
@@ -162,25 +205,26 @@ def power_score_loss(
     alpha: float = 1.5,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
-def exponential_loss(
+def brier_loss(
     logits: Tensor,
     target: Tensor,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
-def multiclass_exponential_loss(
+def squared_logit_loss(
     logits: Tensor,
     target: Tensor,
+    *,
+    k: float = 1.0,
+    m: float = 1.0,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
-def perceptron_loss(
+def bi_tempered_logistic_loss(
     logits: Tensor,
     target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def binary_perceptron_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
+    *,
+    t1: float = 0.8,
+    t2: float = 1.2,
+    **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
 def asymmetric_generalized_cross_entropy_loss(
     logits: Tensor,

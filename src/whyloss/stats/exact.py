@@ -94,9 +94,44 @@ def power_divergence(x: Tensor, alpha: float) -> Tensor:
     tensor([1.0000e-12, 2.5343e-01])
     """
     near = x > -0.5 / alpha
-    small = torch.where(near, x, 0.0)
+    far = 1 - alpha * torch.exp((alpha - 1) * x) + (alpha - 1) * torch.exp(alpha * x)
+    return torch.where(near, _divergence_near_one(torch.where(near, x, 0.0), alpha), far)
+
+
+def _divergence_near_one(x: Tensor, alpha: float) -> Tensor:
+    """`power_divergence` by its series, for |x| <= 0.5 / alpha."""
     series = 0.0
     for k in range(16, 1, -1):
-        series = series * small + alpha * (alpha - 1) * (alpha ** (k - 1) - (alpha - 1) ** (k - 1)) / factorial(k)
-    far = 1 - alpha * torch.exp((alpha - 1) * x) + (alpha - 1) * torch.exp(alpha * x)
-    return torch.where(near, small * small * series, far)
+        series = series * x + alpha * (alpha - 1) * (alpha ** (k - 1) - (alpha - 1) ** (k - 1)) / factorial(k)
+    return x * x * series
+
+
+def tsallis_divergence(q: Tensor, p: Tensor, alpha: float, log_p: Tensor | None = None) -> Tensor:
+    """[N] the Bregman divergence of sum_j p_j^alpha / (alpha (alpha - 1)) from distributions p to q, [N, C] each:
+    sum_j (q_j^alpha - alpha q_j p_j^(alpha - 1) + (alpha - 1) p_j^alpha) / (alpha (alpha - 1)). For alpha = 2 half the
+    squared distance, for alpha = 1 the Kullback-Leibler divergence. log_p: where it is known better than by p.
+
+    >>> tsallis_divergence(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.5, 0.5]]), 2.0)
+    tensor([0.2500])
+    """
+    both = (q > 0) & (p > 0)
+    log_p = torch.log(torch.where(both, p, 1.0)) if log_p is None else torch.where(both, log_p, 0.0)
+    x = log_p - torch.log(torch.where(both, q, 1.0))
+    if alpha == 1:
+        return torch.where(q > 0, torch.where(p > 0, -q * x, torch.inf), 0.0).sum(1)
+    near = both & (x.abs() < 0.5 / alpha)
+    close = q**alpha * _divergence_near_one(torch.where(near, x, 0.0), alpha)
+    far = q**alpha - alpha * q * p ** (alpha - 1) + (alpha - 1) * p**alpha
+    return torch.where(near, close, far).sum(1) / (alpha * (alpha - 1))
+
+
+def given_slope(value: Tensor, slope: Tensor, z: Tensor) -> Tensor:
+    """[N] values of functions of the rows of z [N, C] whose slope [N, C] is known: its derivative is `slope`, to the
+    last bit, and its second derivative that of `slope`. What `value` has of a slope in z must have been cut off.
+
+    >>> z = torch.tensor([[2.0]], requires_grad=True)
+    >>> torch.autograd.grad(given_slope(z.detach()[:, 0] ** 2, 2 * z, z), z)
+    (tensor([[4.]]),)
+    """
+    finite = torch.where(torch.isneginf(z), 0.0, z)
+    return value + ((slope + slope.detach()) / 2 * (finite - finite.detach())).sum(1)

@@ -2,7 +2,9 @@
 kin."""
 
 from whyloss.losses.proper.boosting import *
+from whyloss.losses.proper.fenchel_young import *
 from whyloss.losses.proper.likelihood import *
 from whyloss.losses.proper.polynomial import *
 from whyloss.losses.proper.power_scores import *
 from whyloss.losses.proper.scores import *
+from whyloss.losses.proper.tempered import *
