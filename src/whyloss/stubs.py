@@ -23,7 +23,7 @@ HEAD = '''\
 """Every loss as a function. Written by `make stubs` from the classes; not to be edited."""
 
 from collections.abc import Callable
-from typing import Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 from torch import Tensor
 

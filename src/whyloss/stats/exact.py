@@ -114,6 +114,11 @@ def tsallis_divergence(q: Tensor, p: Tensor, alpha: float, log_p: Tensor | None 
     >>> tsallis_divergence(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.5, 0.5]]), 2.0)
     tensor([0.2500])
     """
+    if alpha in (1.5, 2) and log_p is None and not q.requires_grad:  # squares as they are
+        if alpha == 2:
+            return (q - p).square().sum(1) / 2
+        root_q, root_p = q.sqrt(), p.sqrt()
+        return ((root_q - root_p).square() * (2 * root_q + root_p)).sum(1) * (2 / 3)
     both = (q > 0) & (p > 0)
     log_p = torch.log(torch.where(both, p, 1.0)) if log_p is None else torch.where(both, log_p, 0.0)
     x = log_p - torch.log(torch.where(both, q, 1.0))

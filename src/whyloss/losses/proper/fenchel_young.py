@@ -46,7 +46,7 @@ class EntmaxLoss(WholeRowLoss):
         super().check()
         self.require(self.alpha > 1, "alpha > 1", self.alpha)
 
-    def losses(self, logits: Tensor, target: Tensor) -> Tensor:
+    def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
         p, short = entmax_rows(logits, self.alpha, derivatives=1)
         return _of_map(logits, target, p, tsallis_divergence(target, p.detach(), self.alpha), short)
 
@@ -121,7 +121,7 @@ class NormmaxLoss(WholeRowLoss):
         super().check()
         self.require(self.alpha > 1, "alpha > 1", self.alpha)
 
-    def losses(self, logits: Tensor, target: Tensor) -> Tensor:
+    def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
         p, slope = normmax_rows(logits, self.alpha, derivatives=1)
         v = slope.detach()
         # The norm's slope v at p has the dual norm 1; of the largest, 1 - v follows from the others.
@@ -165,7 +165,7 @@ class FenchelYoungLoss(WholeRowLoss):
         both = (self.omega is None) == (self.argmax is None)
         self.require(both, "both omega and argmax, or neither", (self.omega, self.argmax))
 
-    def losses(self, logits: Tensor, target: Tensor) -> Tensor:
+    def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
         if self.omega is None or self.argmax is None:
             log_p = log_softmax(logits)[0]
             p = torch.exp(log_p)

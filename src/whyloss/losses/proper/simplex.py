@@ -77,23 +77,23 @@ def tempered_softmax(logits: Tensor, t: float, dim: int = -1) -> Tensor:
 
 def entmax_rows(z: Tensor, alpha: float, derivatives: int) -> tuple[Tensor, Tensor]:
     """Entmax of [N, C], and by how much each logit falls short of a probability above 0; alpha > 1."""
-    r, live = 1 / (alpha - 1), ~torch.isneginf(z)
-    v = _above((alpha - 1) * z, r, live, derivatives)
-    return _power(v, r, live), torch.where(live, (-v).clamp_min(0) / (alpha - 1), torch.inf)
+    r = 1 / (alpha - 1)
+    v = _above((alpha - 1) * z, r, derivatives)
+    return _power(v, r), (-v).clamp_min(0) / (alpha - 1)
 
 
 def normmax_rows(z: Tensor, alpha: float, derivatives: int) -> tuple[Tensor, Tensor]:
     """Normmax of [N, C], and what each logit is above the threshold, the slope of the norm: below 0 where p is 0."""
-    r, live = alpha / (alpha - 1), ~torch.isneginf(z)
-    v = _above(z, r, live, derivatives)
-    p = _power(v, r - 1, live)
-    return p / p.sum(1, keepdim=True), torch.where(live, v, -torch.inf)
+    r = alpha / (alpha - 1)
+    v = _above(z, r, derivatives)
+    p = _power(v, r - 1)
+    return p / p.sum(1, keepdim=True), v
 
 
 def tempered_rows(z: Tensor, t: float, derivatives: int) -> Tensor:
     """Tempered softmax of [N, C]; t >= 0, but not 1."""
-    r, live = 1 / (1 - t), ~torch.isneginf(z)
-    return _power(_above((1 - t) * z, r, live, derivatives), r, live)
+    r = 1 / (1 - t)
+    return _power(_above((1 - t) * z, r, derivatives), r)
 
 
 def _along(logits: Tensor, dim: int, rows: Callable[[Tensor], Tensor]) -> Tensor:
@@ -101,47 +101,53 @@ def _along(logits: Tensor, dim: int, rows: Callable[[Tensor], Tensor]) -> Tensor
     return rows(z.reshape(-1, z.shape[-1])).reshape(z.shape).movedim(-1, dim).to(logits.dtype)
 
 
-def _power(v: Tensor, r: float, live: Tensor) -> Tensor:
+def _power(v: Tensor, r: float) -> Tensor:
     """v^r where v is above 0, else 0; with finite slopes."""
-    some = live & (v > 0)
+    if r == 0:
+        return (v > 0).to(v.dtype)
+    if r == 1:
+        return v.clamp_min(0)
+    if r >= 2 or (r > 0 and not torch.is_grad_enabled()):
+        return v.clamp_min(0) ** r
+    some = v > 0
     return torch.where(some, torch.where(some, v, 1.0) ** r, 0.0)
 
 
-def _above(x: Tensor, r: float, live: Tensor, derivatives: int) -> Tensor:
+def _above(x: Tensor, r: float, derivatives: int) -> Tensor:
     """x less the threshold at which the sum of its positive entries to the power r is 1. Relative to the largest
-    class, which has the largest x for r > 0 and the least for r < 0."""
-    first = torch.where(live, x, -torch.inf).amax(1) if r > 0 else torch.where(live, x, torch.inf).amin(1)
-    x = torch.where(live, x, 0.0) - torch.where(live, first.detach().unsqueeze(1), 0.0)
+    class, which has the largest x for r > 0 and the least for r < 0; a masked class is infinitely far from it."""
+    first = x.detach().amax(1, keepdim=True) if r > 0 else x.detach().amin(1, keepdim=True)
+    x = x - first
     with torch.no_grad():
-        threshold = _bisected(x, r, live) if 0 < r < 1 else _newton(x, r, live)
+        threshold = _bisected(x, r) if 0 < r < 1 else _newton(x, r)
     for _ in range(derivatives):
-        threshold = threshold + _step(x - threshold, r, live)
+        threshold = threshold + _step(x - threshold, r)
     return x - threshold
 
 
-def _step(v: Tensor, r: float, live: Tensor) -> Tensor:
+def _step(v: Tensor, r: float) -> Tensor:
     """Newton's step for the r-norm of v, which is nearly a straight line in the threshold; convex for r >= 1, concave
     for r < 0: from the left of the root each step stays on its side."""
-    total = _power(v, r, live).sum(1, keepdim=True)
-    return (total - total ** (1 - 1 / r)) / _power(v, r - 1, live).sum(1, keepdim=True)
+    total = _power(v, r).sum(1, keepdim=True)
+    return (total - total ** (1 - 1 / r)) / _power(v, r - 1).sum(1, keepdim=True)
 
 
-def _newton(x: Tensor, r: float, live: Tensor) -> Tensor:
+def _newton(x: Tensor, r: float) -> Tensor:
     threshold = torch.full_like(x[:, :1], -1.0)  # the largest class alone has its whole sum
     close = 16 * torch.finfo(x.dtype).eps
     for _ in range(STEPS):
-        step = _step(x - threshold, r, live)
+        step = _step(x - threshold, r)
         threshold = threshold + step
         if not traced(x) and bool((step.abs() <= close * threshold.abs()).all()):
             break
     return threshold
 
 
-def _bisected(x: Tensor, r: float, live: Tensor) -> Tensor:
+def _bisected(x: Tensor, r: float) -> Tensor:
     """For 0 < r < 1, where the slope is infinite whenever a class enters."""
     low, high = torch.full_like(x[:, :1], -1.0), torch.zeros_like(x[:, :1])
     for _ in range(60 if x.dtype == torch.float64 else 30):
         middle = (low + high) / 2
-        much = _power(x - middle, r, live).sum(1, keepdim=True) >= 1
+        much = _power(x - middle, r).sum(1, keepdim=True) >= 1
         low, high = torch.where(much, middle, low), torch.where(much, high, middle)
     return low

@@ -43,11 +43,8 @@ class BiTemperedLogisticLoss(WholeRowLoss):
         self.require(0 <= self.t1 <= 1, "0 <= t1 <= 1", self.t1)
         self.require(self.t2 >= 0, "t2 >= 0", self.t2)
 
-    def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        if self.t2 == 1:
-            p = torch.exp(log_softmax(logits)[0])
-        else:
-            p = tempered_rows(logits, self.t2, derivatives=1)
+    def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
+        p = torch.exp(log_softmax(logits)[0]) if self.t2 == 1 else tempered_rows(logits, self.t2, derivatives=1)
         rest = others(p)
         fixed, left = p.detach(), rest.detach()
         log_p = torch.where(left < 0.5, torch.log1p(-left.clamp_max(0.5)), torch.log(torch.where(fixed > 0, fixed, 1)))
