@@ -80,7 +80,10 @@ class Case:
     @property
     def reads_raw_logits(self) -> bool:
         """Whether a constant added to all logits may change the loss."""
-        return bool({"rest_lse", "rest_z_sq"} & set(needed(frozenset(self.cls.statistics))))
+        adjust = self.build().adjust
+        return bool({"rest_lse", "rest_z_sq"} & set(needed(frozenset(self.cls.statistics)))) or (
+            adjust is not None and adjust.rewrites
+        )
 
     @property
     def reads_log_odds_alone(self) -> bool:
@@ -100,10 +103,25 @@ def _transition(classes: int, order: Tensor | None) -> Tensor:
 
 
 # What a field of this name gets, for a number of classes and an order of them.
-PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {"counts": _counts, "transition": _transition}
+PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
+    "counts": _counts,
+    "transition": _transition,
+    "teacher": lambda classes, order: "probabilities",  # so that the suite's soft targets mean what they say
+    "hidden_size": lambda classes, order: 6,
+    "classes": lambda classes, order: classes,
+    "cutoffs": lambda classes, order: (2,),
+}
 
 # What a call takes besides, by name, for targets of a shape.
-READ: dict[str, Callable[[torch.Size], Tensor]] = {}
+READ: dict[str, Callable[[torch.Size], Tensor]] = {
+    "labels": lambda shape: torch.arange(shape.numel()).reshape(shape) % 4,
+    "features": lambda shape: _numbers(*shape, 3),
+    "views": lambda shape: _numbers(*shape, 2, 4),
+}
+
+
+def _numbers(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
 
 
 def _cases(cls: type[Any]) -> list[Case]:

@@ -61,6 +61,8 @@ _HOME = {
     "entmax": "proper.simplex",
     "normmax": "proper.simplex",
     "tempered_softmax": "proper.simplex",
+    "LogitNormalization": "proper.rewritten",
+    "TaylorSoftmax": "proper.rewritten",
     "explain_engine": "explain",
 }
 

@@ -72,6 +72,11 @@ class Options(TypedDict, total=False):
     normalizer: float | Tensor | None
 
 def functional(cls: type[Loss]) -> Callable[..., Tensor]: ...
+def cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
 def exponential_loss(
     logits: Tensor,
     target: Tensor,
@@ -91,6 +96,58 @@ def binary_perceptron_loss(
     logits: Tensor,
     target: Tensor,
     **options: Unpack[RowOptions],
+) -> Tensor: ...
+def jensen_shannon_consistency_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    views: Tensor,
+    factor: float = 12.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def distillation_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 2.0,
+    teacher: Literal["logits", "probabilities"] = "logits",
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def labelled_distillation_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    labels: Tensor,
+    temperature: float = 2.0,
+    teacher: Literal["logits", "probabilities"] = "logits",
+    share: float = 0.9,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def jensen_shannon_distillation_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 1.0,
+    teacher: Literal["logits", "probabilities"] = "logits",
+    beta: float = 0.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def total_variation_distillation_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 1.0,
+    teacher: Literal["logits", "probabilities"] = "logits",
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def evidential_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    risk: Literal["squared", "likelihood", "cross-entropy"] = "squared",
+    evidence: Literal["softplus", "relu", "exp"] = "softplus",
+    kl: float = 1.0,
+    **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
 def entmax_loss(
     logits: Tensor,
@@ -127,11 +184,6 @@ def fenchel_young_loss(
     omega: Callable[..., Any] | None = None,
     argmax: Callable[..., Any] | None = None,
     **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def cross_entropy_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
 ) -> Tensor: ...
 def binary_cross_entropy_loss(
     logits: Tensor,
@@ -172,6 +224,41 @@ def confidence_penalty_loss(
     beta: float = 0.1,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
+def entropic_open_set_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    outlier: int = -1,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def objectosphere_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    features: Tensor,
+    outlier: int = -1,
+    xi: float = 10.0,
+    factor: float = 0.0001,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def outlier_exposure_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    outlier: int = -1,
+    factor: float = 0.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def energy_hinge_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    outlier: int = -1,
+    inside: float = -23.0,
+    outside: float = -5.0,
+    factor: float = 0.1,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
 def poly_n_cross_entropy_loss(
     logits: Tensor,
     target: Tensor,
@@ -203,6 +290,28 @@ def power_score_loss(
     target: Tensor,
     *,
     alpha: float = 1.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def soft_capped_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    cap: float = 30.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def logit_norm_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 0.04,
+    floor: float = 0.01,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def taylor_softmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    order: int = 2,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
 def brier_loss(

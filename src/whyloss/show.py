@@ -40,7 +40,13 @@ KINDS: dict[type[Loss], str] = {
 }
 FACTS = ("proper", "bounded", "symmetric", "convex")
 # Stand-ins for what a loss cannot be without, so that it can be drawn.
-SAMPLES: dict[str, Any] = {"counts": [90, 10], "transition": [[0.8, 0.2], [0.2, 0.8]]}
+SAMPLES: dict[str, Any] = {
+    "counts": [90, 10],
+    "transition": [[0.8, 0.2], [0.2, 0.8]],
+    "hidden_size": 8,
+    "classes": 100,
+    "cutoffs": (10, 30),
+}
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,21 @@ def share(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(larger, 1, ratio) / (1 + ratio)
 
 
+def soft_capped(z: Tensor, cap: float) -> Tensor:
+    """cap tanh(z / cap), whose slope stays alive where tanh rounds to 1; minus infinity stays what it is.
+
+    >>> soft_capped(torch.tensor([1.0, 100.0, -torch.inf]), 2.0)
+    tensor([0.9242, 2.0000,   -inf])
+    """
+    masked = torch.isneginf(z)
+    x = torch.where(masked, 0.0, z) * (1 / cap)
+    positive = x > 0
+    # tanh x = 1 - 2 sigmoid(-2 x) = 2 sigmoid(2 x) - 1: the sigmoid that is small has the whole slope.
+    small = 2 * torch.sigmoid(torch.where(positive, -2 * x, 2 * x))
+    slope = torch.where(positive, -small, small)
+    return torch.where(masked, -torch.inf, cap * (torch.tanh(x).detach() + (slope - slope.detach())))
+
+
 def others(x: Tensor) -> Tensor:
     """[N, C] the sum of the other entries of each row of numbers >= 0. Leaving one out of the sum is exact but for the
     largest, which gets a sum of its own."""
