@@ -144,7 +144,7 @@ def _cases(cls: type[Any]) -> list[Case]:
     return found
 
 
-ALL = [case for cls in losses() for case in _cases(cls)]
+ALL = [case for cls in losses() if not cls.head for case in _cases(cls)]
 ROWS = [case for case in ALL if issubclass(case.cls, RowLoss)]
 SOFTMAX = [case for case in ROWS if "softmax" in case.links]
 SIGMOID = [case for case in ROWS if "sigmoid" in case.links]

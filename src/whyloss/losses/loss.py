@@ -31,7 +31,8 @@ class Loss(Declared):
     possible labels, it is constant. convex: in the logits.
 
     reads: tensors that a call takes besides, by keyword (`loss(logits, target, index=...)`), one entry a row each.
-    stateful: has parameters to learn or remembers earlier calls, so it has no functional form."""
+    stateful: has parameters to learn or remembers earlier calls, so it has no functional form.
+    head: takes hidden states in place of logits, and makes the logits itself."""
 
     source: ClassVar[str] = ""
     short: ClassVar[tuple[str, ...]] = ()
@@ -42,6 +43,7 @@ class Loss(Declared):
     convex: ClassVar[Fact] = None
     reads: ClassVar[tuple[str, ...]] = ()
     stateful: ClassVar[bool] = False
+    head: ClassVar[bool] = False
 
     def forward(
         self,

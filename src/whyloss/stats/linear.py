@@ -35,8 +35,9 @@ Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 @dataclass(frozen=True)
 class Head:
     """A linear layer on hidden states: [N, D] hidden, [C, D] weight, [C] bias. softcap c: the logits are c tanh(z / c).
-    change: what the logits go through before the loss sees them, all at once. binary: each logit is a question of its own, so that the rows of the loss are N * C. memory: bytes that the logits
-    and their gradient may take; None: by rule. engine: what turns a chunk of logits into their gradient."""
+    binary: each logit is a question of its own, so that the rows of the loss are N * C. memory: bytes that the logits
+    and their gradient may take; None: by rule. engine: what turns a chunk of logits into their gradient. change: what
+    the logits go through before the loss sees them, all at once."""
 
     hidden: Tensor
     weight: Tensor

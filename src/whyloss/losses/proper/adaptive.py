@@ -60,11 +60,12 @@ class AdaptiveSoftmaxLoss(Loss):
     bounded = False
     symmetric = False
     stateful = True
+    head = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         edges, size = (*self.cutoffs, self.classes), self.hidden_size
-        self.head = nn.Linear(size, edges[0] + len(self.cutoffs), bias=self.bias)
+        self.first = nn.Linear(size, edges[0] + len(self.cutoffs), bias=self.bias)
         self.tails = nn.ModuleList(
             nn.Sequential(
                 nn.Linear(size, max(1, int(size // self.shrink ** (i + 1))), bias=False),
@@ -137,7 +138,7 @@ class AdaptiveSoftmaxLoss(Loss):
         cluster = torch.bucketize(y, torch.tensor(self.cutoffs, device=y.device), right=True)
         each = CrossEntropyLoss(reduction="none")
         at_head = torch.where(cluster == 0, y, self.cutoffs[0] + cluster - 1)
-        losses = each.linear(h, self.head.weight, at_head, self.head.bias)
+        losses = each.linear(h, self.first.weight, at_head, self.first.bias)
         for i, tail in enumerate(self.tails):
             if tail[1].out_features == 1:  # pyright: ignore[reportIndexIssue]
                 continue  # the only class of its cluster is certain
@@ -149,7 +150,7 @@ class AdaptiveSoftmaxLoss(Loss):
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
         """[..., C] log-probabilities of all classes: all logits are made."""
-        first = torch.log_softmax(self.head(hidden), -1)
+        first = torch.log_softmax(self.first(hidden), -1)
         parts = [first[..., : self.cutoffs[0]]]
         for i, tail in enumerate(self.tails):
             cluster = first[..., self.cutoffs[0] + i].unsqueeze(-1)

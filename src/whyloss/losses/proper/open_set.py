@@ -51,9 +51,8 @@ class _OpenSetLoss(LabelledLoss):
             total, weight = self.parts(logits, target, sample_weight, **reads)
             nothing = weight == 0
             return total * torch.where(nothing, self._empty(), 1 / torch.where(nothing, 1.0, weight))
-        value = inside.reduced(self.reduction, normalizer) + self.strength() * outside.reduced(
-            self.reduction, normalizer
-        )
+        value, other = (part.reduced(self.reduction, normalizer) for part in (inside, outside))
+        value = value + self.strength() * other
         more = self._more(inside, outside, **reads)
         if more is None or self.reduction == "none":
             return value if more is None else value + more.reshape(inside.shape)

@@ -140,8 +140,9 @@ class LogitNormLoss(CrossEntropyLoss):
 
 
 class TaylorSoftmaxLoss(CrossEntropyLoss):
-    """Cross-entropy of a softmax whose exponential is a polynomial: tails fall off with a power, so far rows pull less: the loss
-    grows with the logarithm of the logits.
+    """Cross-entropy of a softmax whose exponential is a polynomial: tails fall off with a power, so far rows pull less.
+
+    The loss grows with the logarithm of the logits.
 
     The polynomial has its least value at a negative logit; classes far *below* that gain probability again. Bias and
     scale of the head have to keep logits above it.
