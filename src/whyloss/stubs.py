@@ -58,7 +58,7 @@ def text() -> str:
 def _function(cls: type[Loss]) -> str:
     options, base = next((name, base) for name, base in FORMS.items() if issubclass(cls, base))
     own = [
-        f"{name}: {_type(field.type)}" + ("" if field.default is MISSING else f" = {field.default!r}")
+        f"{name}: {_type(field.type)}" + ("" if field.default is MISSING else f" = {_written(field.default)}")
         for name, field in cls.fields().items()
         if name not in base.fields()
     ]
@@ -66,6 +66,10 @@ def _function(cls: type[Loss]) -> str:
     own.sort(key=lambda argument: "=" in argument)
     arguments = ["logits: Tensor", "target: Tensor", *(["*", *own] if own else []), f"**options: Unpack[{options}]"]
     return "\n".join([f"def {function_name(cls)}(", *(f"    {a}," for a in arguments), ") -> Tensor: ..."])
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, str) else repr(value)
 
 
 def _type(annotation: Any) -> str:

@@ -47,16 +47,18 @@ class _OpenSetLoss(LabelledLoss):
         **reads: Tensor,
     ) -> Tensor:
         inside, outside = self._entered(logits, target, sample_weight)
+        nothing = None
         if self.reduction == "mean" and normalizer is None and not self.separate:
-            total, weight = self.parts(logits, target, sample_weight, **reads)
-            nothing = weight == 0
-            return total * torch.where(nothing, self._empty(), 1 / torch.where(nothing, 1.0, weight))
+            counted = _weights(inside).sum() + _weights(outside).sum()
+            nothing = counted == 0
+            normalizer = torch.where(nothing, 1.0, counted)
         value, other = (part.reduced(self.reduction, normalizer) for part in (inside, outside))
         value = value + self.strength() * other
         more = self._more(inside, outside, **reads)
-        if more is None or self.reduction == "none":
-            return value if more is None else value + more.reshape(inside.shape)
-        return value + more.sum() / (1.0 if normalizer is None else normalizer)
+        if more is not None:
+            more = more.reshape(inside.shape) if self.reduction == "none" else more.sum()
+            value = value + (more if normalizer is None else more / normalizer)
+        return value if nothing is None or self.empty == "zero" else torch.where(nothing, torch.nan, value)
 
     def parts(
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, **reads: Tensor
@@ -72,9 +74,6 @@ class _OpenSetLoss(LabelledLoss):
         if reads:
             raise TypeError(f"{type(self).__name__}: the call takes nothing besides; got {', '.join(reads)}.")
         return None
-
-    def _empty(self) -> float:
-        return torch.nan if self.empty == "nan" else 0.0
 
     def _entered(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Entered, Entered]:
         """Known rows and outliers on their way in, each with the other kind ignored."""
