@@ -143,6 +143,9 @@ class Case:
         """Whether a constant added to all logits may change the loss."""
         if self._has_scales and len(set(self.build().adjust.scale.tolist())) > 1:
             return True
+        adjust = self.build().adjust
+        if adjust is not None and adjust.rewrites:
+            return True
         return bool({"rest_lse", "rest_z_sq"} & set(needed(frozenset(self.cls.statistics))))
 
     @property
@@ -225,6 +228,9 @@ PER_CLASS: dict[str, Callable[[int, Tensor | None], Any]] = {
     "classes": lambda classes, order: classes,
     "features": lambda classes, order: 3,
     "distances": _distances,
+    "teacher": lambda classes, order: "probabilities",  # so that the suite's soft targets mean what they say
+    "hidden_size": lambda classes, order: 6,
+    "cutoffs": lambda classes, order: (2,),
 }
 
 
@@ -237,6 +243,8 @@ READ: dict[str, Callable[[torch.Size], Tensor]] = {
     "views": _views,
     "index": lambda shape: torch.arange(shape.numel()).reshape(shape),
     "complement": lambda shape: (torch.arange(shape.numel()) // 2 % 2).reshape(shape),
+    "labels": lambda shape: torch.arange(shape.numel()).reshape(shape) % 4,
+    "features": lambda shape: _spaced(torch.Size((*shape, 3)), -2.0, 3.0),
     "norm": lambda shape: _spaced(shape, 0.5, 60.0),
     "feature": lambda shape: _spaced(torch.Size((*shape, 3)), -2.0, 3.0),
 }
@@ -262,7 +270,7 @@ def _cases(cls: type[Any]) -> list[Case]:
     return found
 
 
-ALL = [case for cls in losses() for case in _cases(cls)]
+ALL = [case for cls in losses() if not cls.head for case in _cases(cls)]
 ROWS = [case for case in ALL if issubclass(case.cls, RowLoss)]
 SOFTMAX = [case for case in ROWS if "softmax" in case.links]
 SIGMOID = [case for case in ROWS if "sigmoid" in case.links]

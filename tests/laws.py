@@ -109,8 +109,14 @@ def test_engines_hold_to_float64_in_16_bits(case: Case, engine: str, dtype: torc
     assert value.dtype == torch.float32
     assert gradient.dtype == dtype
     torch.testing.assert_close(value.double(), true_value, rtol=2e-5, atol=1e-6)
-    # The gradient is rounded to the logits' dtype once, at the end.
-    torch.testing.assert_close(gradient.double(), true_gradient, rtol=torch.finfo(dtype).eps, atol=1e-6)
+    # The gradient is rounded to the logits' dtype once, at the end; what is too steep for that is infinite.
+    expected = held(true_gradient, dtype)
+    torch.testing.assert_close(gradient.double(), expected, rtol=torch.finfo(dtype).eps, atol=1e-6)
+
+
+def held(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """x, infinite where this dtype does not reach."""
+    return torch.where(torch.isinf(x.to(dtype)), x * torch.inf, x)
 
 
 def questions(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
@@ -162,7 +168,7 @@ def test_the_sigmoid_link_holds_to_float64_in_fewer_bits(
     scale = float(2e-6 * true_value.abs().max())
     torch.testing.assert_close(value.double(), true_value, rtol=1e-5, atol=scale)
     rtol = 1e-5 if dtype == torch.float32 else torch.finfo(dtype).eps
-    torch.testing.assert_close(gradient.double(), true_gradient, rtol=rtol, atol=scale)
+    torch.testing.assert_close(gradient.double(), held(true_gradient, dtype), rtol=rtol, atol=scale)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "none"])

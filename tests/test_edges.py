@@ -167,7 +167,11 @@ def test_confident_rows_right_and_wrong_are_finite_and_alive(case: Case, gap: fl
             torch.testing.assert_close(value.double(), true_value, rtol=1e-4, atol=1e-6)
             torch.testing.assert_close(gradient.double(), true_gradient, rtol=1e-4, atol=1e-6)
             # Where float64 has a slope that float32 can write down, float32 has one: no dead gradients.
-            assert (gradient.abs() > 0)[true_gradient.abs() > 1e-37].all()
+            alive, should = gradient.abs() > 0, true_gradient.abs() > 1e-37
+            # Sums of powers, and what goes through a whole row of logits, have differences in single slopes.
+            if "rest_pow" in loss.statistics or (loss.adjust is not None and loss.adjust.of_rows):
+                alive, should = alive.reshape(len(z), -1).any(1), should.reshape(len(z), -1).any(1)
+            assert alive[should].all()
 
 
 def test_margins_do_not_disturb_smoothing():
@@ -195,7 +199,9 @@ def test_16_bit_extremes_do_not_overflow(dtype: torch.dtype):
         value, gradient = value_and_gradient(case.build(3, link="softmax", reduction="none"), z, y)
         assert value.dtype == torch.float32, case
         assert gradient.dtype == dtype
-        assert finite(value[[0, 2]], gradient), case
+        assert finite(value[[0, 2]], gradient[[0, 2]]), case
+        steep = value_and_gradient(case.build(3, link="softmax", reduction="none"), z.double(), y)[1].abs() > top
+        assert finite(gradient[~steep]), case
 
 
 def test_many_rows_and_many_classes_in_float16():

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from whyloss.losses.margin.head import CosineHead as CosineHead
     from whyloss.losses.multilabel import *
     from whyloss.losses.proper import *
+    from whyloss.losses.proper.simplex import entmax as entmax
+    from whyloss.losses.proper.simplex import normmax as normmax
+    from whyloss.losses.proper.simplex import sparsemax as sparsemax
+    from whyloss.losses.proper.simplex import tempered_softmax as tempered_softmax
     from whyloss.losses.region import *
     from whyloss.losses.relations import *
     from whyloss.losses.relations.heads import CoralHead as CoralHead
@@ -104,6 +108,12 @@ _HOME = {
     "CosineHead": "margin.head",
     "margin_annealing": "margin.cosine",
     "class_counts": "imbalance.counts",
+    "sparsemax": "proper.simplex",
+    "entmax": "proper.simplex",
+    "normmax": "proper.simplex",
+    "tempered_softmax": "proper.simplex",
+    "LogitNormalization": "proper.rewritten",
+    "TaylorSoftmax": "proper.rewritten",
     "explain_engine": "explain",
     "pair_transition": "robust.transitions",
     "symmetric_transition": "robust.transitions",

@@ -1,7 +1,7 @@
 """Every loss as a function. Written by `make stubs` from the classes; not to be edited."""
 
 from collections.abc import Callable
-from typing import Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 from torch import Tensor
 
@@ -88,6 +88,114 @@ def cross_entropy_loss(
     target: Tensor,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
+def exponential_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def multiclass_exponential_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def perceptron_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def binary_perceptron_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def jensen_shannon_consistency_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    views: Tensor,
+    factor: float = 12.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def distillation_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 2.0,
+    teacher: Literal["logits", "probabilities"] = "logits",
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def labelled_distillation_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    labels: Tensor,
+    temperature: float = 2.0,
+    teacher: Literal["logits", "probabilities"] = "logits",
+    share: float = 0.9,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def jensen_shannon_distillation_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 1.0,
+    teacher: Literal["logits", "probabilities"] = "logits",
+    beta: float = 0.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def total_variation_distillation_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 1.0,
+    teacher: Literal["logits", "probabilities"] = "logits",
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def evidential_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    risk: Literal["squared", "likelihood", "cross-entropy"] = "squared",
+    evidence: Literal["softplus", "relu", "exp"] = "softplus",
+    kl: float = 1.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def entmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 1.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def entmax15_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 1.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def sparsemax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 2.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def normmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 2.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def fenchel_young_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    omega: Callable[..., Any] | None = None,
+    argmax: Callable[..., Any] | None = None,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
 def binary_cross_entropy_loss(
     logits: Tensor,
     target: Tensor,
@@ -127,6 +235,96 @@ def confidence_penalty_loss(
     beta: float = 0.1,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
+def entropic_open_set_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    outlier: int = -1,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def objectosphere_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    features: Tensor,
+    outlier: int = -1,
+    xi: float = 10.0,
+    factor: float = 0.0001,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def outlier_exposure_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    outlier: int = -1,
+    factor: float = 0.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def energy_hinge_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    outlier: int = -1,
+    inside: float = -23.0,
+    outside: float = -5.0,
+    factor: float = 0.1,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def poly_n_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    epsilons: tuple[float, ...] = (1.0, 1.0),
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def max_sup_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 0.1,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def spherical_score_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def pseudospherical_score_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 1.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def power_score_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 1.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def soft_capped_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    cap: float = 30.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def logit_norm_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 0.04,
+    floor: float = 0.01,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def taylor_softmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    order: int = 2,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
 def brier_loss(
     logits: Tensor,
     target: Tensor,
@@ -140,62 +338,13 @@ def squared_logit_loss(
     m: float = 1.0,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
-def normalized_negative_cross_entropy_loss(
+def bi_tempered_logistic_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    floor: float = 1e-07,
+    t1: float = 0.8,
+    t2: float = 1.2,
     **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def normalized_negative_focal_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    floor: float = 1e-07,
-    gamma: float = 0.5,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def prediction_balance_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[BatchOptions],
-) -> Tensor: ...
-def asymmetric_generalized_cross_entropy_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    a: float = 1.0,
-    q: float = 2.0,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def asymmetric_unhinged_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    a: float = 6.3,
-    q: float = 1.5,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def asymmetric_exponential_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    a: float = 2.5,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def soft_bootstrapping_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    beta: float = 0.95,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def hard_bootstrapping_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    beta: float = 0.8,
-    **options: Unpack[RowOptions],
 ) -> Tensor: ...
 def mean_absolute_error_loss(
     logits: Tensor,
@@ -225,35 +374,6 @@ def symmetric_cross_entropy_loss(
     a: float = -4.0,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
-def forward_correction_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    transition: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def backward_correction_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    transition: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def jensen_shannon_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    label_share: float = 0.5,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def generalized_jensen_shannon_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    views: Tensor,
-    label_share: float = 0.5,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
 def unhinged_loss(
     logits: Tensor,
     target: Tensor,
@@ -271,6 +391,112 @@ def partially_huberized_cross_entropy_loss(
     target: Tensor,
     *,
     tau: float = 10.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def truncated_generalized_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    q: float = 0.7,
+    k: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def soft_bootstrapping_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    beta: float = 0.95,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def hard_bootstrapping_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    beta: float = 0.8,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def jensen_shannon_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    label_share: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def generalized_jensen_shannon_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    views: Tensor,
+    label_share: float = 0.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def asymmetric_generalized_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    a: float = 1.0,
+    q: float = 2.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def asymmetric_unhinged_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    a: float = 6.3,
+    q: float = 1.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def asymmetric_exponential_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    a: float = 2.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def normalized_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def normalized_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 0.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def normalized_negative_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    floor: float = 1e-07,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def normalized_negative_focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    floor: float = 1e-07,
+    gamma: float = 0.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def prediction_balance_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def forward_correction_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    transition: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def backward_correction_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    transition: Tensor,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
 def negative_learning_loss(
@@ -293,61 +519,12 @@ def selective_positive_learning_loss(
     threshold: float = 0.5,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
-def normalized_cross_entropy_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def normalized_focal_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    gamma: float = 0.5,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
 def determinant_mutual_information_loss(
     logits: Tensor,
     target: Tensor,
     *,
     floor: float = 1e-06,
     **options: Unpack[BatchOptions],
-) -> Tensor: ...
-def truncated_generalized_cross_entropy_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    q: float = 0.7,
-    k: float = 0.5,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def balanced_binary_cross_entropy_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    over: Literal["batch", "image", "label"] = "batch",
-    **options: Unpack[BatchOptions],
-) -> Tensor: ...
-def soft_f1_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    average: Literal["macro", "micro"] = "macro",
-    **options: Unpack[BatchOptions],
-) -> Tensor: ...
-def soft_mcc_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    average: Literal["macro", "micro"] = "macro",
-    **options: Unpack[BatchOptions],
-) -> Tensor: ...
-def equalization_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    frequency: Tensor,
-    threshold: float = 0.00176,
-    **options: Unpack[LabelSetOptions],
 ) -> Tensor: ...
 def focal_loss(
     logits: Tensor,
@@ -379,14 +556,20 @@ def batch_normalized_focal_loss(
     gamma: float = 2.0,
     **options: Unpack[BatchOptions],
 ) -> Tensor: ...
-def hard_example_cross_entropy_loss(
+def quality_focal_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    loss: Loss | None = None,
-    keep: float = 0.25,
-    threshold: float | None = None,
-    **options: Unpack[Options],
+    beta: float = 2.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def varifocal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 0.75,
+    gamma: float = 2.0,
+    **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
 def class_balanced_loss(
     logits: Tensor,
@@ -421,20 +604,47 @@ def ldam_loss(
     scale: float = 30.0,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
-def quality_focal_loss(
+def vector_scaling_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    beta: float = 2.0,
-    **options: Unpack[LabelledOptions],
+    counts: Tensor,
+    gamma: float = 0.15,
+    tau: float = 1.25,
+    **options: Unpack[RowOptions],
 ) -> Tensor: ...
-def varifocal_loss(
+def class_dependent_temperature_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    alpha: float = 0.75,
-    gamma: float = 2.0,
-    **options: Unpack[LabelledOptions],
+    counts: Tensor,
+    gamma: float = 0.3,
+    tau: float = 0.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def equalization_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    frequency: Tensor,
+    threshold: float = 0.00176,
+    **options: Unpack[LabelSetOptions],
+) -> Tensor: ...
+def balanced_binary_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    over: Literal["batch", "image", "label"] = "batch",
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def hard_example_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    loss: Loss | None = None,
+    keep: float = 0.25,
+    threshold: float | None = None,
+    **options: Unpack[Options],
 ) -> Tensor: ...
 def pairwise_auc_loss(
     logits: Tensor,
@@ -461,24 +671,6 @@ def soft_partial_auc_loss(
     margin: float = 1.0,
     **options: Unpack[BatchOptions],
 ) -> Tensor: ...
-def vector_scaling_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    counts: Tensor,
-    gamma: float = 0.15,
-    tau: float = 1.25,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def class_dependent_temperature_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    counts: Tensor,
-    gamma: float = 0.3,
-    tau: float = 0.0,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
 def smooth_average_precision_loss(
     logits: Tensor,
     target: Tensor,
@@ -500,6 +692,60 @@ def recall_at_quantile_loss(
     quantile: float = 0.1,
     margin: float = 1.0,
     **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def soft_f1_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    average: Literal["macro", "micro"] = "macro",
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def soft_mcc_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    average: Literal["macro", "micro"] = "macro",
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def multiclass_hinge_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    margin: float = 1.0,
+    power: int = 1,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def binary_hinge_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    margin: float = 1.0,
+    power: int = 1,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def weston_watkins_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    margin: float = 1.0,
+    power: int = 1,
+    summed: bool = False,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def smooth_hinge_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def modified_huber_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def soft_margin_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
 ) -> Tensor: ...
 def norm_face_loss(
     logits: Tensor,
@@ -561,22 +807,6 @@ def p2_s_grad_loss(
     target: Tensor,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
-def multiclass_hinge_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    margin: float = 1.0,
-    power: int = 1,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def binary_hinge_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    margin: float = 1.0,
-    power: int = 1,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
 def large_margin_softmax_loss(
     logits: Tensor,
     target: Tensor,
@@ -606,30 +836,6 @@ def mag_face_loss(
     least: float = 0.45,
     most: float = 0.8,
     pull: float = 35.0,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def smooth_hinge_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def modified_huber_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def soft_margin_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def weston_watkins_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    margin: float = 1.0,
-    power: int = 1,
-    summed: bool = False,
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
 def expected_cost_loss(
@@ -666,46 +872,6 @@ def slace_loss(
     *,
     alpha: float = 1.0,
     **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def hierarchical_cross_entropy_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    tree: Tree,
-    alpha: float = 0.1,
-    counted_from: Literal["root", "leaves"] = "root",
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def hierarchical_log_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    tree: Tree,
-    alpha: float = 1.0,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def word_tree_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    tree: Tree,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def soft_hierarchy_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    distance: Tensor,
-    beta: float = 10.0,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def weighted_kappa_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    exponent: float = 2.0,
-    log: bool = True,
-    **options: Unpack[BatchOptions],
 ) -> Tensor: ...
 def sord_loss(
     logits: Tensor,
@@ -787,70 +953,45 @@ def ecoc_distance_loss(
     target: Tensor,
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
-def asymmetric_loss(
+def weighted_kappa_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    gamma_positive: float = 0.0,
-    gamma_negative: float = 4.0,
-    clip: float = 0.05,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def hill_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    lam: float = 1.5,
-    margin: float = 1.0,
-    gamma: float = 2.0,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def self_paced_correction_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    tau: float = 0.6,
-    margin: float = 1.0,
-    gamma: float = 2.0,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def distribution_balanced_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    counts: Tensor,
-    samples: int,
-    alpha: float = 0.1,
-    beta: float = 10.0,
-    mu: float = 0.2,
-    lam: float = 5.0,
-    kappa: float = 0.05,
-    **options: Unpack[LabelSetOptions],
-) -> Tensor: ...
-def selective_partial_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    gamma_positive: float = 0.0,
-    gamma_negative: float = 4.0,
-    clip: float = 0.05,
-    unannotated: int = -1,
-    gamma_unannotated: float = 4.0,
-    top: int = 5,
-    priors: Tensor | None = None,
-    max_prior: float = 0.05,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def positive_unlabelled_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    prior: float,
-    surrogate: Literal["sigmoid", "logistic"] = "sigmoid",
-    nonnegative: bool = True,
-    beta: float = 0.0,
-    gamma: float = 1.0,
+    exponent: float = 2.0,
+    log: bool = True,
     **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def hierarchical_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tree: Tree,
+    alpha: float = 0.1,
+    counted_from: Literal["root", "leaves"] = "root",
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def hierarchical_log_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tree: Tree,
+    alpha: float = 1.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def word_tree_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tree: Tree,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def soft_hierarchy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    distance: Tensor,
+    beta: float = 10.0,
+    **options: Unpack[RowOptions],
 ) -> Tensor: ...
 def multi_label_soft_margin_loss(
     logits: Tensor,
@@ -892,6 +1033,71 @@ def two_way_loss(
     negative_temperature: float = 1.0,
     **options: Unpack[BatchOptions],
 ) -> Tensor: ...
+def asymmetric_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma_positive: float = 0.0,
+    gamma_negative: float = 4.0,
+    clip: float = 0.05,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def hill_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    lam: float = 1.5,
+    margin: float = 1.0,
+    gamma: float = 2.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def self_paced_correction_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tau: float = 0.6,
+    margin: float = 1.0,
+    gamma: float = 2.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def selective_partial_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma_positive: float = 0.0,
+    gamma_negative: float = 4.0,
+    clip: float = 0.05,
+    unannotated: int = -1,
+    gamma_unannotated: float = 4.0,
+    top: int = 5,
+    priors: Tensor | None = None,
+    max_prior: float = 0.05,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def positive_unlabelled_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    prior: float,
+    surrogate: Literal["sigmoid", "logistic"] = "sigmoid",
+    nonnegative: bool = True,
+    beta: float = 0.0,
+    gamma: float = 1.0,
+    **options: Unpack[BatchOptions],
+) -> Tensor: ...
+def distribution_balanced_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    counts: Tensor,
+    samples: int,
+    alpha: float = 0.1,
+    beta: float = 10.0,
+    mu: float = 0.2,
+    lam: float = 5.0,
+    kappa: float = 0.05,
+    **options: Unpack[LabelSetOptions],
+) -> Tensor: ...
 def hl_gauss_loss(
     logits: Tensor,
     target: Tensor,
@@ -914,50 +1120,14 @@ def distribution_focal_loss(
     bins: Bins | None = None,
     **options: Unpack[BinnedOptions],
 ) -> Tensor: ...
-def boundary_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    distance: Tensor = ...,
-    **options: Unpack[RegionOptions],
-) -> Tensor: ...
-def hausdorff_distance_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    alpha: float = 2.0,
-    **options: Unpack[RegionOptions],
-) -> Tensor: ...
-def hausdorff_erosion_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    alpha: float = 2.0,
-    erosions: int = 10,
-    **options: Unpack[RegionOptions],
-) -> Tensor: ...
 def dice_loss(
     logits: Tensor,
     target: Tensor,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...
-def dice_cross_entropy_loss(
+def jaccard_loss(
     logits: Tensor,
     target: Tensor,
-    *,
-    label_smoothing: float = 0.0,
-    dice_weight: float = 1.0,
-    pixel_weight: float = 1.0,
-    **options: Unpack[RegionOptions],
-) -> Tensor: ...
-def dice_focal_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    label_smoothing: float = 0.0,
-    dice_weight: float = 1.0,
-    pixel_weight: float = 1.0,
-    gamma: float = 2.0,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...
 def tversky_loss(
@@ -982,6 +1152,25 @@ def log_dice_loss(
     target: Tensor,
     *,
     gamma: float = 1.0,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def squared_dice_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def dice_semimetric_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    variant: Literal[1, 2] = 1,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def jaccard_metric_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    variant: Literal[1, 2] = 1,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...
 def generalized_dice_loss(
@@ -1012,64 +1201,23 @@ def lovasz_hinge_loss(
     charge: Literal["mean", "largest"] = "mean",
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...
-def region_mutual_information_loss(
+def dice_cross_entropy_loss(
     logits: Tensor,
     target: Tensor,
     *,
     label_smoothing: float = 0.0,
-    balance: float = 0.5,
-    side: int = 3,
-    stride: int = 3,
-    epsilon: float = 0.0005,
+    dice_weight: float = 1.0,
+    pixel_weight: float = 1.0,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...
-def spatially_varying_label_smoothing_loss(
+def dice_focal_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    sigma: float = 1.0,
-    radius: int = 1,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def neighbor_aware_calibration_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    penalty: float = 0.1,
-    norm: int = 1,
-    radius: int = 1,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def jaccard_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RegionOptions],
-) -> Tensor: ...
-def centerline_dice_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    alpha: float = 0.5,
-    iterations: int = 5,
-    **options: Unpack[RegionOptions],
-) -> Tensor: ...
-def squared_dice_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RegionOptions],
-) -> Tensor: ...
-def dice_semimetric_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    variant: Literal[1, 2] = 1,
-    **options: Unpack[RegionOptions],
-) -> Tensor: ...
-def jaccard_metric_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    variant: Literal[1, 2] = 1,
+    label_smoothing: float = 0.0,
+    dice_weight: float = 1.0,
+    pixel_weight: float = 1.0,
+    gamma: float = 2.0,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...
 def unified_focal_loss(
@@ -1107,5 +1255,63 @@ def exponential_logarithmic_loss(
     label_smoothing: float = 0.0,
     dice_weight: float = 0.8,
     pixel_weight: float = 0.2,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def centerline_dice_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 0.5,
+    iterations: int = 5,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def boundary_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    distance: Tensor = ...,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def hausdorff_distance_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 2.0,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def hausdorff_erosion_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 2.0,
+    erosions: int = 10,
+    **options: Unpack[RegionOptions],
+) -> Tensor: ...
+def spatially_varying_label_smoothing_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    sigma: float = 1.0,
+    radius: int = 1,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def neighbor_aware_calibration_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    penalty: float = 0.1,
+    norm: int = 1,
+    radius: int = 1,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def region_mutual_information_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    balance: float = 0.5,
+    side: int = 3,
+    stride: int = 3,
+    epsilon: float = 0.0005,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...

@@ -57,6 +57,8 @@ SAMPLES: dict[str, Any] = {
     "distance": [[0, 1, 2], [1, 0, 2], [2, 2, 0]],
     "tree": Tree({"left": ["a", "b"], "right": ["c", "d"]}),
     "bins": Bins.atoms(0, 4, 5),
+    "hidden_size": 8,
+    "cutoffs": (2, 5),
 }
 
 

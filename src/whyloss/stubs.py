@@ -4,6 +4,8 @@ Knows the declarations of the losses, and how ruff formats a stub. What runs is 
 functional.py."""
 
 import json
+import re
+import types
 import typing
 from dataclasses import MISSING
 from pathlib import Path
@@ -22,7 +24,7 @@ HEAD = '''\
 """Every loss as a function. Written by `make stubs` from the classes; not to be edited."""
 
 from collections.abc import Callable
-from typing import Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 from torch import Tensor
 
@@ -79,6 +81,8 @@ def _type(annotation: Any) -> str:
     arguments = typing.get_args(annotation)
     if typing.get_origin(annotation) is typing.Literal:
         return f"Literal[{', '.join(map(json.dumps, arguments))}]"
+    if arguments and typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(annotation))  # tuple[float, ...]: as written, without modules
     if arguments:
         return " | ".join(map(_type, arguments))
     return "None" if annotation is type(None) else annotation.__name__

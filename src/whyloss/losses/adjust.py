@@ -1,20 +1,23 @@
 """Changes to the logits before a loss sees them: shift, margin and scale, for any loss, per class.
 
 z_j -> scale * (z_j + shift_j - margin_j [j is the label]). With the sigmoid link the classes are (negative,
-positive)."""
+positive). Before all that a row of logits may go through a function (`rewritten`): a soft cap, or one of one's own."""
 
 from dataclasses import field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from whyloss.losses.declared import Declared
+from whyloss.stats.exact import soft_capped
 
 
 class Adjustment(Declared):
-    """Shift, margin and scale of the logits. Any of the three may be left out.
+    """Shift, margin and scale of the logits, and a soft cap on them before that. Any of the four may be left out.
 
-    Shapes: `shift` and `margin` are [C]; `scale` is one number, or [C] (> 0).
+    Shapes: `shift` and `margin` are [C]; `scale` is one number, or [C] (> 0). `softcap` c (> 0) replaces each logit z
+    by c tanh(z / c), which keeps it between -c and c; a masked class stays masked.
 
     >>> import torch, whyloss
     >>> adjust = whyloss.Adjustment(shift=torch.tensor([0.0, 1.0]))
@@ -25,11 +28,29 @@ class Adjustment(Declared):
     shift: Tensor | None = None
     margin: Tensor | None = None
     scale: float | Tensor = 1.0
+    softcap: float | None = None
+
+    of_rows: ClassVar[bool] = False  # has a `rewritten` of its own
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.of_rows = cls.rewritten is not Adjustment.rewritten
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether `rewritten` does anything."""
+        return self.of_rows or self.softcap is not None
 
     def check(self) -> None:
         scale = self.scale
         positive = bool((scale > 0).all()) if isinstance(scale, Tensor) else scale > 0
         self.require(positive, "scale > 0", scale)
+        self.require(self.softcap is None or self.softcap > 0, "softcap > 0", self.softcap)
+
+    def rewritten(self, logits: Tensor) -> Tensor:
+        """What the loss sees in place of logits [N, C, ...] (with the sigmoid link [N]): plain differentiable torch, in
+        float32 or float64. A class at minus infinity is masked, and has to stay so."""
+        return logits if self.softcap is None else soft_capped(logits, self.softcap)
 
     def scale_in(self, dtype: torch.dtype) -> Tensor | float | None:
         """The scale in this dtype; None where there is nothing to scale."""

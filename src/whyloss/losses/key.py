@@ -22,7 +22,7 @@ def key_of(loss: nn.Module, formula: Callable[..., Any]) -> Hashable:
     for name, value in vars(loss).items():
         if name in OWN:
             continue
-        if not isinstance(value, PLAIN):
+        if not _plain(value):
             return None
         found.append((name, value))
     for name, tensor in (*loss._parameters.items(), *loss._buffers.items()):  # pyright: ignore[reportPrivateUsage]
@@ -39,3 +39,8 @@ def key_of(loss: nn.Module, formula: Callable[..., Any]) -> Hashable:
     cells = (cell.cell_contents for cell in function.__closure__ or ())
     found.extend(v for v in cells if isinstance(v, bool | int | float))
     return (function, *found)
+
+
+def _plain(value: object) -> bool:
+    """A number, a name, or a tuple of such: what cannot change behind the key's back."""
+    return isinstance(value, PLAIN) or (isinstance(value, tuple) and all(map(_plain, value)))  # pyright: ignore

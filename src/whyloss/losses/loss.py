@@ -34,6 +34,7 @@ class Loss(Declared):
     may_read: those that it can do without.
     neighbours: pixels are no rows by themselves: it matters which lie side by side.
     cosines: its logits are cosines, in [-1, 1]; a constant added to them means something.
+    head: takes hidden states in place of logits, and makes the logits itself.
     stateful: has parameters to learn, remembers earlier calls, or draws at random in training; no functional form.
     held: methods of the loss whose results the gradient takes as given, because the paper does.
     steered: its gradient is, on purpose, not the slope of its value in some other way."""
@@ -53,6 +54,7 @@ class Loss(Declared):
     steered: ClassVar[bool] = False
     cosines: ClassVar[bool] = False
     held: ClassVar[tuple[str, ...]] = ()
+    head: ClassVar[bool] = False
 
     def forward(
         self,

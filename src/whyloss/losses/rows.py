@@ -71,7 +71,18 @@ class Entered:
             if self.head is not None:
                 through = linear.total if run is engine.total else linear.each
                 return through(self.head, self.rows, self.chosen, *(() if share is None else (share,)))
-            return run(self.z, self.rows, self.chosen, *(() if share is None else (share,)))
+            return run(self._logits(), self.rows, self.chosen, *(() if share is None else (share,)))
+
+    def _logits(self) -> Tensor:
+        """The logits, after what an adjustment makes of a row of them. Ignored rows may hold anything."""
+        adjust, keep = self.loss.adjust, self.rows.resolved().keep
+        if adjust is None or not adjust.rewrites:
+            return self.z
+        z = self.z.to(computing_dtype(self.z))
+        if keep is not None:
+            kept = keep if z.ndim == 1 else keep.reshape(len(z), 1, *z.shape[2:])
+            z = torch.where(kept, z, 0.0)
+        return adjust.rewritten(z)
 
     def _counted(self) -> Tensor:
         dtype = computing_dtype(self.z)
@@ -158,7 +169,12 @@ def enter_linear(
         per_row = targets.sample_weight(type(loss).__name__, sample_weight, labels, computing_dtype(hidden))
         entered = enter(loss, stand_in.expand(flat.shape[0], shape[-1]), rows_of_target, per_row)
         entered.shape = labels
-    entered.head = Head(flat, weight, bias, softcap, binary, memory, loss.engine)
+    adjust = loss.adjust
+    own = None if adjust is None or adjust.of_rows else adjust.softcap
+    if own is not None and softcap is not None:
+        raise ValueError(f"{type(loss).__name__}.linear: softcap={softcap}, but the loss has one of its own, {own}.")
+    change = adjust.rewritten if adjust is not None and adjust.of_rows else None
+    entered.head = Head(flat, weight, bias, softcap or own, binary, memory, loss.engine, change)
     return entered
 
 

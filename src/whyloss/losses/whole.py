@@ -143,7 +143,8 @@ def enter(
     class_weight = targets.class_weight(loss, logits, dtype)
     of_classes = targets.of_classes(label, mix, class_weight)
     if loss.adjust is not None:
-        z = _adjusted(loss.adjust, z, q)
+        counted = keep if per_sample is None else targets.both(keep, per_sample != 0)
+        z = _adjusted(loss.adjust, z if counted is None else torch.where(counted.unsqueeze(1), z, 0.0), q)
     if loss.label_smoothing:
         live = torch.ones_like(z) if binary else targets.live(z, None, dtype)
         q = Smoothing(loss.label_smoothing, loss.smoothing_over).spread(q, live)
@@ -164,7 +165,13 @@ def _product(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return a if b is None else b if a is None else a * b
 
 
+def _blank(x: Tensor, keep: Tensor) -> Tensor:
+    """Numbers that a call took besides, 0 in the rows that count for nothing; indices as they are."""
+    return torch.where(keep.reshape(-1, *[1] * (x.ndim - 1)), x, 0.0) if x.is_floating_point() else x
+
+
 def _adjusted(adjust: Adjustment, z: Tensor, q: Tensor) -> Tensor:
+    z = adjust.rewritten(z)
     if adjust.shift is not None:
         z = z + adjust.shift.to(z.dtype)
     if adjust.margin is not None:

@@ -4,6 +4,8 @@ Autograd differentiates y = sigmoid(m) as y (1 - y) and y = expm1(x) as y + 1: b
 although the true slope is small and known well. A row that is very wrong would never be learned. Here the value comes
 from one expression and every derivative from another that equals it."""
 
+from math import factorial
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -48,6 +50,21 @@ def share(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(larger, 1, ratio) / (1 + ratio)
 
 
+def soft_capped(z: Tensor, cap: float) -> Tensor:
+    """cap tanh(z / cap), whose slope stays alive where tanh rounds to 1; minus infinity stays what it is.
+
+    >>> soft_capped(torch.tensor([1.0, 100.0, -torch.inf]), 2.0)
+    tensor([0.9242, 2.0000,   -inf])
+    """
+    masked = torch.isneginf(z)
+    x = torch.where(masked, 0.0, z) * (1 / cap)
+    positive = x > 0
+    # tanh x = 1 - 2 sigmoid(-2 x) = 2 sigmoid(2 x) - 1: the sigmoid that is small has the whole slope.
+    small = 2 * torch.sigmoid(torch.where(positive, -2 * x, 2 * x))
+    slope = torch.where(positive, -small, small)
+    return torch.where(masked, -torch.inf, cap * (torch.tanh(x).detach() + (slope - slope.detach())))
+
+
 def others(x: Tensor) -> Tensor:
     """[N, C] the sum of the other entries of each row of numbers >= 0. Leaving one out of the sum is exact but for the
     largest, which gets a sum of its own."""
@@ -85,7 +102,8 @@ def _log_softmax(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """log p, the log-odds against each row's largest class, and which that is. Of no other can 1 - p be small, so that
     its log-odds make every p."""
     best = z.argmax(1, keepdim=True)
-    u = z - z.gather(1, best)
+    top = z.gather(1, best)
+    u = z - torch.where(torch.isneginf(top), 0.0, top)
     log_rest = torch.logsumexp(u.scatter(1, best, -HUGE), 1, keepdim=True)
     return u.scatter(1, best, 0.0).clamp_min(-HUGE) + logsigmoid(-log_rest), log_rest, best
 
@@ -125,3 +143,59 @@ def softmax_and_rest(z: Tensor) -> tuple[Tensor, Tensor]:
 
 def _finite(x: Tensor) -> Tensor:
     return torch.where(torch.isneginf(x), 0.0, x)
+
+
+def power_divergence(x: Tensor, alpha: float) -> Tensor:
+    """1 - alpha p^(alpha - 1) + (alpha - 1) p^alpha from x = log p <= 0, for alpha > 1: the power score of the label's
+    own probability. It is about alpha (alpha - 1) x^2 / 2 near p = 1, where the formula as written cancels.
+
+    >>> power_divergence(torch.tensor([-1e-6, -0.7]), 2.0)
+    tensor([1.0000e-12, 2.5343e-01])
+    """
+    near = x > -0.5 / alpha
+    far = 1 - alpha * torch.exp((alpha - 1) * x) + (alpha - 1) * torch.exp(alpha * x)
+    return torch.where(near, _divergence_near_one(torch.where(near, x, 0.0), alpha), far)
+
+
+def _divergence_near_one(x: Tensor, alpha: float) -> Tensor:
+    """`power_divergence` by its series, for |x| <= 0.5 / alpha."""
+    series = 0.0
+    for k in range(16, 1, -1):
+        series = series * x + alpha * (alpha - 1) * (alpha ** (k - 1) - (alpha - 1) ** (k - 1)) / factorial(k)
+    return x * x * series
+
+
+def tsallis_divergence(q: Tensor, p: Tensor, alpha: float, log_p: Tensor | None = None) -> Tensor:
+    """[N] the Bregman divergence of sum_j p_j^alpha / (alpha (alpha - 1)) from distributions p to q, [N, C] each:
+    sum_j (q_j^alpha - alpha q_j p_j^(alpha - 1) + (alpha - 1) p_j^alpha) / (alpha (alpha - 1)). For alpha = 2 half the
+    squared distance, for alpha = 1 the Kullback-Leibler divergence. log_p: where it is known better than by p.
+
+    >>> tsallis_divergence(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.5, 0.5]]), 2.0)
+    tensor([0.2500])
+    """
+    if alpha in (1.5, 2) and log_p is None and not q.requires_grad:  # squares as they are
+        if alpha == 2:
+            return (q - p).square().sum(1) / 2
+        root_q, root_p = q.sqrt(), p.sqrt()
+        return ((root_q - root_p).square() * (2 * root_q + root_p)).sum(1) * (2 / 3)
+    both = (q > 0) & (p > 0)
+    log_p = torch.log(torch.where(both, p, 1.0)) if log_p is None else torch.where(both, log_p, 0.0)
+    x = log_p - torch.log(torch.where(both, q, 1.0))
+    if alpha == 1:
+        return torch.where(q > 0, torch.where(p > 0, -q * x, torch.inf), 0.0).sum(1)
+    near = both & (x.abs() < 0.5 / alpha)
+    close = q**alpha * _divergence_near_one(torch.where(near, x, 0.0), alpha)
+    far = q**alpha - alpha * q * p ** (alpha - 1) + (alpha - 1) * p**alpha
+    return torch.where(near, close, far).sum(1) / (alpha * (alpha - 1))
+
+
+def given_slope(value: Tensor, slope: Tensor, z: Tensor) -> Tensor:
+    """[N] values of functions of the rows of z [N, C] whose slope [N, C] is known: its derivative is `slope`, to the
+    last bit, and its second derivative that of `slope`. What `value` has of a slope in z must have been cut off.
+
+    >>> z = torch.tensor([[2.0]], requires_grad=True)
+    >>> torch.autograd.grad(given_slope(z.detach()[:, 0] ** 2, 2 * z, z), z)
+    (tensor([[4.]]),)
+    """
+    finite = torch.where(torch.isneginf(z), 0.0, z)
+    return value + ((slope + slope.detach()) / 2 * (finite - finite.detach())).sum(1)

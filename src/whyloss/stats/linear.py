@@ -4,6 +4,7 @@ Rows go in chunks: a product makes the logits of a chunk, the dense engine turns
 two more products turn that into gradients of the hidden states and of the weights. The products are the matrix
 library's. Only a chunk of logits and of their gradient is alive at any time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from whyloss.stats import dense, elementwise, reference
 from whyloss.stats.engine import Engine, obstacle, obstacle_to_kernels, transformed
+from whyloss.stats.exact import soft_capped
 from whyloss.stats.kernels import absent
 from whyloss.stats.kernels import binary as binary_kernels
 from whyloss.stats.kernels import rows as kernels
@@ -34,7 +36,8 @@ Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 class Head:
     """A linear layer on hidden states: [N, D] hidden, [C, D] weight, [C] bias. softcap c: the logits are c tanh(z / c).
     binary: each logit is a question of its own, so that the rows of the loss are N * C. memory: bytes that the logits
-    and their gradient may take; None: by rule. engine: what turns a chunk of logits into their gradient."""
+    and their gradient may take; None: by rule. engine: what turns a chunk of logits into their gradient. change: what
+    the logits go through before the loss sees them, all at once."""
 
     hidden: Tensor
     weight: Tensor
@@ -43,10 +46,17 @@ class Head:
     binary: bool = False
     memory: int | None = None
     engine: Engine = "auto"
+    change: Callable[[Tensor], Tensor] | None = None
 
     def logits(self) -> Tensor:
-        z = torch.nn.functional.linear(self.hidden, self.weight, self.bias)
-        return z if self.softcap is None else torch.tanh(z / self.softcap) * self.softcap
+        z = dense.computing(torch.nn.functional.linear(self.hidden, self.weight, self.bias))
+        if self.softcap is not None:
+            z = soft_capped(z, self.softcap)
+        return z if self.change is None else self.change(z.reshape(-1) if self.binary else z)
+
+    def masked(self) -> Tensor | None:
+        """The classes that the bias masks, which a softcap would bring back."""
+        return None if self.softcap is None or self.bias is None else torch.isneginf(self.bias)
 
     def logits_into(self, out: Tensor, start: int) -> Tensor:
         """The logits of as many rows as `out` has. The same memory for every chunk: fresh memory costs page faults."""
@@ -55,7 +65,9 @@ class Head:
             torch.mm(hidden, self.weight[part].T, out=out[:, part])
         if self.bias is not None:
             out.add_(self.bias)
-        return out if self.softcap is None else out.div_(self.softcap).tanh_().mul_(self.softcap)
+        if self.softcap is not None:
+            out.div_(self.softcap).tanh_().mul_(self.softcap)
+        return out if (masked := self.masked()) is None else out.masked_fill_(masked, -torch.inf)
 
     def parts(self) -> list[slice]:
         """The classes that go through one product. A GPU's matrix library wants sizes that are multiples of 16 bytes;
@@ -140,6 +152,8 @@ def _beyond(head: Head, rows: Rows) -> str:
     """Why chunks do not fit, or nothing."""
     if torch.compiler.is_compiling():
         return "inside torch.compile"
+    if head.change is not None:
+        return "the adjustment changes whole rows of logits"
     if transformed(head.hidden) or transformed(head.weight):
         return "inside a torch.func transform, which needs plain differentiable operations"
     spread = None if rows.smoothing is None else rows.smoothing.weight
@@ -150,7 +164,7 @@ def _beyond(head: Head, rows: Rows) -> str:
 
 
 def _reference(head: Head, rows: Rows) -> Tensor:
-    z = dense.computing(head.logits())
+    z = head.logits()
     return reference.binary_losses(z.reshape(-1), rows) if head.binary else reference.row_losses(z, rows)
 
 
@@ -264,6 +278,8 @@ def _sweep(
             continue
         if head.softcap is not None:
             slope.mul_(1 - (z / head.softcap) ** 2)
+            if (masked := head.masked()) is not None:
+                slope.masked_fill_(masked, 0.0)
         if to_hidden is not None:
             first, *others = head.parts()
             torch.mm(slope[:, first], head.weight[first], out=to_hidden[start:stop])

@@ -26,7 +26,7 @@ ANY_ORIGIN = BARE | {"rest_sq", "rest_z_sq", "rest_expected", "rest_table"}
 # Bounds, as logarithms, within which sums of exponentials and what is made of them keep their relative accuracy: of
 # log-odds (beyond them the others all but underflow beside the label, or the label beside them), of the sum if it is
 # relative to nothing; and of both, those within which slopes, some as steep as (1 - p_y)^3, may be divided by the sum.
-ODDS, SUM, MILD = (-27.0, 60.0), (-20.0, 30.0), (-20.0, 20.0)
+ODDS, SUM, MILD, POWERS = (-27.0, 60.0), (-20.0, 30.0), (-20.0, 20.0), 80.0
 
 
 def tile_rows(classes: int, names: tuple[str, ...] | None = None) -> int:
@@ -138,7 +138,8 @@ class Tile:
         S = self.labels.put(self.e.exp_(), none).sum(1)
         log_S = S.log()
         log_odds = (own - top) - log_S
-        if not _within(log_odds, -inf, ODDS[1])[0]:
+        # Where powers of the exponentials are summed, these too must not underflow.
+        if not _within(log_odds, -inf, min(ODDS[1], POWERS / self.power) if "rest_pow" in self.names else ODDS[1])[0]:
             return False
         self._found(log_odds, own, None, Rest(top, S, log_S, S.reciprocal(), _row_sum))
         return True

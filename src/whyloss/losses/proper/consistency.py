@@ -1,0 +1,59 @@
+"""Agreement between views of the same row."""
+
+import torch
+from torch import Tensor
+
+from whyloss.losses.whole import WholeRowLoss
+from whyloss.stats.dense import computing
+from whyloss.stats.exact import HUGE, log_softmax
+
+
+class JensenShannonConsistencyLoss(WholeRowLoss):
+    """Cross-entropy of the clean view, and a pull on it and its augmented views to agree: the loss of AugMix.
+
+    The call takes `views` besides, the logits of the augmented views, [N, V, C] (or [N, *spatial, V, C]):
+    `loss(clean, y, views=torch.stack([first, second], 1))`. The agreement is blind to the label, so it also spreads
+    what a wrong label says less than cross-entropy on every view would.
+
+    Args:
+        factor: >= 0, weight of the disagreement; the paper's is 12.
+
+    Formula: -log p_y + factor JS(p, p_1, ..., p_V), JS the mean of KL(p_i, m) with m the mean of the V + 1
+    distributions. Source: Hendrycks et al. 2020, arXiv:1912.02781, section 3.
+
+    >>> import torch, whyloss
+    >>> clean, views = torch.zeros(1, 2), torch.zeros(1, 2, 2)
+    >>> whyloss.JensenShannonConsistencyLoss()(clean, torch.tensor([0]), views=views)
+    tensor(0.6931)
+    """
+
+    factor: float = 12.0
+    source = "Hendrycks et al. 2020, arXiv:1912.02781, section 3"
+    short = ("augmix", "jsd")
+    equation = "-log p_y + factor JS(p, p_1, ..., p_V)"
+    links = ("softmax",)
+    reads = ("views",)
+    proper = None
+    bounded = False
+    symmetric = False
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.factor >= 0, "factor >= 0", self.factor)
+
+    def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
+        views = computing(reads["views"]).to(logits.dtype)
+        if views.ndim != 3 or views.shape[2] != logits.shape[1]:
+            name = type(self).__name__
+            raise ValueError(f"{name}: views of {logits.shape[1]} classes, [N, V, C], are needed.")
+        log_p = log_softmax(logits)
+        some = target > 0
+        impossible = some & (log_p <= -HUGE)
+        likelihood = torch.where(some, torch.where(impossible, torch.inf, -target * log_p), 0.0).sum(1)
+        others = log_softmax(views.reshape(-1, views.shape[2])).reshape(views.shape)
+        every = torch.cat([log_p.unsqueeze(1), others], 1)
+        p = torch.exp(every)
+        m = p.mean(1, keepdim=True)
+        log_m = torch.log(torch.where(m > 0, m, 1.0))
+        terms = torch.where(p > 0, p * (torch.where(p > 0, every, 0.0) - log_m), 0.0)
+        return likelihood + self.factor * terms.sum(2).mean(1)
