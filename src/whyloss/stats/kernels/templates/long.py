@@ -1,6 +1,6 @@
 """Kernels for rows that do not fit into registers, and what all kernels share."""
 
-LOADED = """@triton.jit
+LOADED = '''@triton.jit
 def adjusted(x, shift, scale, column, live):
     if shift is not None:
         x = x + tl.load(shift + column, mask=live, other=0.0)
@@ -39,11 +39,35 @@ def split(row, stride, C, VEC: tl.constexpr, ALIGNED: tl.constexpr):
 
 
 @triton.jit
+def weights_of_row(like, row, mask, weight, share, upstream):
+    """What the row's loss is multiplied with, and what its slopes are."""
+    of_loss = like * 0.0 + 1.0
+    if weight is not None:
+        of_loss = tl.load(weight + row, mask=mask, other=0.0)
+    of_slopes = of_loss
+    if share is not None:
+        of_slopes = of_slopes * tl.load(share)
+    if upstream is not None:
+        of_slopes = of_slopes * tl.load(upstream).to(ACC)
+    return of_loss, of_slopes
+
+
+@triton.jit
+def entry_of_label(like, y, diagonal):
+    """A[y, y] of the loss's table."""
+    if diagonal is not None:
+        found = tl.load(diagonal + y)
+    else:
+        found = like * 0.0
+    return found
+
+
+@triton.jit
 def loss_of_row(loss, own_is_masked, weight_of_row):
     # A label that is masked out makes an unbounded loss infinite.
     loss = tl.where(own_is_masked & (tl.abs(loss) > 1e15), loss * float("inf"), loss)
     return loss * weight_of_row
-"""
+'''
 
 PASSES = '''@triton.jit
 def sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table,
@@ -168,16 +192,8 @@ def stream(z, out, label, keep, ignore, weight, share, shift, scale, margin, dia
         own = tl.where(masked, -1e30, own)
         base = tl.where(masked, 0.0, own)
         top, S$sums = sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table, K, T, J, ALIGNED)
-        diagonal_of_row = own * 0.0
-        if diagonal is not None:
-            diagonal_of_row = tl.load(diagonal + y)
-        weight_of_row = own * 0.0 + 1.0
-        if weight is not None:
-            weight_of_row = tl.load(weight + row)
-        scaled = weight_of_row
-        if share is not None:
-            scaled = scaled * tl.load(share)
-        loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), diagonal_of_row, scaled)
+        weight_of_row, scaled = weights_of_row(own, row, True, weight, share, None)
+        loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), entry_of_label(own, y, diagonal), scaled)
         own_slope = tl.where(masked, 0.0, own_slope)
         tl.store(losses + row, loss_of_row(loss, masked, weight_of_row))
         if SAVE:

@@ -46,20 +46,16 @@ def mixture_small(z, out, mix, keep, weight, offset, share, shift, scale, margin
     loss += tl.sum(tl.where(counts, each, 0.0), axis=1)
     if offset is not None:
         loss += tl.load(offset + row, mask=ok, other=0.0)
-    weight_of_row = own * 0.0 + 1.0
-    if weight is not None:
-        weight_of_row = tl.load(weight + row, mask=ok, other=0.0)
+    weight_of_row, scaled = weights_of_row(own, row, ok, weight, share, None)
     tl.store(losses + row, tl.where(ok, loss * weight_of_row, 0.0), mask=here)
     if GRADIENT:
-        if share is not None:
-            weight_of_row = weight_of_row * tl.load(share)
         $weigh_debts
         $collect_rows
         $collected_rows
         g = tl.where(counts & possible, owed_own * q, 0.0)
         $pay_rows
         g += tl.where(hit, own_slope[:, None], slope(rest, second[:, None]$k_column))
-        store_rows(out, g * weight_of_row[:, None], row, here, ok, column, scale, C, out_stride, VEC)
+        store_rows(out, g * scaled[:, None], row, here, ok, column, scale, C, out_stride, VEC)
 '''
 
 LONG = '''@triton.jit
@@ -131,16 +127,12 @@ def mixture_stream(z, out, mix, keep, weight, offset, share, shift, scale, margi
         $collected
         if offset is not None:
             loss += tl.load(offset + row)
-        weight_of_row = own * 0.0 + 1.0
-        if weight is not None:
-            weight_of_row = tl.load(weight + row)
+        weight_of_row, scaled = weights_of_row(own, row, True, weight, share, None)
         tl.store(losses + row, loss * weight_of_row)
         if GRADIENT:
             tl.debug_barrier()
-            if share is not None:
-                weight_of_row = weight_of_row * tl.load(share)
             if scale is not None:
-                weight_of_row = weight_of_row * scale
+                scaled = scaled * scale
             for i in range(0, C, T):
                 column, live, x, q, label_logit, possible = stretch(
                     z, mix, start, mix_start, i, C, best, shift, scale, margin, T)
@@ -152,7 +144,7 @@ def mixture_stream(z, out, mix, keep, weight, offset, share, shift, scale, margi
                 $pay
                 hit = column == best
                 g += tl.where(hit, own_slope, slope(tl.where(hit, float("-inf"), x), second$k))
-                g = g * weight_of_row
+                g = g * scaled
                 tl.store(out + row * out_stride + column, g.to(out.dtype.element_ty), mask=live)
     else:
         tl.store(losses + row, 0.0)

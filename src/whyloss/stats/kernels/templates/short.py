@@ -46,7 +46,7 @@ def store_rows(out, g, row, here, ok, column, scale, C, out_stride, VEC: tl.cons
 '''
 
 SMALL = '''@triton.jit
-def small(z, out, label, keep, ignore, weight, share, shift, scale, margin, diagonal, table, losses,
+def small(z, out, label, keep, ignore, weight, share, upstream, shift, scale, margin, diagonal, table, losses,
           N, C, stride, out_stride, R: tl.constexpr, B: tl.constexpr, VEC: tl.constexpr,
           GRADIENT: tl.constexpr):
     """R rows in registers: one read, one exponential an element."""
@@ -56,16 +56,8 @@ def small(z, out, label, keep, ignore, weight, share, shift, scale, margin, diag
     own = tl.where(masked, -1e30, own)
     $entry_rows
     top, S$sums = whole(others$entry, tl.where(masked, 0.0, own)[:, None])
-    diagonal_of_row = own * 0.0
-    if diagonal is not None:
-        diagonal_of_row = tl.load(diagonal + y)
-    weight_of_row = own * 0.0 + 1.0
-    if weight is not None:
-        weight_of_row = tl.load(weight + row, mask=ok, other=0.0)
-    scaled = weight_of_row
-    if share is not None:
-        scaled = scaled * tl.load(share)
-    loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), diagonal_of_row, scaled)
+    weight_of_row, scaled = weights_of_row(own, row, ok, weight, share, upstream)
+    loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), entry_of_label(own, y, diagonal), scaled)
     own_slope = tl.where(masked, 0.0, own_slope)
     tl.store(losses + row, tl.where(ok, loss_of_row(loss, masked, weight_of_row), 0.0), mask=here)
     if GRADIENT:
