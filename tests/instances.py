@@ -60,7 +60,7 @@ class Case:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        return ("reference",) if self.cls.normalized else ("reference", "dense", *KERNELS)
+        return ("reference", *KERNELS) if self.cls.normalized else ("reference", "dense", *KERNELS)
 
     @property
     def binary_engines(self) -> tuple[str, ...]:

@@ -91,10 +91,6 @@ def obstacle_to_kernels(z: Tensor, rows: Rows) -> str:
     found = _beyond(z, rows) or kernels.absent(z.device)
     if found or z.ndim == 1:
         return found
-    if rows.normalized:
-        return "the losses of all classes as label are needed before any of them is known"
-    if isinstance(rows.scale, Tensor):
-        return "the scale differs from class to class"
     if triton.source(rows) is None:
         return "a statistic of this loss cannot be summed in a kernel"
     return ""

@@ -16,6 +16,7 @@ from whyloss.stats.kernels import functions, handles
 from whyloss.stats.kernels.source import Source
 
 SMALL = 4096  # widest row that is kept in registers
+MIXED = 2048  # the same where every class is a label
 ELEMENTS = 2048  # of small rows that go together
 QUESTIONS = 1024  # logits of the sigmoid link that go together: two wide accesses a thread in float32
 HELD = 32  # most classes of a pixel that are kept in registers
@@ -59,6 +60,18 @@ def row_size(classes: int, source: Source) -> dict[str, int]:
     """The same, with J: how many elements of a row fall to one lane, as a power of two."""
     size = tile(classes, len(source.sums))
     return {**size, "J": power_of_2(cdiv(classes, size["T"]))}
+
+
+def mixture_size(classes: int, source: Source) -> dict[str, int]:
+    """The same for soft targets. Left alone, the assembler spares registers for a third block of threads, and takes
+    them from a few numbers that then live in memory."""
+    size = row_size(classes, source)
+    return size if source.sums else {**size, "maxnreg": 128}
+
+
+def mixture_warps(size: dict[str, int]) -> int:
+    """For short rows: a thread takes 8 elements, of each of which it keeps a dozen numbers."""
+    return max(4, size["R"] * size["B"] // 256)
 
 
 def like(z: Tensor) -> Tensor:
@@ -132,19 +145,20 @@ def planes(
 def mixture(
     source: Source, z: Tensor, row: dict[str, Any], losses: Tensor, out: Tensor | None, share: Tensor | None
 ) -> None:
-    """The same for soft targets."""
+    """The same for soft targets, and for losses as shares of those of all labels."""
     count, classes = z.shape
     target = z if out is None else out
     given = {**row, "share": share, "losses": losses}
-    names = ("mix", "keep", "weight", "offset", "share", "shift", "scale", "margin", "losses")
+    names = ("label", "mix", "keep", "weight", "offset", "share", "shift", "scale", "margin", "losses")
     arguments = (z, target, *(given[n] for n in names), count, classes, z.stride(0), target.stride(0))
     made = module(source.text, z.dtype == torch.float64)
-    if classes <= SMALL:
+    flags = {"GRADIENT": out is not None, "NORMALIZED": row["normalized"]}
+    if classes <= min(SMALL, MIXED):
         size, blocks = short_rows(z, target)
-        _start(made.mixture_small, (blocks,), arguments, {**size, "GRADIENT": out is not None})
+        _start(made.mixture_small, (blocks,), arguments, {**size, **flags, "num_warps": mixture_warps(size)})
         return
     vec, even = aligned(z)
-    size = {**row_size(classes, source), "VEC": vec, "ALIGNED": even, "GRADIENT": out is not None}
+    size = {**mixture_size(classes, source), "VEC": vec, "ALIGNED": even, **flags}
     _start(made.mixture_stream, (count,), arguments, size)
 
 

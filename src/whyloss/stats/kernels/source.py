@@ -63,7 +63,8 @@ class Source:
     pulled: Program | None = None
 
 
-def written(plan: Plan) -> Source:
+def written(plan: Plan, scales: bool) -> Source:
+    """`scales`: the scale of the logits is one number for each class."""
     lines, ends = simple(plan)
     w = Writer(lines, ends)
     sums = tuple(n for n in plan.sums if f"sum {n}" in ends)
@@ -75,7 +76,7 @@ def written(plan: Plan) -> Source:
         parts.append(computation(w, sums, coefficients))
     parts.append(slope_of_class(w, dict(zip(coefficients, names, strict=True)), extra))
     templates = EAGER if plan.statistics else TRACED
-    fill = filling(sums, names, bool(extra))
+    fill = filling(sums, names, bool(extra), scales)
     text = HEADER + "\n\n".join([*map(without_blanks, parts), *(filled(t, fill) for t in templates)])
     if not plan.statistics:
         return Source(text, len(names), sums)
@@ -88,7 +89,7 @@ def written(plan: Plan) -> Source:
     return Source(text, len(names), sums, statistics, pulled)
 
 
-def filling(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any]:
+def filling(sums: Sequence[str], k: Sequence[str], entry: bool, scales: bool) -> dict[str, Any]:
     """What stands for the placeholders: text, or lines."""
 
     def read(column: str, live: str) -> list[str]:
@@ -98,6 +99,7 @@ def filling(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any
 
     frame = ["S", *sums]
     return {
+        "scale": "tl.load(scale + column, mask=live, other=1.0)" if scales else "scale",
         "sums": "".join(f", {n}" for n in sums),
         "entry": ", entry" if entry else "",
         "k": "".join(f", {n}" for n in k),

@@ -1,12 +1,18 @@
 """Kernels for rows that do not fit into registers, and what all kernels share."""
 
 LOADED = '''@triton.jit
+def times(x, scale, column, live):
+    """x times the scale: one number, or one of each class."""
+    if scale is not None:
+        x = x * $scale
+    return x
+
+
+@triton.jit
 def adjusted(x, shift, scale, column, live):
     if shift is not None:
         x = x + tl.load(shift + column, mask=live, other=0.0)
-    if scale is not None:
-        x = x * scale
-    return x
+    return times(x, scale, column, live)
 
 
 @triton.jit
@@ -14,13 +20,9 @@ def adjusted_label(z_of_label, y, shift, scale, margin):
     own = z_of_label.to(ACC)
     if shift is not None:
         own = own + tl.load(shift + y)
-    if scale is not None:
-        own = own * scale
+    own = times(own, scale, y, True)
     if margin is not None:
-        if scale is not None:
-            own = own - tl.load(margin + y) * scale
-        else:
-            own = own - tl.load(margin + y)
+        own = own - times(tl.load(margin + y), scale, y, True)
     return own
 
 
@@ -143,8 +145,7 @@ def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, 
         x = adjusted(x, shift, scale, head + o, live)
         $entry_middle
         g = slope(x$entry, top$k)
-        if scale is not None:
-            g = g * scale
+        g = times(g, scale, head + o, live)
         tl.store(out + out_middle + o, g.to(out.dtype.element_ty), mask=live, eviction_policy="evict_first")
     for i in range(0, full, K * T):
         o = (full - K * T - i) + tile
@@ -153,8 +154,7 @@ def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, 
         x = adjusted(x, shift, scale, head + o, live)
         $entry_middle
         g = slope(x$entry, top$k)
-        if scale is not None:
-            g = g * scale
+        g = times(g, scale, head + o, live)
         tl.store(out + out_middle + o, g.to(out.dtype.element_ty), eviction_policy="evict_first")
     if not ALIGNED:
         lane = tl.arange(0, 32)
@@ -164,12 +164,10 @@ def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, 
         x = adjusted(x, shift, scale, column, live)
         $entry_column
         g = slope(x$entry, top$k)
-        if scale is not None:
-            g = g * scale
+        g = times(g, scale, column, live)
         tl.store(out + out_start + column, g.to(out.dtype.element_ty), mask=live)
     tl.debug_barrier()  # the label's own is the last to be written
-    if scale is not None:
-        own_slope = own_slope * scale
+    own_slope = times(own_slope, scale, y, True)
     tl.store(out + out_start + y, own_slope.to(out.dtype.element_ty))
 '''
 
@@ -231,14 +229,12 @@ def pull_back(z, out, label, keep, ignore, upstream, shift, scale, table, saved,
     top = tl.load(saved + row)
     own_slope = tl.load(saved + N + row)
     $load_k
-    if scale is not None:
-        g = g * scale
     o = block * T + tl.arange(0, T)
     live = o < tl.where(ok, length, 0)
     x = tl.load(z + middle + o, mask=live, other=0.0, eviction_policy="evict_first").to(ACC)
     x = adjusted(x, shift, scale, head + o, live)
     $entry_middle
-    v = tl.where(o == y - head, own_slope, slope(x$entry, top$k)) * g
+    v = times(tl.where(o == y - head, own_slope, slope(x$entry, top$k)) * g, scale, head + o, live)
     v = tl.where(ok, v, 0.0)
     tl.store(out + out_middle + o, v.to(out.dtype.element_ty), mask=o < length, eviction_policy="evict_first")
     if not ALIGNED:
@@ -249,7 +245,7 @@ def pull_back(z, out, label, keep, ignore, upstream, shift, scale, table, saved,
             x = tl.load(z + start + column, mask=live, other=0.0).to(ACC)
             x = adjusted(x, shift, scale, column, live)
             $entry_column
-            v = tl.where(column == y, own_slope, slope(x$entry, top$k)) * g
+            v = times(tl.where(column == y, own_slope, slope(x$entry, top$k)) * g, scale, column, live)
             v = tl.where(ok, v, 0.0)
             tl.store(out + out_start + column, v.to(out.dtype.element_ty), mask=column < C)
 '''

@@ -8,15 +8,12 @@ def pixel(z, c, start, o, stride, ok, GUARD: tl.constexpr, live, shift, scale):
         x = tl.where(ok, x, 0.0)
     if shift is not None:
         x = x + tl.load(shift + c)
-    if scale is not None:
-        x = x * scale
-    return x
+    return times(x, scale, c, True)
 
 
 @triton.jit
 def store_pixel(out, c, start, o, P, ok, GUARD: tl.constexpr, live, scale, g):
-    if scale is not None:
-        g = g * scale
+    g = times(g, scale, c, True)
     if GUARD:
         g = tl.where(ok, g, 0.0)
     plane = (tl.zeros((), tl.int64) + c) * P

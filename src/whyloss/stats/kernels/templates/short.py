@@ -26,10 +26,7 @@ def rows_in_registers(z, label, keep, ignore, shift, scale, margin, N, C, stride
     hit = column == y[:, None]
     own = tl.sum(tl.where(hit, x, 0.0), axis=1)
     if margin is not None:
-        taken = tl.load(margin + y)
-        if scale is not None:
-            taken = taken * scale
-        own = own - taken
+        own = own - times(tl.load(margin + y), scale, y, True)
     own = tl.where(ok, own, 0.0)
     others = tl.where(hit | ~live, float("-inf"), x)
     return row, here, ok, y, column, live, hit, own, others
@@ -37,9 +34,7 @@ def rows_in_registers(z, label, keep, ignore, shift, scale, margin, N, C, stride
 
 @triton.jit
 def store_rows(out, g, row, here, ok, column, scale, C, out_stride, VEC: tl.constexpr):
-    if scale is not None:
-        g = g * scale
-    g = tl.where(ok[:, None], g, 0.0)
+    g = tl.where(ok[:, None], times(g, scale, column, column < C), 0.0)
     C, out_stride = whole_accesses(C, out_stride, VEC)
     live = (column < C) & here[:, None]
     tl.store(out + row[:, None] * out_stride + column, g.to(out.dtype.element_ty), mask=live)
