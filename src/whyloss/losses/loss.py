@@ -199,7 +199,8 @@ class RowLoss(Loss):
             sample_weight: [...] or one weight per entry of the first axis.
             normalizer: what the mean divides by, in place of the number (or weight) of targets.
             softcap: c > 0 replaces each logit z by c tanh(z / c).
-            memory: bytes that a chunk of logits may take; None chooses by the shapes. Less is slower.
+            memory: bytes that a chunk of logits, and what is made of it, may take; None chooses by the shapes. Less is
+                slower; less than a few rows take makes the logits of some classes at a time, twice.
 
         >>> import torch, whyloss
         >>> hidden, weight = torch.ones(2, 3), torch.eye(4, 3)

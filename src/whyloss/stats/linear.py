@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyloss.stats import dense, elementwise, reference
+from whyloss.stats import dense, elementwise, reference, vocabulary
 from whyloss.stats.engine import Engine, obstacle, obstacle_to_kernels, transformed
 from whyloss.stats.kernels import absent
 from whyloss.stats.kernels import binary as binary_kernels
@@ -76,15 +76,24 @@ class Head:
         """Whether the gradient of a chunk takes the place of its logits: the kernels can, the softcap needs both."""
         return self.softcap is None and not self.binary and (self.engine == "triton" or self.hidden.is_cuda)
 
+    def in_parts(self, rows: Rows) -> bool:
+        """Whether classes go in parts: the fewest rows of all of them would be more than the memory."""
+        tight = self.memory is not None and self._within(self.memory) < min(FEWEST_ROWS, self.hidden.shape[0])
+        return tight and not self.binary and vocabulary.fits(rows)
+
+    def _within(self, memory: int) -> int:
+        """Rows of all classes that a memory holds: the chunk's logits, their gradient, and on the CPU in 16 bits the
+        block that is being computed in 32."""
+        rows, classes = max(1, self.hidden.shape[0]), self.weight.shape[0]
+        in_32 = self.hidden.device.type == "cpu" and self.weight.element_size() < 4
+        spare = 4 * min(dense.BLOCK, rows * classes) if in_32 else 0
+        return (memory - spare) // (classes * self.weight.element_size() * (1 if self.in_place() else 2))
+
     def chunk(self) -> int:
         """Rows that go together."""
         rows, classes = max(1, self.hidden.shape[0]), self.weight.shape[0]
-        # The chunk's logits, their gradient, and on the CPU in 16 bits the block that is being computed in 32.
-        per_row = classes * self.weight.element_size() * (1 if self.in_place() else 2)
         if self.memory is not None:
-            in_32 = self.hidden.device.type == "cpu" and self.weight.element_size() < 4
-            spare = 4 * min(dense.BLOCK, rows * classes) if in_32 else 0
-            chosen = (self.memory - spare) // per_row
+            chosen = self._within(self.memory)
         elif self.hidden.device.type == "cpu":
             chosen = CPU_CHUNK // classes
         else:
@@ -129,6 +138,14 @@ def choose(head: Head, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
     if found:
         return "reference", f"{found}; all logits are made"
     size, chunk = head.hidden.shape[0], head.chunk()
+    if head.in_parts(rows):
+        assert head.memory is not None
+        chunk, width = vocabulary.size(head, head.memory)
+        parts = -(-head.weight.shape[0] // width)
+        return (
+            "linear",
+            f"{-(-size // chunk)} chunks of {chunk} rows, each in {parts} parts of {width} classes, made twice",
+        )
     return "linear", f"{-(-size // chunk)} chunks of {chunk} rows; the logits are never kept"
 
 
@@ -241,6 +258,8 @@ def _sweep(
 ) -> tuple[Tensor, Gradients]:
     """Losses of all rows, or their sums over chunks, and the wanted gradients of their sum weighted by `upstream`, a
     number or one for each."""
+    if head.in_parts(rows):
+        return _in_parts(head, rows, wanted, upstream)
     count, classes = head.hidden.shape[0], head.weight.shape[0]
     wide = classes if head.binary else 1  # rows of the loss in a row of hidden states
     step, exact = head.chunk(), computing_dtype(head.weight)
@@ -279,6 +298,45 @@ def _sweep(
         None if to_bias is None else to_bias.to(head.weight.dtype),
     )
     return losses, gradients
+
+
+def _in_parts(head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor | None) -> tuple[Tensor, Gradients]:
+    """The same where classes go in parts."""
+    assert head.memory is not None
+    count, exact = head.hidden.shape[0], computing_dtype(head.weight)
+    losses = torch.empty(count, dtype=exact, device=head.hidden.device)
+    step, width = vocabulary.size(head, head.memory)
+    # A sum over parts is rounded once, at the end.
+    to_hidden = torch.zeros(head.hidden.shape, dtype=exact, device=head.hidden.device) if wanted[0] else None
+    to_weight = _Total(head, step) if wanted[1] else None
+    to_bias = torch.zeros(head.weight.shape[0], dtype=exact, device=head.hidden.device) if wanted[2] else None
+    for first, start, found in vocabulary.sweep(head, rows, upstream, any(wanted)):
+        block = slice(first, first + len(found))
+        if start is None:
+            losses[block] = found
+            continue
+        part = slice(start, start + width)
+        if to_hidden is not None:
+            _add_product(to_hidden[block], found, head.weight[part])
+        if to_weight is not None:
+            to_weight.add(found, head.hidden[block], part)
+        if to_bias is not None:
+            to_bias[part] += found.sum(0, dtype=exact)
+    return losses, (
+        None if to_hidden is None else to_hidden.to(head.hidden.dtype),
+        None if to_weight is None else to_weight.value(),
+        None if to_bias is None else to_bias.to(head.weight.dtype),
+    )
+
+
+def _add_product(into: Tensor, a: Tensor, b: Tensor) -> None:
+    """into += a @ b, where `into` may hold more digits."""
+    if into.dtype == a.dtype:
+        into.addmm_(a, b)
+    elif a.is_cuda and FLOAT32_PRODUCTS:
+        torch.addmm(into, a, b, out_dtype=into.dtype, out=into)
+    else:
+        into.add_(a @ b)
 
 
 def _slopes(
@@ -320,20 +378,25 @@ class _Total:
         self.dtype = torch.float32 if short and self.several and not tight else weight.dtype
         self.sum: Tensor | None = None
 
-    def add(self, slope: Tensor, hidden: Tensor) -> None:
+    def add(self, slope: Tensor, hidden: Tensor, classes: slice | None = None) -> None:
+        """The product of slopes of all classes, or of some, with their hidden states."""
         weight, first = self.head.weight, self.sum is None
         if self.sum is None:
-            self.sum = torch.empty(weight.shape, dtype=self.dtype, device=weight.device)
+            make = torch.empty if classes is None else torch.zeros
+            self.sum = make(weight.shape, dtype=self.dtype, device=weight.device)
+        if classes is not None:
+            _add_product(self.sum[classes], slope.T, hidden)
+            return
         for part in self.head.parts():
             given, into = slope[:, part].T, self.sum[part]
-            if self.dtype == weight.dtype:
-                torch.mm(given, hidden, out=into) if first else into.addmm_(given, hidden)
+            if not first:
+                _add_product(into, given, hidden)
+            elif self.dtype == weight.dtype:
+                torch.mm(given, hidden, out=into)
             elif weight.is_cuda and FLOAT32_PRODUCTS:
-                out: Any = {"out_dtype": torch.float32, "out": into}
-                torch.mm(given, hidden, **out) if first else torch.addmm(into, given, hidden, **out)
+                torch.mm(given, hidden, out_dtype=torch.float32, out=into)  # pyright: ignore
             else:
-                product = given @ hidden
-                into.copy_(product) if first else into.add_(product)
+                into.copy_(given @ hidden)
 
     def value(self) -> Tensor:
         return torch.zeros_like(self.head.weight) if self.sum is None else self.sum.to(self.head.weight.dtype)

@@ -81,9 +81,9 @@ def written(plan: Plan, scales: bool) -> Source:
     if not plan.statistics:
         return Source(text, len(names), sums)
     inputs = ("top", "own", "base", "S", *sums)
-    statistics = _as_torch(lines, {n: ends[f"statistic {n}"] for n in plan.statistics}, (*inputs, "label", "diagonal"))
+    statistics = as_torch(lines, {n: ends[f"statistic {n}"] for n in plan.statistics}, (*inputs, "label", "diagonal"))
     slopes = tuple(f"c_{n}" for n in plan.statistics)
-    pulled = _as_torch(
+    pulled = as_torch(
         lines, {"own": ends["own"], **dict(zip(names, coefficients, strict=True))}, (*inputs, *slopes, "weight")
     )
     return Source(text, len(names), sums, statistics, pulled)
@@ -145,7 +145,8 @@ def without_blanks(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if line.strip() != "pass") + "\n"
 
 
-def _as_torch(lines: list[tuple[Any, ...]], ends: Mapping[str, Any], inputs: tuple[str, ...]) -> Program:
+def as_torch(lines: list[tuple[Any, ...]], ends: Mapping[str, Any], inputs: tuple[str, ...]) -> Program:
+    """Lines as a program in torch, of the inputs that they read."""
     graph = Graph()
     graph.lines = list(lines)
     ends = {n: end if isinstance(end, int) else graph.add("constant", float(end)) for n, end in ends.items()}

@@ -111,8 +111,8 @@ def stretch(z, y, mix, start, mix_start, i, C, shift, scale, margin, T: tl.const
 
 @triton.jit
 def mixture_stream(z, out, label, mix, keep, weight, offset, share, shift, scale, margin, losses, N, C, stride,
-                   out_stride, K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.constexpr,
-                   GRADIENT: tl.constexpr, NORMALIZED: tl.constexpr):
+                   out_stride, K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, VEC: tl.constexpr,
+                   ALIGNED: tl.constexpr, GRADIENT: tl.constexpr, NORMALIZED: tl.constexpr):
     """One row: its largest logit, its sums, every class as the label, and the gradient."""
     row = tl.program_id(0).to(tl.int64)
     ok = True
