@@ -19,6 +19,7 @@ class RowOptions(TypedDict, total=False):
     smoothing_weight: Literal["class", "sample"]
     empty: Literal["zero", "nan"]
     engine: Literal["auto", "reference", "dense", "triton"]
+    inplace: bool
     validate: bool | None
     sample_weight: Tensor | None
     normalizer: float | Tensor | None

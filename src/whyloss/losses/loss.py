@@ -93,6 +93,10 @@ class RowLoss(Loss):
             weight belongs to the "sample".
         empty: the mean of nothing is "zero" (with a zero gradient) or "nan" (as torch).
         engine: "auto", or one by name.
+        inplace: the backward pass writes the gradient over the logits, so that no other memory of their size is needed;
+            it costs one more reading of them. They are gone then: whatever else needs them for its own gradient raises
+            torch's error about a modified variable. Logits that are a leaf keep their values, and so do all where plain
+            operations of torch take the place of an engine.
         validate: check the values of targets. None checks where that is cheap: on the CPU.
 
     Shapes: logits [N, C, *spatial] (or [C]) with targets [N, *spatial] of any integer type, or soft targets shaped like
@@ -120,6 +124,7 @@ class RowLoss(Loss):
     smoothing_weight: Literal["class", "sample"] = "class"
     empty: Literal["zero", "nan"] = "zero"
     engine: Engine = "auto"
+    inplace: bool = False
     validate: bool | None = None
 
     links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")

@@ -131,7 +131,7 @@ def small(z: Tensor) -> bool:
 def plain(z: Tensor, rows: Rows, engine: Engine, empty: float) -> "Plain | None":
     """How kernels make the mean of these and all small logits of their kind, if they can."""
     bare = (rows.weight, rows.keep, rows.shift, rows.scale, rows.margin, rows.table, rows.offset)
-    if rows.ignore is None or rows.every_label or any(x is not None for x in bare) or z.ndim != 2:
+    if rows.ignore is None or rows.every_label or rows.inplace or any(x is not None for x in bare) or z.ndim != 2:
         return None
     if choose(z, rows, engine)[0] != "triton":
         return None

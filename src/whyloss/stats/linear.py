@@ -15,6 +15,7 @@ from whyloss.stats.engine import Engine, obstacle, obstacle_to_kernels, transfor
 from whyloss.stats.kernels import absent
 from whyloss.stats.kernels import binary as binary_kernels
 from whyloss.stats.kernels import rows as kernels
+from whyloss.stats.products import Total, add_product
 from whyloss.stats.rows import Rows, computing_dtype
 
 # Logits in a chunk where nobody says how much memory there is. On the CPU: products of this size run at full speed and
@@ -23,9 +24,6 @@ CPU_CHUNK = 2**22
 GPU_ROWS = 2048
 FEWEST_ROWS = 16
 WORTH_DROPPING = 0.02  # share of ignored rows from which leaving them out of the products pays for the copy
-
-# Whether a GPU's product of 16-bit numbers can leave its sum in float32.
-FLOAT32_PRODUCTS = tuple(int(n) for n in torch.__version__.split(".")[:2]) >= (2, 8)
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
@@ -267,7 +265,7 @@ def _sweep(
     if upstream is not None and upstream.ndim:
         upstream = upstream.expand(count * wide)
     to_hidden = torch.empty_like(head.hidden) if wanted[0] else None
-    to_weight = _Total(head, step) if wanted[1] else None
+    to_weight = Total(head, step) if wanted[1] else None
     to_bias = torch.zeros(classes, dtype=exact, device=head.hidden.device) if wanted[2] else None
     z_chunk = head.room(min(step, count))
     slopes = None if not any(wanted) else z_chunk if head.in_place() else torch.empty_like(z_chunk)
@@ -308,7 +306,7 @@ def _in_parts(head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor
     step, width = vocabulary.size(head, head.memory)
     # A sum over parts is rounded once, at the end.
     to_hidden = torch.zeros(head.hidden.shape, dtype=exact, device=head.hidden.device) if wanted[0] else None
-    to_weight = _Total(head, step) if wanted[1] else None
+    to_weight = Total(head, step) if wanted[1] else None
     to_bias = torch.zeros(head.weight.shape[0], dtype=exact, device=head.hidden.device) if wanted[2] else None
     for first, start, found in vocabulary.sweep(head, rows, upstream, any(wanted)):
         block = slice(first, first + len(found))
@@ -317,7 +315,7 @@ def _in_parts(head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor
             continue
         part = slice(start, start + width)
         if to_hidden is not None:
-            _add_product(to_hidden[block], found, head.weight[part])
+            add_product(to_hidden[block], found, head.weight[part])
         if to_weight is not None:
             to_weight.add(found, head.hidden[block], part)
         if to_bias is not None:
@@ -327,16 +325,6 @@ def _in_parts(head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor
         None if to_weight is None else to_weight.value(),
         None if to_bias is None else to_bias.to(head.weight.dtype),
     )
-
-
-def _add_product(into: Tensor, a: Tensor, b: Tensor) -> None:
-    """into += a @ b, where `into` may hold more digits."""
-    if into.dtype == a.dtype:
-        into.addmm_(a, b)
-    elif a.is_cuda and FLOAT32_PRODUCTS:
-        torch.addmm(into, a, b, out_dtype=into.dtype, out=into)
-    else:
-        into.add_(a @ b)
 
 
 def _slopes(
@@ -364,39 +352,3 @@ def _slopes(
         weight = torch.ones_like(losses) if upstream is None else upstream.to(losses.dtype).expand_as(losses)
         (slope,) = torch.autograd.grad(losses, leaf, weight)
     return losses.detach(), slope
-
-
-class _Total:
-    """The gradient of the weights, a sum over chunks. In 16 bits it is kept in float32 until the last one, unless the
-    memory that the user allowed is less than that takes."""
-
-    def __init__(self, head: Head, step: int):
-        self.head, weight = head, head.weight
-        self.several = head.hidden.shape[0] > step
-        short = weight.element_size() < 4
-        tight = head.memory is not None and head.memory < 4 * weight.numel()
-        self.dtype = torch.float32 if short and self.several and not tight else weight.dtype
-        self.sum: Tensor | None = None
-
-    def add(self, slope: Tensor, hidden: Tensor, classes: slice | None = None) -> None:
-        """The product of slopes of all classes, or of some, with their hidden states."""
-        weight, first = self.head.weight, self.sum is None
-        if self.sum is None:
-            make = torch.empty if classes is None else torch.zeros
-            self.sum = make(weight.shape, dtype=self.dtype, device=weight.device)
-        if classes is not None:
-            _add_product(self.sum[classes], slope.T, hidden)
-            return
-        for part in self.head.parts():
-            given, into = slope[:, part].T, self.sum[part]
-            if not first:
-                _add_product(into, given, hidden)
-            elif self.dtype == weight.dtype:
-                torch.mm(given, hidden, out=into)
-            elif weight.is_cuda and FLOAT32_PRODUCTS:
-                torch.mm(given, hidden, out_dtype=torch.float32, out=into)  # pyright: ignore
-            else:
-                into.copy_(given @ hidden)
-
-    def value(self) -> Tensor:
-        return torch.zeros_like(self.head.weight) if self.sum is None else self.sum.to(self.head.weight.dtype)

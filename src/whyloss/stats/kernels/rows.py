@@ -16,7 +16,7 @@ from whyloss.stats.kernels.mixture import mixture
 from whyloss.stats.kernels.plan import plan
 from whyloss.stats.kernels.source import Source, written
 from whyloss.stats.program import Program
-from whyloss.stats.rows import Rows, computing_dtype, flat, infinite
+from whyloss.stats.rows import Rows, computing_dtype, flat, infinite, over, spent
 from whyloss.stats.table import CONSTANT, HUGE
 from whyloss.stats.trace import Untraceable
 
@@ -101,7 +101,8 @@ class _Kernels(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, rows: Rows, total: bool, share: Tensor | None, gradients: bool) -> Tensor:
         wanted = gradients and ctx.needs_input_grad[0]
         # Float16 cannot hold gradients that are divided by many rows: a loss scaler must have its say before.
-        now = wanted and total and z.dtype != torch.float16 and (z.shape[1] < WIDE or z.ndim == 3 or rows.every_label)
+        early = total and not rows.inplace and z.dtype != torch.float16
+        now = wanted and early and (z.shape[1] < WIDE or z.ndim == 3 or rows.every_label)
         losses, ctx.gradient, saved = sweep(z, rows, now=now, later=wanted and not now, upstream=share if now else None)
         ctx.rows, ctx.total, ctx.share = rows, total, share
         ctx.save_for_backward(z, saved)
@@ -127,11 +128,14 @@ class _Kernels(torch.autograd.Function):
             launch.scale_(gradient, u)
             return gradient, None, None, None, None
         scaled = u if ctx.share is None else u * ctx.share
+        out = over(z, ctx.rows) if z.ndim == 2 or z.is_contiguous() else None
         if saved is None:
-            gradient = sweep(z, ctx.rows, now=True, later=False, upstream=scaled)[1]
+            gradient = sweep(z, ctx.rows, now=True, later=False, upstream=scaled, out=out)[1]
         else:
-            gradient = launch.like(z)
+            gradient = launch.like(z) if out is None else out
             launch.pull_back(_source(ctx.rows), z, described(ctx.rows), saved, scaled.contiguous(), gradient)
+        if out is not None:
+            spent(z)
         return gradient, None, None, None, None
 
 
