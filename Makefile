@@ -22,12 +22,13 @@ test-slow: $(READY)  ## simulations that take many minutes
 
 test-kernels: $(BIN)/.triton  ## the GPU code without a GPU: in Triton's interpreter, and compiled for an H200
 	$(ONE_THREAD) TRITON_INTERPRET=1 $(BIN)/pytest -n auto --maxprocesses 2 -m 'not slow' -k 'triton or kernels' \
-	  tests/kernels tests/laws.py tests/test_edges.py tests/accuracy.py
-	$(ONE_THREAD) $(BIN)/pytest -n auto --maxprocesses 2 -m kernels tests/kernels/test_compiled.py tests/kernels/test_region_kernels.py
+	  tests/kernels tests/laws.py tests/test_edges.py tests/test_overwriting.py tests/accuracy.py
+	$(ONE_THREAD) $(BIN)/pytest -n auto --maxprocesses 2 -m kernels tests/kernels/test_compiled.py tests/kernels/test_handles.py \
+	  tests/kernels/test_region_kernels.py
 
 test-gpu: $(READY)  ## the same on the GPU of this machine
 	WHYLOSS_DEVICE=cuda $(BIN)/pytest -m 'not slow' -k 'triton or kernels' \
-	  tests/kernels tests/laws.py tests/test_edges.py tests/accuracy.py
+	  tests/kernels tests/laws.py tests/test_edges.py tests/test_overwriting.py tests/accuracy.py
 
 check: $(READY)  ## all that has to hold before a change goes in
 	$(BIN)/ruff check

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_iter
 
 import whyloss
 from whyloss.bench.memory import peak_bytes
-from whyloss.stats import region_blocks
+from whyloss.stats import linear, region_blocks
 
 
 def test_the_counter_counts():
@@ -34,6 +34,21 @@ def test_linear_needs_a_quarter_of_what_the_logits_would(loss: Any):
     assert fused - outputs <= 0.25 * (kept - outputs)
     least = peak_bytes(lambda: torch.autograd.grad(loss.linear(hidden, weight, labels, memory=1), (hidden, weight)))
     assert least - outputs <= 0.05 * (kept - outputs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "loss", [whyloss.CrossEntropyLoss(), whyloss.ConfidencePenaltyLoss(), whyloss.MulticlassHingeLoss()], ids=str
+)
+def test_a_memory_less_than_a_few_rows_is_kept(loss: Any, dtype: torch.dtype):
+    hidden, weight = torch.randn(64, 16).to(dtype).requires_grad_(), torch.randn(100_000, 16).to(dtype).requires_grad_()
+    labels, memory = torch.arange(64) * 1500, 3_000_000
+    outputs = dtype.itemsize * (hidden.numel() + weight.numel())
+    peak = peak_bytes(lambda: torch.autograd.grad(loss.linear(hidden, weight, labels, memory=memory), (hidden, weight)))
+    assert peak - outputs <= memory
+    assert memory < linear.FEWEST_ROWS * weight.shape[0] * dtype.itemsize
+    logits = peak_bytes(lambda: loss.linear(hidden.detach(), weight.detach(), labels, memory=memory))
+    assert logits <= memory
 
 
 @pytest.mark.parametrize("loss", [whyloss.CrossEntropyLoss(), whyloss.FocalLoss(), whyloss.BrierLoss()], ids=str)

@@ -23,9 +23,7 @@ from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.region import PairLoss, RegionLoss, RegionMapLoss
 from whyloss.losses.relations import ThresholdLoss, WordTreeLoss
 from whyloss.losses.relations.tree import Tree
-from whyloss.losses.rows import enter
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.engine import obstacle_to_kernels
 from whyloss.stats.kernels import absent
 from whyloss.stats.table import needed
 
@@ -129,9 +127,7 @@ class Case:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        if self.cls.normalized:
-            return ("reference",)
-        return ("reference", "dense", *(KERNELS if self.suits_kernels else ()))
+        return ("reference", *KERNELS) if self.cls.normalized else ("reference", "dense", *KERNELS)
 
     @property
     def binary_engines(self) -> tuple[str, ...]:
@@ -157,14 +153,6 @@ class Case:
     def _has_scales(self) -> bool:
         """Whether it scales the logits class by class."""
         return isinstance(getattr(self.build().adjust, "scale", None), Tensor)
-
-    @property
-    def suits_kernels(self) -> bool:
-        """Whether kernels can be written for it. A scale for each class is refused as long as they know none."""
-        if not self._has_scales:
-            return not self.cls.normalized
-        entered = enter(self.build(), torch.zeros(1, 4), torch.tensor([0]), None)
-        return obstacle_to_kernels(entered.z, entered.rows) != "the scale differs from class to class"
 
     @property
     def reads_log_odds_alone(self) -> bool:

@@ -15,7 +15,7 @@ from torch.nn.functional import linear as layer
 
 import whyloss
 from whyloss.losses.declared import KNOWN
-from whyloss.stats import dense, linear
+from whyloss.stats import dense, linear, vocabulary
 
 ON_LINK = [pytest.param(c, link, id=f"{c}-{link}") for c in ROWS for link in c.links]
 BY_DEFAULT = [pytest.param(c, link, id=f"{c}-{link}") for c in defaults(ROWS) for link in c.links]
@@ -39,12 +39,12 @@ def parts(dtype: torch.dtype = torch.float64, seed: int = 0) -> tuple[Tensor, Te
 
 def both(loss: Any, hidden: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None, up: Any = 1.0, **call: Any):
     """(value, gradients) by `linear` and from logits."""
-    found = list[list[Tensor]]()
+    found, own = list[list[Tensor]](), {"memory": call.pop("memory", None)}
     for fused in (True, False):
         leaves = [x.detach().clone().requires_grad_() for x in (hidden, weight, bias) if x is not None]
         h, w, *b = leaves
         made = b[0] if b else None
-        value = loss.linear(h, w, target, made, **call) if fused else loss(layer(h, w, made), target, **call)
+        value = loss.linear(h, w, target, made, **call, **own) if fused else loss(layer(h, w, made), target, **call)
         gradients = torch.autograd.grad((value * up).sum(), leaves)
         found.append([value.detach(), *gradients])
     return found
@@ -159,9 +159,9 @@ def test_what_is_frozen_costs_no_product(frozen: str, monkeypatch: pytest.Monkey
     hidden.requires_grad_(frozen == "weight")
     weight.requires_grad_(frozen == "hidden")
     made: list[str] = []
-    real_mm, real_add = torch.mm, linear._Total.add
+    real_mm, real_add = torch.mm, linear.Total.add
     monkeypatch.setattr(torch, "mm", lambda *a, **k: (made.append("mm"), real_mm(*a, **k))[1])
-    monkeypatch.setattr(linear._Total, "add", lambda *a: (made.append("weight"), real_add(*a))[1])
+    monkeypatch.setattr(linear.Total, "add", lambda *a: (made.append("weight"), real_add(*a))[1])
     value = whyloss.CrossEntropyLoss().linear(hidden, weight, labels)
     if frozen != "both":
         value.backward()
@@ -174,7 +174,7 @@ def test_what_is_frozen_costs_no_product(frozen: str, monkeypatch: pytest.Monkey
 
 def test_no_gradient_is_formed_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch):
     hidden, weight, _, labels = parts()
-    monkeypatch.setattr(linear._Total, "add", lambda *a: pytest.fail("a gradient was formed"))
+    monkeypatch.setattr(linear.Total, "add", lambda *a: pytest.fail("a gradient was formed"))
     with torch.no_grad():
         whyloss.CrossEntropyLoss().linear(hidden.requires_grad_(), weight.requires_grad_(), labels)
 
@@ -329,3 +329,66 @@ def _rows(count: int) -> Any:
 def test_bad_input_is_named(call: Any, message: str):
     with pytest.raises((TypeError, ValueError), match=message):
         whyloss.CrossEntropyLoss().linear(*call(*(parts()[i] for i in (0, 1, 3, 2))))
+
+
+# --- classes in parts ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A memory that makes parts of two classes and five rows."""
+    monkeypatch.setattr(vocabulary, "FEWEST", 2)
+    monkeypatch.setattr(vocabulary, "LEAST", 1)
+    monkeypatch.setattr(linear, "FEWEST_ROWS", 16)
+    return vocabulary.TENSORS * 8 * 10
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("case", [c for c in ROWS if "softmax" in c.links], ids=str)
+def test_classes_in_parts_give_the_same(case: Case, reduction: str, small_parts: int):
+    hidden, weight, bias, labels = parts()
+    labels[2], labels[7] = -100, -100
+    loss = case.build(C, link="softmax", reduction=reduction)
+    up = torch.linspace(-1, 2, N, dtype=torch.float64) if reduction == "none" else 1.7
+    agree(both(loss, hidden, weight, labels, bias, up, memory=small_parts))
+
+
+def test_parts_know_adjustments_masks_softcap_and_confident_rows(small_parts: int):
+    hidden, weight, bias, labels = parts()
+    adjust = whyloss.Adjustment(shift=torch.randn(C).double(), margin=torch.rand(C).double(), scale=1.7)
+    of_rows, of_class = torch.linspace(0, 2, N, dtype=torch.float64), torch.linspace(0.5, 2, C).double()
+    for loss in (
+        whyloss.CrossEntropyLoss,
+        whyloss.BrierLoss,
+        whyloss.MulticlassHingeLoss,
+        whyloss.ConfidencePenaltyLoss,
+    ):
+        made = loss(adjust=adjust, weight=of_class)
+        agree(both(made, 9 * hidden, weight, labels, bias, sample_weight=of_rows, memory=small_parts))
+    agree(both(whyloss.CrossEntropyLoss(label_smoothing=0.1), hidden, weight, labels, bias, memory=small_parts))
+    bias[4] = -torch.inf
+    agree(both(whyloss.CrossEntropyLoss(), hidden, weight, labels.clamp(max=3), bias, memory=small_parts))
+    loss = whyloss.FocalLoss()
+    leaves = [x.clone().requires_grad_() for x in (hidden, weight)]
+    ours = loss.linear(leaves[0], leaves[1], labels, softcap=3.0, memory=small_parts)
+    theirs = loss(3 * torch.tanh(layer(*leaves) / 3), labels)
+    for a, b in zip(torch.autograd.grad(ours, leaves), torch.autograd.grad(theirs, leaves), strict=True):
+        assert torch.allclose(a, b)
+
+
+def test_the_parts_are_explained_and_what_does_not_fit_goes_in_rows(small_parts: int):
+    hidden, weight, bias, labels = parts()
+    head = linear.Head(hidden, weight, memory=small_parts)
+    entered = whyloss.losses.rows.enter(whyloss.CrossEntropyLoss(), torch.zeros(N, C), labels, None)
+    assert linear.choose(head, entered.rows)[1] == "3 chunks of 5 rows, each in 3 parts of 2 classes, made twice"
+    agree(both(whyloss.FocalLoss(), hidden, weight, soft(N, C), bias, memory=small_parts))  # every class a label
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_parts_in_lower_precision(dtype: torch.dtype, small_parts: int):
+    hidden, weight, bias, labels = parts(dtype)
+    exact = both(whyloss.CrossEntropyLoss(), hidden.double(), weight.double(), labels, bias.double())
+    ours, theirs = both(whyloss.CrossEntropyLoss(), hidden, weight, labels, bias, memory=small_parts // 2)
+    for a, b, truth in zip(ours, theirs, exact[1], strict=True):
+        error = (a.double() - truth).norm() / truth.norm()
+        assert error <= 1.5 * (b.double() - truth).norm() / truth.norm() + torch.finfo(dtype).eps

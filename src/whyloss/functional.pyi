@@ -22,6 +22,7 @@ class RowOptions(TypedDict, total=False):
     empty: Literal["zero", "nan"]
     validate: bool | None
     engine: Literal["auto", "reference", "dense", "triton"]
+    inplace: bool
     sample_weight: Tensor | None
     normalizer: float | Tensor | None
 
@@ -88,114 +89,6 @@ def cross_entropy_loss(
     target: Tensor,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
-def exponential_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def multiclass_exponential_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def perceptron_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def binary_perceptron_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def jensen_shannon_consistency_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    views: Tensor,
-    factor: float = 12.0,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def distillation_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    temperature: float = 2.0,
-    teacher: Literal["logits", "probabilities"] = "logits",
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def labelled_distillation_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    labels: Tensor,
-    temperature: float = 2.0,
-    teacher: Literal["logits", "probabilities"] = "logits",
-    share: float = 0.9,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def jensen_shannon_distillation_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    temperature: float = 1.0,
-    teacher: Literal["logits", "probabilities"] = "logits",
-    beta: float = 0.5,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def total_variation_distillation_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    temperature: float = 1.0,
-    teacher: Literal["logits", "probabilities"] = "logits",
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def evidential_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    risk: Literal["squared", "likelihood", "cross-entropy"] = "squared",
-    evidence: Literal["softplus", "relu", "exp"] = "softplus",
-    kl: float = 1.0,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def entmax_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    alpha: float = 1.5,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def entmax15_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    alpha: float = 1.5,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def sparsemax_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    alpha: float = 2.0,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def normmax_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    alpha: float = 2.0,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
-def fenchel_young_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    omega: Callable[..., Any] | None = None,
-    argmax: Callable[..., Any] | None = None,
-    **options: Unpack[LabelledOptions],
-) -> Tensor: ...
 def binary_cross_entropy_loss(
     logits: Tensor,
     target: Tensor,
@@ -235,6 +128,147 @@ def confidence_penalty_loss(
     beta: float = 0.1,
     **options: Unpack[RowOptions],
 ) -> Tensor: ...
+def brier_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def squared_logit_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    k: float = 1.0,
+    m: float = 1.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def spherical_score_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def pseudospherical_score_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 1.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def power_score_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 1.5,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def poly_n_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    epsilons: tuple[float, ...] = (1.0, 1.0),
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def max_sup_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 0.1,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def exponential_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def multiclass_exponential_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def perceptron_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def binary_perceptron_loss(
+    logits: Tensor,
+    target: Tensor,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def soft_capped_cross_entropy_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    cap: float = 30.0,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def logit_norm_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 0.04,
+    floor: float = 0.01,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def taylor_softmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    order: int = 2,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+def bi_tempered_logistic_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    t1: float = 0.8,
+    t2: float = 1.2,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def entmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 1.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def entmax15_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 1.5,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def sparsemax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 2.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def normmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 2.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def fenchel_young_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    omega: Callable[..., Any] | None = None,
+    argmax: Callable[..., Any] | None = None,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
+def evidential_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    risk: Literal["squared", "likelihood", "cross-entropy"] = "squared",
+    evidence: Literal["softplus", "relu", "exp"] = "softplus",
+    kl: float = 1.0,
+    **options: Unpack[LabelledOptions],
+) -> Tensor: ...
 def entropic_open_set_loss(
     logits: Tensor,
     target: Tensor,
@@ -270,80 +304,47 @@ def energy_hinge_loss(
     factor: float = 0.1,
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
-def poly_n_cross_entropy_loss(
+def distillation_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    epsilons: tuple[float, ...] = (1.0, 1.0),
-    **options: Unpack[RowOptions],
+    temperature: float = 2.0,
+    teacher: Literal["logits", "probabilities"] = "logits",
+    **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
-def max_sup_loss(
+def labelled_distillation_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    alpha: float = 0.1,
-    **options: Unpack[RowOptions],
+    labels: Tensor,
+    temperature: float = 2.0,
+    teacher: Literal["logits", "probabilities"] = "logits",
+    share: float = 0.9,
+    **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
-def spherical_score_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def pseudospherical_score_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    alpha: float = 1.5,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def power_score_loss(
+def jensen_shannon_distillation_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    alpha: float = 1.5,
-    **options: Unpack[RowOptions],
+    temperature: float = 1.0,
+    teacher: Literal["logits", "probabilities"] = "logits",
+    beta: float = 0.5,
+    **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
-def soft_capped_cross_entropy_loss(
+def total_variation_distillation_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    cap: float = 30.0,
-    **options: Unpack[RowOptions],
+    temperature: float = 1.0,
+    teacher: Literal["logits", "probabilities"] = "logits",
+    **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
-def logit_norm_loss(
+def jensen_shannon_consistency_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    temperature: float = 0.04,
-    floor: float = 0.01,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def taylor_softmax_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    order: int = 2,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def brier_loss(
-    logits: Tensor,
-    target: Tensor,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def squared_logit_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    k: float = 1.0,
-    m: float = 1.0,
-    **options: Unpack[RowOptions],
-) -> Tensor: ...
-def bi_tempered_logistic_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    t1: float = 0.8,
-    t2: float = 1.2,
+    views: Tensor,
+    factor: float = 12.0,
     **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
 def mean_absolute_error_loss(

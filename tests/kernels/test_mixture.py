@@ -1,5 +1,6 @@
 """Soft targets in kernels: every class as the label, beside the reference engine, in float64."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,10 +17,10 @@ from whyloss.stats.table import needed
 pytestmark = pytest.mark.kernels
 
 
-ROWS = [case for case in SOFTMAX if case.suits_kernels]
-# A statistic with a table, or the rival, is the reference engine's.
-CASES = [case for case in ROWS if FITS.issuperset(needed(frozenset(case.cls.statistics)))]
-OTHERS = [case for case in ROWS if case not in CASES]
+# A statistic with a table is the reference engine's.
+CASES = [case for case in SOFTMAX if FITS.issuperset(needed(frozenset(case.cls.statistics)))]
+OTHERS = [case for case in SOFTMAX if case not in CASES]
+NORMALIZED = [case for case in CASES if case.cls.normalized]
 
 
 @pytest.fixture
@@ -48,11 +49,11 @@ def inputs(classes: int) -> tuple[Tensor, Tensor, Tensor]:
     return z, q, torch.tensor([1.0, 2, 3, 1, 0.5, 1], dtype=torch.float64)
 
 
-def compare(loss: Any, classes: int) -> None:
+def compare(loss: Any, classes: int, target: Tensor | None = None, **changes: Any) -> None:
     from whyloss.stats.kernels import rows as kernels
 
     z, q, weight = inputs(classes)
-    rows = door.enter(loss, z, q, weight).rows
+    rows = replace(door.enter(loss, z, q if target is None else target, weight).rows, **changes)
     up, share = torch.linspace(-1, 2, 6, dtype=torch.float64), torch.tensor(0.25, dtype=torch.float64)
 
     def found(each: Any, total: Any) -> list[Tensor]:
@@ -83,6 +84,43 @@ def test_what_does_not_fit_is_refused_by_name_and_goes_elsewhere(case: Case):
 @pytest.mark.parametrize("case", defaults(CASES), ids=str)
 def test_long_rows(case: Case, small_tiles: None):
     compare(case.build(37, link="softmax"), 37)
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("case", defaults(NORMALIZED), ids=str)
+def test_a_normalized_loss_of_labels(case: Case, long: bool, request: pytest.FixtureRequest):
+    if long:
+        request.getfixturevalue("small_tiles")
+    compare(case.build(6, link="softmax"), 6, torch.tensor([0, 1, 4, -100, 5, 1]))
+    # Two classes, of which one has nearly all of the losses: its share of them is 1, and has a slope.
+    z = torch.tensor([[0.0, 30.0], [40.0, 0.0], [0.5, 0.0]], dtype=torch.float64).requires_grad_()
+    y = torch.tensor([0, 0, 1])
+    ours, theirs = (
+        torch.autograd.grad(case.build(2, link="softmax", engine=engine)(z, y), z)[0]
+        for engine in ("triton", "reference")
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-22)
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_the_rival_where_several_classes_tie(long: bool, request: pytest.FixtureRequest):
+    if long:
+        request.getfixturevalue("small_tiles")
+    z = torch.tensor([[2.0, 2, 2, 0], [2, 2, 1, 0], [1, 3, 2, 0]], dtype=torch.float64).requires_grad_()
+    q = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.3, 0.3, 0.3, 0.1], [0, 0, 1, 0]], dtype=torch.float64)
+    ours, theirs = (
+        torch.autograd.grad(whyloss.MulticlassHingeLoss(engine=engine)(z, q), z)[0]
+        for engine in ("triton", "reference")
+    )
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["CrossEntropyLoss", "NormalizedCrossEntropyLoss"])
+def test_a_scale_of_each_class(name: str):
+    loss = getattr(whyloss, name)(label_smoothing=0.1)
+    scale, margin = torch.linspace(0.5, 2, 6).double(), torch.rand(6).double()
+    compare(loss, 6, scale=scale)
+    compare(loss, 6, scale=scale, margin=margin)
 
 
 @pytest.mark.parametrize("name", ["CrossEntropyLoss", "FocalLoss", "BrierLoss"])

@@ -14,9 +14,10 @@ from torch import Tensor
 import whyloss
 from whyloss.losses import rows as door
 from whyloss.stats import reference
+from whyloss.stats.rows import flat
 
 pytestmark = pytest.mark.kernels
-CASES = [case for case in SOFTMAX if case.suits_kernels]
+CASES = SOFTMAX
 WIDTHS = [3, 31, 32, 37, 40, 64, 67]
 
 
@@ -95,6 +96,24 @@ def test_weights_and_adjustments(name: str, small_tiles: None):
     adjust = whyloss.Adjustment(shift=torch.randn(19).double(), margin=torch.rand(19).double(), scale=1.7)
     loss = case.build(19, link="softmax", adjust=adjust, weight=torch.rand(19).double())
     compare(door.enter(loss, z, y, torch.tensor([1.0, 0, 2, 3, 1])).rows, z)
+
+
+def test_a_scale_of_each_class(small_tiles: None, monkeypatch: pytest.MonkeyPatch):
+    from whyloss.stats.kernels import launch
+    from whyloss.stats.kernels import rows as kernels
+
+    scale, margin = torch.linspace(0.5, 2, 19).double(), torch.rand(19).double()
+    for traced in (True, False):
+        z, y = logits(19)
+        described = door.enter(whyloss.FocalLoss(), z, y, None).rows
+        compare(replace(described, scale=scale, margin=margin, key=described.key if traced else None), z)
+        monkeypatch.setattr(launch, "SMALL", 4096)  # short rows the second time
+    pixels = torch.randn(2, 19, 6, dtype=torch.float64).requires_grad_()
+    labels = torch.arange(12) % 19
+    described = replace(door.enter(whyloss.FocalLoss(), pixels, labels.view(2, 6), None).rows, scale=scale)
+    values = kernels.total(pixels, described), reference.row_losses(flat(pixels), described).sum()
+    torch.testing.assert_close(*values)
+    torch.testing.assert_close(*(torch.autograd.grad(value, pixels)[0] for value in values))
 
 
 @pytest.mark.parametrize("view", ["transposed", "every second row", "some columns", "expanded"])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 # Every loss that lives, by its handle: a number can go where an object cannot, into an operator of torch.compile.
 KNOWN: "WeakValueDictionary[int, Declared]" = WeakValueDictionary()
-_handles = count()
+_handles, _states = count(), count()
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(dataclasses.field,))
@@ -20,6 +20,7 @@ class Declared(nn.Module):
     """An nn.Module whose annotated class attributes are constructor arguments, as in a dataclass."""
 
     handle: ClassVar[int]  # one for each instance; ClassVar keeps it out of the constructor
+    state: ClassVar[int]  # another after every change of an attribute
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -33,11 +34,33 @@ class Declared(nn.Module):
         self = super().__new__(cls)
         nn.Module.__init__(self)  # before the generated __init__ sets the first attribute
         self.__dict__["handle"] = next(_handles)
+        self._changed()
         KNOWN[self.handle] = self
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "handle"}  # a copy has its own
+        return {
+            name: value for name, value in vars(self).items() if name not in ("handle", "state")
+        }  # a copy has its own
+
+    def _changed(self) -> None:
+        self.__dict__["state"] = next(_states)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        self._changed()
+
+    def register_buffer(self, *args: Any, **kwargs: Any) -> None:
+        super().register_buffer(*args, **kwargs)
+        self._changed()
+
+    def register_parameter(self, *args: Any, **kwargs: Any) -> None:
+        super().register_parameter(*args, **kwargs)
+        self._changed()
+
+    def add_module(self, *args: Any, **kwargs: Any) -> None:
+        super().add_module(*args, **kwargs)
+        self._changed()
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 PLAIN = (bool, int, float, str, type(None))
-OWN = {*vars(nn.Module()), "handle", "adjust"}  # of every module; adjust is no part of the formula
+OWN = {*vars(nn.Module()), "handle", "state", "adjust"}  # of every module; adjust is no part of the formula
 
 
 def key_of(loss: nn.Module, formula: Callable[..., Any]) -> Hashable:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor
 
-from whyloss.losses import compiled
+from whyloss.losses import compiled, plain
 from whyloss.losses import rows as door
 from whyloss.losses.adjust import Adjustment
 from whyloss.losses.declared import Declared
@@ -151,6 +151,10 @@ class RowLoss(LabelledLoss):
 
     Args:
         engine: "auto", or one by name.
+        inplace: the backward pass writes the gradient over the logits, so that no other memory of their size is needed;
+            it costs one more reading of them. They are gone then: whatever else needs them for its own gradient raises
+            torch's error about a modified variable. Logits that are a leaf keep their values, and so do all where plain
+            operations of torch take the place of an engine.
 
     Options and shapes are those of `LabelledLoss`.
 
@@ -164,6 +168,7 @@ class RowLoss(LabelledLoss):
     """
 
     engine: Engine = "auto"
+    inplace: bool = False
 
     normalized: ClassVar[bool] = False  # divide by the sum of the losses of all possible labels
     statistics: ClassVar[tuple[str, ...]] = ()  # that `formula` reads
@@ -201,6 +206,8 @@ class RowLoss(LabelledLoss):
         sample_weight: Tensor | None = None,
         normalizer: float | Tensor | None = None,
     ) -> Tensor:
+        if sample_weight is None and normalizer is None and (value := plain.mean(self, logits, target)) is not None:
+            return value
         return door.enter(self, logits, target, sample_weight).reduced(self.reduction, normalizer)
 
     def linear(
@@ -230,7 +237,8 @@ class RowLoss(LabelledLoss):
             sample_weight: [...] or one weight per entry of the first axis.
             normalizer: what the mean divides by, in place of the number (or weight) of targets.
             softcap: c > 0 replaces each logit z by c tanh(z / c).
-            memory: bytes that a chunk of logits may take; None chooses by the shapes. Less is slower.
+            memory: bytes that a chunk of logits, and what is made of it, may take; None chooses by the shapes. Less is
+                slower; less than a few rows take makes the logits of some classes at a time, twice.
 
         >>> import torch, whyloss
         >>> hidden, weight = torch.ones(2, 3), torch.eye(4, 3)

@@ -250,6 +250,7 @@ def _weighted(
         table=None if table is None else table.to(dtype),
         power=loss.argument("power"),
         normalized=loss.normalized,
+        inplace=loss.inplace,
         offset=offset,
         learnable=bool(loss._parameters or loss._modules) and any(p.requires_grad for p in loss.parameters()),  # pyright: ignore[reportPrivateUsage]
         key=key,

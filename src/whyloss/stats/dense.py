@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from whyloss.stats import mixture, reference
-from whyloss.stats.rows import Rows, computing_dtype, flat, infinite
+from whyloss.stats.rows import Rows, computing_dtype, flat, infinite, over
 from whyloss.stats.table import CONSTANT
 from whyloss.stats.tile import Tile, tile_rows
 
@@ -44,7 +44,7 @@ class _Dense(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, rows: Rows, total: bool, share: Tensor | None, gradients: bool) -> Tensor:
         # Under no_grad torch still says that the logits could have a gradient.
-        now = gradients and total and ctx.needs_input_grad[0] and z.dtype == computing_dtype(z)
+        now = gradients and total and ctx.needs_input_grad[0] and z.dtype == computing_dtype(z) and not rows.inplace
         losses, ctx.gradient = _swept(z, rows, gradient=now, upstream=share)
         ctx.rows, ctx.total, ctx.share = rows, total, share
         ctx.save_for_backward(z)
@@ -64,7 +64,8 @@ class _Dense(torch.autograd.Function):
         # Whoever asks first gets the gradient itself; a second backward pass computes it again.
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
-            gradient = sweep(z, ctx.rows, gradient=True, upstream=u if ctx.share is None else u * ctx.share)[1]
+            out = over(z, ctx.rows)  # whose change autograd sees
+            gradient = sweep(z, ctx.rows, gradient=True, upstream=u if ctx.share is None else u * ctx.share, out=out)[1]
         elif float(u) != 1:
             gradient.mul_(u)
         return gradient, None, None, None, None
@@ -101,12 +102,15 @@ def _swept(
     classes = z.shape[1]
     if z.ndim == 3 and classes * z.shape[2] < IMAGE:
         losses, found = _swept(flat(z), rows, gradient, upstream)
-        return losses, None if found is None else found.unflatten(0, (z.shape[0], z.shape[2])).movedim(2, 1)
+        found = None if found is None else found.unflatten(0, (z.shape[0], z.shape[2])).movedim(2, 1)
+        return losses, found if out is None or found is None else out.copy_(found)
     grad = (torch.empty_like(z) if out is None else out) if gradient else None
     step, dtype = max(1, min(BLOCK // classes, ROWS)), computing_dtype(z)
     width = z.shape[0] if z.ndim == 2 else z.shape[2]
     spare = None
-    if grad is None or grad.dtype != dtype:
+    # What is computed takes the logits' place when it is done.
+    shared = grad is not None and grad.data_ptr() == z.data_ptr()
+    if grad is None or grad.dtype != dtype or shared:
         size = min(step if gradient else min(tile_rows(classes), step), width)
         spare = torch.empty((size, classes) if z.ndim == 2 else (classes, size), dtype=dtype, device=z.device)
         spare = spare if z.ndim == 2 else spare.T

@@ -14,7 +14,7 @@ from torch import Tensor
 from whyloss.stats import binary, reference
 from whyloss.stats.inplace import BITS, Steps
 from whyloss.stats.program import Program
-from whyloss.stats.rows import Rows, computing_dtype
+from whyloss.stats.rows import Rows, computing_dtype, over, spent
 
 BLOCK = 2**15  # elements for each thread: the registers of a program fit its second-level cache
 
@@ -48,7 +48,7 @@ class _Elementwise(torch.autograd.Function):
         ctx: Any, z: Tensor, rows: Rows, total: bool, share: Tensor | None, way: Way, gradients: bool
     ) -> Tensor:
         # Under no_grad torch still says that the logits could have a gradient.
-        now = gradients and total and ctx.needs_input_grad[0] and way.early(z)
+        now = gradients and total and ctx.needs_input_grad[0] and way.early(z) and not rows.inplace
         ctx.rows, ctx.total, ctx.share, ctx.way = rows, total, share, way
         ctx.save_for_backward(z)
         losses, ctx.gradient = way.sweep(z, rows, now, share, summed=total)
@@ -67,7 +67,10 @@ class _Elementwise(torch.autograd.Function):
         # Whoever asks first gets the gradient itself; a second backward pass computes it again.
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
-            gradient = ctx.way.sweep(z, ctx.rows, True, scaled, summed=True)[1]
+            out = over(z, ctx.rows)
+            gradient = ctx.way.sweep(z, ctx.rows, True, scaled, out, summed=True)[1]
+            if out is not None:
+                spent(z)
         else:
             ctx.way.scale(gradient, u)
         return gradient, *nothing
@@ -94,13 +97,14 @@ def sweep(
         loss, slope = blocks.begin(part.stop - start)
         if losses is not None:
             loss = losses[part]
-        if grad is not None and grad.dtype == dtype:
+        apart = grad is not None and (grad.dtype != dtype or grad.data_ptr() == z.data_ptr())
+        if grad is not None and not apart:
             slope = grad[part]
         of_part = upstream[part] if upstream is not None and upstream.ndim else upstream
         blocks.run(z[part], part, of_part, loss, slope if gradient else None)
         if losses is None:
             value += float(loss.sum())
-        if grad is not None and grad.dtype != dtype:
+        if grad is not None and apart:
             grad[part] = slope
     return torch.tensor(value, dtype=dtype, device=z.device) if losses is None else losses, grad
 

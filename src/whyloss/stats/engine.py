@@ -1,8 +1,9 @@
 """Which engine computes a loss, and why. The one place that chooses."""
 
 import warnings
+from dataclasses import replace
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +14,11 @@ from whyloss.stats.kernels import binary as triton_binary
 from whyloss.stats.kernels import rows as triton
 from whyloss.stats.rows import Rows, flat
 
+if TYPE_CHECKING:
+    from whyloss.stats.kernels.plain import Plain as Plain
+
+# Logits of which a second reading is as good as free, from the second-level cache, and rows that one program sums.
+PLAIN_BYTES, PLAIN_ROWS = 2**24, 2**13
 Engine = Literal["auto", "reference", "dense", "triton"]
 
 
@@ -85,10 +91,6 @@ def obstacle_to_kernels(z: Tensor, rows: Rows) -> str:
     found = _beyond(z, rows) or kernels.absent(z.device)
     if found or z.ndim == 1:
         return found
-    if rows.normalized:
-        return "the losses of all classes as label are needed before any of them is known"
-    if isinstance(rows.scale, Tensor):
-        return "the scale differs from class to class"
     if triton.source(rows) is None:
         return "a statistic of this loss cannot be summed in a kernel"
     return ""
@@ -119,6 +121,27 @@ def share(rows: Rows, empty: float, dtype: torch.dtype) -> Tensor | None:
 
     few = label.is_contiguous() and label.shape[0] <= launch.COUNTED
     return launch.share_of_each(label, rows.ignore, empty, dtype) if few else None
+
+
+def small(z: Tensor) -> bool:
+    """Whether rows of logits are so few that the host takes longer than the GPU."""
+    return 0 < z.shape[0] <= PLAIN_ROWS and z.numel() * z.element_size() <= PLAIN_BYTES
+
+
+def plain(z: Tensor, rows: Rows, engine: Engine, empty: float) -> "Plain | None":
+    """How kernels make the mean of these and all small logits of their kind, if they can."""
+    bare = (rows.weight, rows.keep, rows.shift, rows.scale, rows.margin, rows.table, rows.offset)
+    if rows.ignore is None or rows.every_label or rows.inplace or any(x is not None for x in bare) or z.ndim != 2:
+        return None
+    if choose(z, rows, engine)[0] != "triton":
+        return None
+    from whyloss.stats.kernels import launch
+    from whyloss.stats.kernels.plain import Plain
+
+    source = triton.source(rows)
+    if source is None or source.statistics is not None or z.shape[1] > launch.SMALL:
+        return None
+    return Plain(source, replace(rows, label=None), z, empty)
 
 
 def _beyond(z: Tensor, rows: Rows) -> str:

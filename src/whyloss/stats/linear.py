@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyloss.stats import dense, elementwise, reference
+from whyloss.stats import dense, elementwise, reference, vocabulary
 from whyloss.stats.engine import Engine, obstacle, obstacle_to_kernels, transformed
 from whyloss.stats.exact import soft_capped
 from whyloss.stats.kernels import absent
 from whyloss.stats.kernels import binary as binary_kernels
 from whyloss.stats.kernels import rows as kernels
+from whyloss.stats.products import Total, add_product
 from whyloss.stats.rows import Rows, computing_dtype
 
 # Logits in a chunk where nobody says how much memory there is. On the CPU: products of this size run at full speed and
@@ -25,9 +26,6 @@ CPU_CHUNK = 2**22
 GPU_ROWS = 2048
 FEWEST_ROWS = 16
 WORTH_DROPPING = 0.02  # share of ignored rows from which leaving them out of the products pays for the copy
-
-# Whether a GPU's product of 16-bit numbers can leave its sum in float32.
-FLOAT32_PRODUCTS = tuple(int(n) for n in torch.__version__.split(".")[:2]) >= (2, 8)
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
@@ -88,15 +86,24 @@ class Head:
         """Whether the gradient of a chunk takes the place of its logits: the kernels can, the softcap needs both."""
         return self.softcap is None and not self.binary and (self.engine == "triton" or self.hidden.is_cuda)
 
+    def in_parts(self, rows: Rows) -> bool:
+        """Whether classes go in parts: the fewest rows of all of them would be more than the memory."""
+        tight = self.memory is not None and self._within(self.memory) < min(FEWEST_ROWS, self.hidden.shape[0])
+        return tight and not self.binary and vocabulary.fits(rows)
+
+    def _within(self, memory: int) -> int:
+        """Rows of all classes that a memory holds: the chunk's logits, their gradient, and on the CPU in 16 bits the
+        block that is being computed in 32."""
+        rows, classes = max(1, self.hidden.shape[0]), self.weight.shape[0]
+        in_32 = self.hidden.device.type == "cpu" and self.weight.element_size() < 4
+        spare = 4 * min(dense.BLOCK, rows * classes) if in_32 else 0
+        return (memory - spare) // (classes * self.weight.element_size() * (1 if self.in_place() else 2))
+
     def chunk(self) -> int:
         """Rows that go together."""
         rows, classes = max(1, self.hidden.shape[0]), self.weight.shape[0]
-        # The chunk's logits, their gradient, and on the CPU in 16 bits the block that is being computed in 32.
-        per_row = classes * self.weight.element_size() * (1 if self.in_place() else 2)
         if self.memory is not None:
-            in_32 = self.hidden.device.type == "cpu" and self.weight.element_size() < 4
-            spare = 4 * min(dense.BLOCK, rows * classes) if in_32 else 0
-            chosen = (self.memory - spare) // per_row
+            chosen = self._within(self.memory)
         elif self.hidden.device.type == "cpu":
             chosen = CPU_CHUNK // classes
         else:
@@ -141,6 +148,14 @@ def choose(head: Head, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
     if found:
         return "reference", f"{found}; all logits are made"
     size, chunk = head.hidden.shape[0], head.chunk()
+    if head.in_parts(rows):
+        assert head.memory is not None
+        chunk, width = vocabulary.size(head, head.memory)
+        parts = -(-head.weight.shape[0] // width)
+        return (
+            "linear",
+            f"{-(-size // chunk)} chunks of {chunk} rows, each in {parts} parts of {width} classes, made twice",
+        )
     return "linear", f"{-(-size // chunk)} chunks of {chunk} rows; the logits are never kept"
 
 
@@ -255,6 +270,8 @@ def _sweep(
 ) -> tuple[Tensor, Gradients]:
     """Losses of all rows, or their sums over chunks, and the wanted gradients of their sum weighted by `upstream`, a
     number or one for each."""
+    if head.in_parts(rows):
+        return _in_parts(head, rows, wanted, upstream)
     count, classes = head.hidden.shape[0], head.weight.shape[0]
     wide = classes if head.binary else 1  # rows of the loss in a row of hidden states
     step, exact = head.chunk(), computing_dtype(head.weight)
@@ -262,7 +279,7 @@ def _sweep(
     if upstream is not None and upstream.ndim:
         upstream = upstream.expand(count * wide)
     to_hidden = torch.empty_like(head.hidden) if wanted[0] else None
-    to_weight = _Total(head, step) if wanted[1] else None
+    to_weight = Total(head, step) if wanted[1] else None
     to_bias = torch.zeros(classes, dtype=exact, device=head.hidden.device) if wanted[2] else None
     z_chunk = head.room(min(step, count))
     slopes = None if not any(wanted) else z_chunk if head.in_place() else torch.empty_like(z_chunk)
@@ -297,6 +314,35 @@ def _sweep(
     return losses, gradients
 
 
+def _in_parts(head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor | None) -> tuple[Tensor, Gradients]:
+    """The same where classes go in parts."""
+    assert head.memory is not None
+    count, exact = head.hidden.shape[0], computing_dtype(head.weight)
+    losses = torch.empty(count, dtype=exact, device=head.hidden.device)
+    step, width = vocabulary.size(head, head.memory)
+    # A sum over parts is rounded once, at the end.
+    to_hidden = torch.zeros(head.hidden.shape, dtype=exact, device=head.hidden.device) if wanted[0] else None
+    to_weight = Total(head, step) if wanted[1] else None
+    to_bias = torch.zeros(head.weight.shape[0], dtype=exact, device=head.hidden.device) if wanted[2] else None
+    for first, start, found in vocabulary.sweep(head, rows, upstream, any(wanted)):
+        block = slice(first, first + len(found))
+        if start is None:
+            losses[block] = found
+            continue
+        part = slice(start, start + width)
+        if to_hidden is not None:
+            add_product(to_hidden[block], found, head.weight[part])
+        if to_weight is not None:
+            to_weight.add(found, head.hidden[block], part)
+        if to_bias is not None:
+            to_bias[part] += found.sum(0, dtype=exact)
+    return losses, (
+        None if to_hidden is None else to_hidden.to(head.hidden.dtype),
+        None if to_weight is None else to_weight.value(),
+        None if to_bias is None else to_bias.to(head.weight.dtype),
+    )
+
+
 def _slopes(
     z: Tensor, rows: Rows, head: Head, upstream: Tensor | None, out: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
@@ -322,34 +368,3 @@ def _slopes(
         weight = torch.ones_like(losses) if upstream is None else upstream.to(losses.dtype).expand_as(losses)
         (slope,) = torch.autograd.grad(losses, leaf, weight)
     return losses.detach(), slope
-
-
-class _Total:
-    """The gradient of the weights, a sum over chunks. In 16 bits it is kept in float32 until the last one, unless the
-    memory that the user allowed is less than that takes."""
-
-    def __init__(self, head: Head, step: int):
-        self.head, weight = head, head.weight
-        self.several = head.hidden.shape[0] > step
-        short = weight.element_size() < 4
-        tight = head.memory is not None and head.memory < 4 * weight.numel()
-        self.dtype = torch.float32 if short and self.several and not tight else weight.dtype
-        self.sum: Tensor | None = None
-
-    def add(self, slope: Tensor, hidden: Tensor) -> None:
-        weight, first = self.head.weight, self.sum is None
-        if self.sum is None:
-            self.sum = torch.empty(weight.shape, dtype=self.dtype, device=weight.device)
-        for part in self.head.parts():
-            given, into = slope[:, part].T, self.sum[part]
-            if self.dtype == weight.dtype:
-                torch.mm(given, hidden, out=into) if first else into.addmm_(given, hidden)
-            elif weight.is_cuda and FLOAT32_PRODUCTS:
-                out: Any = {"out_dtype": torch.float32, "out": into}
-                torch.mm(given, hidden, **out) if first else torch.addmm(into, given, hidden, **out)
-            else:
-                product = given @ hidden
-                into.copy_(product) if first else into.add_(product)
-
-    def value(self) -> Tensor:
-        return torch.zeros_like(self.head.weight) if self.sum is None else self.sum.to(self.head.weight.dtype)

@@ -35,6 +35,7 @@ class Rows:
     table: [C, C] and power: arguments of the statistics that take one.
     offset: [N], added to the row losses before they are weighted.
     learnable: the formula reads something besides the statistics that needs a gradient.
+    inplace: the backward pass may write the gradient over the logits.
     key: stands for all that the formula depends on besides the statistics; None: nobody knows.
     normalized: divide the loss of the label by the sum of the losses of all possible labels."""
 
@@ -54,6 +55,7 @@ class Rows:
     normalized: bool = False
     offset: Tensor | None = None
     learnable: bool = False
+    inplace: bool = False
     key: Hashable = None
 
     def resolved(self) -> "Rows":
@@ -104,6 +106,20 @@ class Rows:
         if self.margin is None:
             return None
         return self.margin if self.scale is None else self.margin * self.scale
+
+
+def over(z: Tensor, rows: Rows) -> Tensor | None:
+    """The memory of the logits, for their gradient, if it may be had: not that of a leaf, which somebody keeps, and not
+    where one number stands for several logits."""
+    base = z if z._base is None else z._base  # pyright: ignore[reportPrivateUsage]
+    if not rows.inplace or (base.is_leaf and base.requires_grad) or 0 in z.stride():
+        return None
+    return z.detach()
+
+
+def spent(z: Tensor) -> None:
+    """Tells autograd that logits were overwritten where it did not see it; who needs them gets torch's own error."""
+    torch.autograd.graph.increment_version(z)
 
 
 _programs: OrderedDict[Hashable, Program | None] = OrderedDict()

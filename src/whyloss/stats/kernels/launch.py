@@ -12,16 +12,27 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from whyloss.stats.kernels import functions
+from whyloss.stats.kernels import functions, handles
 from whyloss.stats.kernels.source import Source
 
 SMALL = 4096  # widest row that is kept in registers
+MIXED = 2048  # the same where every class is a label
 ELEMENTS = 2048  # of small rows that go together
 QUESTIONS = 1024  # logits of the sigmoid link that go together: two wide accesses a thread in float32
 HELD = 32  # most classes of a pixel that are kept in registers
 PIXELS = 256  # that go together
 STRETCH = 4096  # of a row's gradient that one program makes
 VECTOR = 16  # bytes of the widest access
+
+
+# Triton's own are made for kernels, and take ten times as long on the host.
+def cdiv(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def power_of_2(n: int) -> int:
+    """The least that is not below n."""
+    return 1 << (n - 1).bit_length()
 
 
 @lru_cache(maxsize=256)
@@ -48,7 +59,19 @@ def tile(classes: int, sums: int) -> dict[str, int]:
 def row_size(classes: int, source: Source) -> dict[str, int]:
     """The same, with J: how many elements of a row fall to one lane, as a power of two."""
     size = tile(classes, len(source.sums))
-    return {**size, "J": triton.next_power_of_2(triton.cdiv(classes, size["T"]))}
+    return {**size, "J": power_of_2(cdiv(classes, size["T"]))}
+
+
+def mixture_size(classes: int, source: Source) -> dict[str, int]:
+    """The same for soft targets. Left alone, the assembler spares registers for a third block of threads, and takes
+    them from a few numbers that then live in memory."""
+    size = row_size(classes, source)
+    return size if source.sums else {**size, "maxnreg": 128}
+
+
+def mixture_warps(size: dict[str, int]) -> int:
+    """For short rows: a thread takes 8 elements, of each of which it keeps a dozen numbers."""
+    return max(4, size["R"] * size["B"] // 256)
 
 
 def like(z: Tensor) -> Tensor:
@@ -82,12 +105,12 @@ def forward(
     count, classes = z.shape
     made = module(source.text, z.dtype == torch.float64)
     target = z if out is None else out
-    given = {**row, "share": share, "losses": losses, "saved": losses if saved is None else saved}
+    given = {**row, "share": share, "upstream": None, "losses": losses, "saved": losses if saved is None else saved}
     names = ["label", "keep", "ignore", "weight", "share", "shift", "scale", "margin", "diagonal", "table", "losses"]
     sizes = (count, classes, z.stride(0), target.stride(0))
     if classes <= SMALL:
-        size, blocks = _small(z, target)
-        arguments = (z, target, *(given[n] for n in names), *sizes)
+        size, blocks = short_rows(z, target)
+        arguments = (z, target, *(given[n] for n in (*names[:5], "upstream", *names[5:])), *sizes)
         _start(made.small, (blocks,), arguments, {**size, "GRADIENT": out is not None})
         return
     vec, even = aligned(z, target)
@@ -116,25 +139,26 @@ def planes(
     arguments = (z, target, *(given[n] for n in names), pixels)
     strides = {"image_stride": z.stride(0), "stride": z.stride(1)}
     made = module(source.text, z.dtype == torch.float64)
-    _start(made.planes, (triton.cdiv(pixels, PIXELS), images), arguments, {**size, **strides})
+    _start(made.planes, (cdiv(pixels, PIXELS), images), arguments, {**size, **strides})
 
 
 def mixture(
     source: Source, z: Tensor, row: dict[str, Any], losses: Tensor, out: Tensor | None, share: Tensor | None
 ) -> None:
-    """The same for soft targets."""
+    """The same for soft targets, and for losses as shares of those of all labels."""
     count, classes = z.shape
     target = z if out is None else out
     given = {**row, "share": share, "losses": losses}
-    names = ("mix", "keep", "weight", "offset", "share", "shift", "scale", "margin", "losses")
+    names = ("label", "mix", "keep", "weight", "offset", "share", "shift", "scale", "margin", "losses")
     arguments = (z, target, *(given[n] for n in names), count, classes, z.stride(0), target.stride(0))
     made = module(source.text, z.dtype == torch.float64)
-    if classes <= SMALL:
-        size, blocks = _small(z, target)
-        _start(made.mixture_small, (blocks,), arguments, {**size, "GRADIENT": out is not None})
+    flags = {"GRADIENT": out is not None, "NORMALIZED": row["normalized"]}
+    if classes <= min(SMALL, MIXED):
+        size, blocks = short_rows(z, target)
+        _start(made.mixture_small, (blocks,), arguments, {**size, **flags, "num_warps": mixture_warps(size)})
         return
     vec, even = aligned(z)
-    size = {**row_size(classes, source), "VEC": vec, "ALIGNED": even, "GRADIENT": out is not None}
+    size = {**mixture_size(classes, source), "VEC": vec, "ALIGNED": even, **flags}
     _start(made.mixture_stream, (count,), arguments, size)
 
 
@@ -145,7 +169,7 @@ def sums(source: Source, z: Tensor, row: dict[str, Any], saved: Tensor) -> None:
     names = ("label", "keep", "ignore", "shift", "scale", "margin", "table")
     arguments = (z, *(row[n] for n in names), saved, count, classes, z.stride(0))
     if classes <= SMALL:
-        size, blocks = _small(z)
+        size, blocks = short_rows(z)
         _start(made.small_sums, (blocks,), arguments, size)
         return
     vec, even = aligned(z)
@@ -161,29 +185,29 @@ def pull_back(source: Source, z: Tensor, row: dict[str, Any], saved: Tensor, ups
     arguments = (z, out, *(given[n] for n in names), saved, count, classes, z.stride(0), out.stride(0))
     each = upstream.ndim > 0
     if classes <= SMALL:
-        size, blocks = _small(z, out)
+        size, blocks = short_rows(z, out)
         _start(made.small_pull_back, (blocks,), arguments, {**size, "EACH": each})
         return
     vec, even = aligned(z, out)
-    stretch = min(STRETCH, triton.next_power_of_2(classes))
-    blocks = triton.cdiv(classes, stretch)
+    stretch = min(STRETCH, power_of_2(classes))
+    blocks = cdiv(classes, stretch)
     size = {"T": stretch, "VEC": vec, "ALIGNED": even, "EACH": each, "num_warps": 4}
     _start(made.pull_back, (count * blocks,), (*arguments, blocks), size)
 
 
-def _small(z: Tensor, *others: Tensor) -> tuple[dict[str, int], int]:
+def short_rows(z: Tensor, *others: Tensor) -> tuple[dict[str, int], int]:
     """The size of a block of short rows, and how many there are."""
     (count, classes), (vec, even) = z.shape, aligned(z, *others)
-    B = triton.next_power_of_2(classes)
+    B = power_of_2(classes)
     R = max(1, ELEMENTS // B)
     size = {"R": R, "B": B, "VEC": vec if even else 1, "num_warps": min(32, max(4, R * B // 1024))}
-    return size, triton.cdiv(count, R)
+    return size, cdiv(count, R)
 
 
 def elementwise(text: str, z: Tensor, row: dict[str, Any], out: Tensor | None, summed: bool) -> Tensor:
     """Losses of all logits [N], or their sums over programs; in the same pass the gradient into `out`."""
     exact = torch.float64 if z.dtype == torch.float64 else torch.float32
-    made, programs = module(text, exact == torch.float64), triton.cdiv(z.numel(), QUESTIONS)
+    made, programs = module(text, exact == torch.float64), cdiv(z.numel(), QUESTIONS)
     losses = torch.empty(programs if summed else z.numel(), dtype=exact, device=z.device)
     names = ("label", "mix", "keep", "weight", "offset", "share", "upstream", "numbers")
     arguments = (z, z if out is None else out, *(row[n] for n in names), losses, z.numel())
@@ -216,7 +240,7 @@ def _share(label, share, n, ignore, empty, B: tl.constexpr):  # pyright: ignore
 
 def scale_(x: Tensor, factor: Tensor) -> Tensor:
     """x *= factor, read on the device; nothing is touched where it is 1."""
-    programs = min(132 * 8, triton.cdiv(x.numel(), 4096))
+    programs = min(132 * 8, cdiv(x.numel(), 4096))
     _start(_scale, (programs,), (x, factor, x.numel()), {"B": 4096, "PROGRAMS": programs, "num_warps": 8})
     return x
 
@@ -232,12 +256,28 @@ def _scale(x, factor, n, B: tl.constexpr, PROGRAMS: tl.constexpr):  # pyright: i
             tl.store(x + o, v.to(x.dtype.element_ty), mask=live)
 
 
+SUM = {"B": 2048, "num_warps": 8}
+
+
+@triton.jit
+def sum_of_rows(losses, label, value, share, n, ignore, empty, B: tl.constexpr):  # pyright: ignore
+    """The mean of the losses of rows whose label is not `ignore`, and one over their number; `empty` if there are
+    none."""
+    total, found = tl.zeros((B,), tl.float64), tl.zeros((B,), tl.int32)
+    for i in range(0, n, B):
+        o = i + tl.arange(0, B)
+        total += tl.load(losses + o, mask=o < n, other=0.0).to(tl.float64)
+        y = tl.load(label + o, mask=o < n, other=ignore)
+        found += tl.where(y != ignore, 1, 0)
+    count = tl.sum(found, axis=0).to(tl.float64)
+    one = tl.where(count > 0, 1 / tl.where(count > 0, count, 1.0), empty)
+    tl.store(share, one.to(share.dtype.element_ty))
+    tl.store(value, (tl.sum(total, axis=0) * one).to(value.dtype.element_ty))
+
+
+ALWAYS = {"enable_fp_fusion": True}  # said, because Triton's default is to change
+
+
 def _start(kernel: Any, grid: tuple[int, ...], arguments: tuple[Any, ...], size: dict[str, Any]) -> None:
-    if not all(grid):
-        return
-    first, size = arguments[0], {**size, "enable_fp_fusion": True}  # said, because Triton's default is to change
-    if first.device.type == "cuda":
-        with torch.cuda.device(first.device):
-            kernel[grid](*arguments, **size)
-    else:  # Triton's interpreter
-        kernel[grid](*arguments, **size)
+    if all(grid):
+        handles.start(kernel, grid, arguments, {**size, **ALWAYS})

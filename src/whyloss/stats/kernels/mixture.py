@@ -28,7 +28,7 @@ from whyloss.stats.slopes import differentiate
 from whyloss.stats.table import CONSTANT, HUGE, REST, Rest, needed
 from whyloss.stats.trace import Untraceable
 
-FITS = frozenset({"log_odds", "logit", "label"} | {n for n, s in REST.items() if s.argument != "table"})
+FITS = frozenset({"log_odds", "logit", "label", "rival"} | {n for n, s in REST.items() if s.argument != "table"})
 
 
 class _Terms:
@@ -56,13 +56,17 @@ class _Terms:
         return self.total(self.live)
 
 
-def mixture(names: tuple[str, ...], program: Program, power: float | None) -> Source:
+def mixture(names: tuple[str, ...], program: Program, power: float | None, scales: bool) -> Source:
     """The kernels of a loss under a soft target."""
     wanted = needed(frozenset(names))
     if not FITS.issuperset(wanted):
-        raise Untraceable("a statistic with a table, or the rival")
+        raise Untraceable("a statistic with a table")
     found = plan(names, program, power, moving=True)
     terms = _Terms(found, power)
+    tie = found.input("tie")
+    if "rival" in wanted:
+        found.total(tie)
+        found.total(tie * terms.u)
     top = found.input("all_top")
     left = {
         "S": terms.total(terms.e),
@@ -77,6 +81,9 @@ def mixture(names: tuple[str, ...], program: Program, power: float | None) -> So
     for name in wanted:
         if name in REST:
             base[name] = REST[name].value(terms, rest)  # pyright: ignore
+    if "rival" in wanted:
+        # The largest, whose classes share the slope where they are several: a mean of logits, all of which are `top`.
+        base["rival"] = top + terms.total(tie * terms.u) / terms.total(tie)
     loss, lines = spliced(found.graph, program, base)
     owed: dict[str, Any] = {}  # what a label's loss owes to its logit and to each sum
     for name, line in lines.items():
@@ -90,7 +97,7 @@ def mixture(names: tuple[str, ...], program: Program, power: float | None) -> So
     zero = found.cell(0.0)
     ends = {"others loss": loss, **{f"owed {n}": owed.get(n, zero).line for n in ("own", *left)}}
     ends |= {f"moves {n}": _moves(found, terms, s.line).line for n, s in _sums(found)}
-    return _written(found, ends)
+    return _written(found, ends, scales)
 
 
 def _sums(found: Plan) -> list[tuple[str, Any]]:
@@ -106,7 +113,7 @@ def _moves(found: Plan, terms: _Terms, line: int) -> Any:
     return total
 
 
-def _written(found: Plan, more: dict[str, Any]) -> Source:
+def _written(found: Plan, more: dict[str, Any], scales: bool) -> Source:
     lines, ends = simple(found, {n: found.cell(e).line for n, e in more.items()})
     w = Writer(lines, ends)
     sums = tuple(n for n in found.sums if f"sum {n}" in ends)
@@ -120,7 +127,7 @@ def _written(found: Plan, more: dict[str, Any]) -> Source:
         _others(w, sums),
         _steps(w, sums),
     ]
-    fill = filling(sums, names, False) | {
+    fill = filling(sums, names, False, scales) | {
         "all": "".join(f", all_{n}" for n in ("S", *sums)),
         "all_column": "".join(f", all_{n}[:, None]" for n in ("S", *sums)),
         "owed": "".join(f", owed_{n}" for n in ("S", *sums)),
@@ -128,6 +135,7 @@ def _written(found: Plan, more: dict[str, Any]) -> Source:
             "added = terms(top, 0.0, top)",
             *(f"all_{n} = all_{n} + added[{i}]" for i, n in enumerate(("S", *sums))),
         ],
+        "unused_k": "".join(f", unused_{n}" for n in names),
         "take_moved": [f"all_{n} = moved_sums[{i}]" for i, n in enumerate(("S", *sums))],
         "weigh_debts": [f"owed_{n} = owed_{n} * q" for n in ("S", *sums)],
         "uncounted": [f"owed_{n} = tl.where(counts, owed_{n}, 0.0)" for n in ("S", *sums)],

@@ -5,10 +5,11 @@
 from typing import Any
 
 import torch
-import triton
 from torch import Tensor
 
+from whyloss.stats.kernels import handles
 from whyloss.stats.kernels import region_kernels as kernels
+from whyloss.stats.kernels.launch import ALWAYS, cdiv
 from whyloss.stats.pixels import Pixels
 
 PLANES = 32  # classes that fit the registers
@@ -36,7 +37,7 @@ def take(z: Tensor, pixels: Pixels) -> Tensor:
     else:
         given = start.empty(count, 2, size)
         start(kernels.normalise, (), (given,), (size, classes))
-        chunks = triton.cdiv(classes, FEW)
+        chunks = cdiv(classes, FEW)
         start(kernels.sums, (), (given, partial), (size, classes), chunks, K=FEW, GIVEN=True)
     found = partial.sum(1, dtype=torch.float64).movedim(1, 0)
     # A pixel that counts has one label: all targets together are all pixels.
@@ -74,7 +75,7 @@ class _Start:
         target = pixels.target.view(torch.uint8) if pixels.target.dtype == torch.bool else pixels.target
         weight = z if pixels.weight is None else pixels.weight
         self.z, self.width, self.images = z, width, images
-        self.programs = max(1, min(triton.cdiv(z.shape[2], width), _room(z.device) // images))
+        self.programs = max(1, min(cdiv(z.shape[2], width), _room(z.device) // images))
         self.tensors = (z, target, weight)
         self.strides = (*target.stride(), *((0, 0) if pixels.weight is None else weight.stride()))
         self.ignore = pixels.ignore_index if pixels.labelled else float(pixels.ignore_index)
@@ -96,13 +97,9 @@ class _Start:
     ) -> None:
         arguments = (*self.tensors, *slopes, *others, self.programs, *sizes)
         arguments += (*self.z.stride(), *strides, *self.strides, self.ignore)
-        size = {"B": self.width, "num_warps": WARPS, **self.flags, **constants}
+        size = {"B": self.width, "num_warps": WARPS, **self.flags, **constants, **ALWAYS}
         grid = (self.images * self.programs, chunks)
-        if self.z.device.type == "cuda":
-            with torch.cuda.device(self.z.device):
-                kernel[grid](*arguments, **size)
-        else:  # Triton's interpreter
-            kernel[grid](*arguments, **size)
+        handles.start(kernel, grid, arguments, size)
 
 
 def _room(device: torch.device) -> int:

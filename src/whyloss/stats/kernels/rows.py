@@ -16,7 +16,7 @@ from whyloss.stats.kernels.mixture import mixture
 from whyloss.stats.kernels.plan import plan
 from whyloss.stats.kernels.source import Source, written
 from whyloss.stats.program import Program
-from whyloss.stats.rows import Rows, computing_dtype, flat, infinite
+from whyloss.stats.rows import Rows, computing_dtype, flat, infinite, over, spent
 from whyloss.stats.table import CONSTANT, HUGE
 from whyloss.stats.trace import Untraceable
 
@@ -34,13 +34,14 @@ _sources: OrderedDict[Hashable, Source | None] = OrderedDict()
 def source(rows: Rows) -> Source | None:
     """The kernels of a loss; None where a statistic cannot be summed in a kernel."""
     program, soft = _settled(rows), rows.every_label
-    key = (None if program is None else _content(program), rows.names, rows.power, soft)
+    scales = isinstance(rows.scale, Tensor) and rows.scale.ndim > 0
+    key = (None if program is None else _content(program), rows.names, rows.power, soft, scales)
     if key not in _sources:
         try:
             if soft and program is None:
                 raise Untraceable("a formula of every class that runs elsewhere")
-            made = mixture(rows.names, program, rows.power) if soft and program is not None else None
-            _sources[key] = written(plan(rows.names, program, rows.power)) if made is None else made
+            made = mixture(rows.names, program, rows.power, scales) if soft and program is not None else None
+            _sources[key] = written(plan(rows.names, program, rows.power), scales) if made is None else made
         except Untraceable:
             _sources[key] = None
         if len(_sources) > KEPT:
@@ -100,9 +101,8 @@ class _Kernels(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, rows: Rows, total: bool, share: Tensor | None, gradients: bool) -> Tensor:
         wanted = gradients and ctx.needs_input_grad[0]
         # Float16 cannot hold gradients that are divided by many rows: a loss scaler must have its say before.
-        now = (
-            wanted and total and z.dtype != torch.float16 and (z.shape[1] < WIDE or z.ndim == 3 or rows.mix is not None)
-        )
+        early = total and not rows.inplace and z.dtype != torch.float16
+        now = wanted and early and (z.shape[1] < WIDE or z.ndim == 3 or rows.every_label)
         losses, ctx.gradient, saved = sweep(z, rows, now=now, later=wanted and not now, upstream=share if now else None)
         ctx.rows, ctx.total, ctx.share = rows, total, share
         ctx.save_for_backward(z, saved)
@@ -128,11 +128,14 @@ class _Kernels(torch.autograd.Function):
             launch.scale_(gradient, u)
             return gradient, None, None, None, None
         scaled = u if ctx.share is None else u * ctx.share
+        out = over(z, ctx.rows) if z.ndim == 2 or z.is_contiguous() else None
         if saved is None:
-            gradient = sweep(z, ctx.rows, now=True, later=False, upstream=scaled)[1]
+            gradient = sweep(z, ctx.rows, now=True, later=False, upstream=scaled, out=out)[1]
         else:
-            gradient = launch.like(z)
+            gradient = launch.like(z) if out is None else out
             launch.pull_back(_source(ctx.rows), z, described(ctx.rows), saved, scaled.contiguous(), gradient)
+        if out is not None:
+            spent(z)
         return gradient, None, None, None, None
 
 
@@ -158,7 +161,7 @@ def sweep(
         row = described(rows)
         return _around(z, rows, made, row, now, later, share, out)
     losses = torch.empty(count, dtype=exact, device=z.device)
-    if rows.mix is not None:
+    if rows.every_label:
         launch.mixture(made, z, row, losses, out if now else None, share)
         return losses, out if now else None, None
     if z.ndim == 3:
@@ -236,8 +239,15 @@ def described(rows: Rows) -> dict[str, Any]:
         "keep": None if rows.keep is None else rows.keep.contiguous().view(torch.uint8),
         "weight": None if rows.weight is None else rows.weight.contiguous(),
         "shift": None if rows.shift is None else rows.shift.contiguous(),
-        "scale": None if rows.scale is None else float(rows.scale),
+        "scale": _number_or_each(rows.scale),
+        "normalized": rows.normalized,
         "margin": None if rows.margin is None else rows.margin.contiguous(),
         "table": None if rows.table is None else rows.table.contiguous(),
         "diagonal": None if rows.table is None else rows.table.diagonal().contiguous(),
     }
+
+
+def _number_or_each(scale: Tensor | float | None) -> Tensor | float | None:
+    if isinstance(scale, Tensor) and scale.ndim:
+        return scale.contiguous()
+    return None if scale is None else float(scale)

@@ -63,7 +63,8 @@ class Source:
     pulled: Program | None = None
 
 
-def written(plan: Plan) -> Source:
+def written(plan: Plan, scales: bool) -> Source:
+    """`scales`: the scale of the logits is one number for each class."""
     lines, ends = simple(plan)
     w = Writer(lines, ends)
     sums = tuple(n for n in plan.sums if f"sum {n}" in ends)
@@ -75,20 +76,20 @@ def written(plan: Plan) -> Source:
         parts.append(computation(w, sums, coefficients))
     parts.append(slope_of_class(w, dict(zip(coefficients, names, strict=True)), extra))
     templates = EAGER if plan.statistics else TRACED
-    fill = filling(sums, names, bool(extra))
+    fill = filling(sums, names, bool(extra), scales)
     text = HEADER + "\n\n".join([*map(without_blanks, parts), *(filled(t, fill) for t in templates)])
     if not plan.statistics:
         return Source(text, len(names), sums)
     inputs = ("top", "own", "base", "S", *sums)
-    statistics = _as_torch(lines, {n: ends[f"statistic {n}"] for n in plan.statistics}, (*inputs, "label", "diagonal"))
+    statistics = as_torch(lines, {n: ends[f"statistic {n}"] for n in plan.statistics}, (*inputs, "label", "diagonal"))
     slopes = tuple(f"c_{n}" for n in plan.statistics)
-    pulled = _as_torch(
+    pulled = as_torch(
         lines, {"own": ends["own"], **dict(zip(names, coefficients, strict=True))}, (*inputs, *slopes, "weight")
     )
     return Source(text, len(names), sums, statistics, pulled)
 
 
-def filling(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any]:
+def filling(sums: Sequence[str], k: Sequence[str], entry: bool, scales: bool) -> dict[str, Any]:
     """What stands for the placeholders: text, or lines."""
 
     def read(column: str, live: str) -> list[str]:
@@ -98,6 +99,7 @@ def filling(sums: Sequence[str], k: Sequence[str], entry: bool) -> dict[str, Any
 
     frame = ["S", *sums]
     return {
+        "scale": "tl.load(scale + column, mask=live, other=1.0)" if scales else "scale",
         "sums": "".join(f", {n}" for n in sums),
         "entry": ", entry" if entry else "",
         "k": "".join(f", {n}" for n in k),
@@ -143,7 +145,8 @@ def without_blanks(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if line.strip() != "pass") + "\n"
 
 
-def _as_torch(lines: list[tuple[Any, ...]], ends: Mapping[str, Any], inputs: tuple[str, ...]) -> Program:
+def as_torch(lines: list[tuple[Any, ...]], ends: Mapping[str, Any], inputs: tuple[str, ...]) -> Program:
+    """Lines as a program in torch, of the inputs that they read."""
     graph = Graph()
     graph.lines = list(lines)
     ends = {n: end if isinstance(end, int) else graph.add("constant", float(end)) for n, end in ends.items()}

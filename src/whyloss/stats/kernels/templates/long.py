@@ -1,12 +1,18 @@
 """Kernels for rows that do not fit into registers, and what all kernels share."""
 
-LOADED = """@triton.jit
+LOADED = '''@triton.jit
+def times(x, scale, column, live):
+    """x times the scale: one number, or one of each class."""
+    if scale is not None:
+        x = x * $scale
+    return x
+
+
+@triton.jit
 def adjusted(x, shift, scale, column, live):
     if shift is not None:
         x = x + tl.load(shift + column, mask=live, other=0.0)
-    if scale is not None:
-        x = x * scale
-    return x
+    return times(x, scale, column, live)
 
 
 @triton.jit
@@ -14,13 +20,9 @@ def adjusted_label(z_of_label, y, shift, scale, margin):
     own = z_of_label.to(ACC)
     if shift is not None:
         own = own + tl.load(shift + y)
-    if scale is not None:
-        own = own * scale
+    own = times(own, scale, y, True)
     if margin is not None:
-        if scale is not None:
-            own = own - tl.load(margin + y) * scale
-        else:
-            own = own - tl.load(margin + y)
+        own = own - times(tl.load(margin + y), scale, y, True)
     return own
 
 
@@ -39,11 +41,35 @@ def split(row, stride, C, VEC: tl.constexpr, ALIGNED: tl.constexpr):
 
 
 @triton.jit
+def weights_of_row(like, row, mask, weight, share, upstream):
+    """What the row's loss is multiplied with, and what its slopes are."""
+    of_loss = like * 0.0 + 1.0
+    if weight is not None:
+        of_loss = tl.load(weight + row, mask=mask, other=0.0)
+    of_slopes = of_loss
+    if share is not None:
+        of_slopes = of_slopes * tl.load(share)
+    if upstream is not None:
+        of_slopes = of_slopes * tl.load(upstream).to(ACC)
+    return of_loss, of_slopes
+
+
+@triton.jit
+def entry_of_label(like, y, diagonal):
+    """A[y, y] of the loss's table."""
+    if diagonal is not None:
+        found = tl.load(diagonal + y)
+    else:
+        found = like * 0.0
+    return found
+
+
+@triton.jit
 def loss_of_row(loss, own_is_masked, weight_of_row):
     # A label that is masked out makes an unbounded loss infinite.
     loss = tl.where(own_is_masked & (tl.abs(loss) > 1e15), loss * float("inf"), loss)
     return loss * weight_of_row
-"""
+'''
 
 PASSES = '''@triton.jit
 def sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table,
@@ -119,8 +145,7 @@ def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, 
         x = adjusted(x, shift, scale, head + o, live)
         $entry_middle
         g = slope(x$entry, top$k)
-        if scale is not None:
-            g = g * scale
+        g = times(g, scale, head + o, live)
         tl.store(out + out_middle + o, g.to(out.dtype.element_ty), mask=live, eviction_policy="evict_first")
     for i in range(0, full, K * T):
         o = (full - K * T - i) + tile
@@ -129,8 +154,7 @@ def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, 
         x = adjusted(x, shift, scale, head + o, live)
         $entry_middle
         g = slope(x$entry, top$k)
-        if scale is not None:
-            g = g * scale
+        g = times(g, scale, head + o, live)
         tl.store(out + out_middle + o, g.to(out.dtype.element_ty), eviction_policy="evict_first")
     if not ALIGNED:
         lane = tl.arange(0, 32)
@@ -140,12 +164,10 @@ def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, 
         x = adjusted(x, shift, scale, column, live)
         $entry_column
         g = slope(x$entry, top$k)
-        if scale is not None:
-            g = g * scale
+        g = times(g, scale, column, live)
         tl.store(out + out_start + column, g.to(out.dtype.element_ty), mask=live)
     tl.debug_barrier()  # the label's own is the last to be written
-    if scale is not None:
-        own_slope = own_slope * scale
+    own_slope = times(own_slope, scale, y, True)
     tl.store(out + out_start + y, own_slope.to(out.dtype.element_ty))
 '''
 
@@ -168,16 +190,8 @@ def stream(z, out, label, keep, ignore, weight, share, shift, scale, margin, dia
         own = tl.where(masked, -1e30, own)
         base = tl.where(masked, 0.0, own)
         top, S$sums = sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table, K, T, J, ALIGNED)
-        diagonal_of_row = own * 0.0
-        if diagonal is not None:
-            diagonal_of_row = tl.load(diagonal + y)
-        weight_of_row = own * 0.0 + 1.0
-        if weight is not None:
-            weight_of_row = tl.load(weight + row)
-        scaled = weight_of_row
-        if share is not None:
-            scaled = scaled * tl.load(share)
-        loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), diagonal_of_row, scaled)
+        weight_of_row, scaled = weights_of_row(own, row, True, weight, share, None)
+        loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), entry_of_label(own, y, diagonal), scaled)
         own_slope = tl.where(masked, 0.0, own_slope)
         tl.store(losses + row, loss_of_row(loss, masked, weight_of_row))
         if SAVE:
@@ -215,14 +229,12 @@ def pull_back(z, out, label, keep, ignore, upstream, shift, scale, table, saved,
     top = tl.load(saved + row)
     own_slope = tl.load(saved + N + row)
     $load_k
-    if scale is not None:
-        g = g * scale
     o = block * T + tl.arange(0, T)
     live = o < tl.where(ok, length, 0)
     x = tl.load(z + middle + o, mask=live, other=0.0, eviction_policy="evict_first").to(ACC)
     x = adjusted(x, shift, scale, head + o, live)
     $entry_middle
-    v = tl.where(o == y - head, own_slope, slope(x$entry, top$k)) * g
+    v = times(tl.where(o == y - head, own_slope, slope(x$entry, top$k)) * g, scale, head + o, live)
     v = tl.where(ok, v, 0.0)
     tl.store(out + out_middle + o, v.to(out.dtype.element_ty), mask=o < length, eviction_policy="evict_first")
     if not ALIGNED:
@@ -233,7 +245,7 @@ def pull_back(z, out, label, keep, ignore, upstream, shift, scale, table, saved,
             x = tl.load(z + start + column, mask=live, other=0.0).to(ACC)
             x = adjusted(x, shift, scale, column, live)
             $entry_column
-            v = tl.where(column == y, own_slope, slope(x$entry, top$k)) * g
+            v = times(tl.where(column == y, own_slope, slope(x$entry, top$k)) * g, scale, column, live)
             v = tl.where(ok, v, 0.0)
             tl.store(out + out_start + column, v.to(out.dtype.element_ty), mask=column < C)
 '''

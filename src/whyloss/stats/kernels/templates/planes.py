@@ -8,15 +8,12 @@ def pixel(z, c, start, o, stride, ok, GUARD: tl.constexpr, live, shift, scale):
         x = tl.where(ok, x, 0.0)
     if shift is not None:
         x = x + tl.load(shift + c)
-    if scale is not None:
-        x = x * scale
-    return x
+    return times(x, scale, c, True)
 
 
 @triton.jit
 def store_pixel(out, c, start, o, P, ok, GUARD: tl.constexpr, live, scale, g):
-    if scale is not None:
-        g = g * scale
+    g = times(g, scale, c, True)
     if GUARD:
         g = tl.where(ok, g, 0.0)
     plane = (tl.zeros((), tl.int64) + c) * P
@@ -69,16 +66,8 @@ def planes(z, out, label, keep, ignore, weight, share, shift, scale, margin, dia
             $entry_of_pixels
             m, S$sums = accumulate(x[None, :]$entry_row, base, m, S$sums)
         top = tl.where(m == float("-inf"), 0.0, m)
-    diagonal_of_row = own * 0.0
-    if diagonal is not None:
-        diagonal_of_row = tl.load(diagonal + y)
-    weight_of_row = own * 0.0 + 1.0
-    if weight is not None:
-        weight_of_row = tl.load(weight + row, mask=live, other=0.0)
-    scaled = weight_of_row
-    if share is not None:
-        scaled = scaled * tl.load(share)
-    loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), diagonal_of_row, scaled)
+    weight_of_row, scaled = weights_of_row(own, row, live, weight, share, None)
+    loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), entry_of_label(own, y, diagonal), scaled)
     own_slope = tl.where(masked, 0.0, own_slope)
     tl.store(losses + row, tl.where(ok, loss_of_row(loss, masked, weight_of_row), 0.0), mask=live)
     if GRADIENT:

@@ -26,10 +26,7 @@ def rows_in_registers(z, label, keep, ignore, shift, scale, margin, N, C, stride
     hit = column == y[:, None]
     own = tl.sum(tl.where(hit, x, 0.0), axis=1)
     if margin is not None:
-        taken = tl.load(margin + y)
-        if scale is not None:
-            taken = taken * scale
-        own = own - taken
+        own = own - times(tl.load(margin + y), scale, y, True)
     own = tl.where(ok, own, 0.0)
     others = tl.where(hit | ~live, float("-inf"), x)
     return row, here, ok, y, column, live, hit, own, others
@@ -37,16 +34,14 @@ def rows_in_registers(z, label, keep, ignore, shift, scale, margin, N, C, stride
 
 @triton.jit
 def store_rows(out, g, row, here, ok, column, scale, C, out_stride, VEC: tl.constexpr):
-    if scale is not None:
-        g = g * scale
-    g = tl.where(ok[:, None], g, 0.0)
+    g = tl.where(ok[:, None], times(g, scale, column, column < C), 0.0)
     C, out_stride = whole_accesses(C, out_stride, VEC)
     live = (column < C) & here[:, None]
     tl.store(out + row[:, None] * out_stride + column, g.to(out.dtype.element_ty), mask=live)
 '''
 
 SMALL = '''@triton.jit
-def small(z, out, label, keep, ignore, weight, share, shift, scale, margin, diagonal, table, losses,
+def small(z, out, label, keep, ignore, weight, share, upstream, shift, scale, margin, diagonal, table, losses,
           N, C, stride, out_stride, R: tl.constexpr, B: tl.constexpr, VEC: tl.constexpr,
           GRADIENT: tl.constexpr):
     """R rows in registers: one read, one exponential an element."""
@@ -56,16 +51,8 @@ def small(z, out, label, keep, ignore, weight, share, shift, scale, margin, diag
     own = tl.where(masked, -1e30, own)
     $entry_rows
     top, S$sums = whole(others$entry, tl.where(masked, 0.0, own)[:, None])
-    diagonal_of_row = own * 0.0
-    if diagonal is not None:
-        diagonal_of_row = tl.load(diagonal + y)
-    weight_of_row = own * 0.0 + 1.0
-    if weight is not None:
-        weight_of_row = tl.load(weight + row, mask=ok, other=0.0)
-    scaled = weight_of_row
-    if share is not None:
-        scaled = scaled * tl.load(share)
-    loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), diagonal_of_row, scaled)
+    weight_of_row, scaled = weights_of_row(own, row, ok, weight, share, upstream)
+    loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), entry_of_label(own, y, diagonal), scaled)
     own_slope = tl.where(masked, 0.0, own_slope)
     tl.store(losses + row, tl.where(ok, loss_of_row(loss, masked, weight_of_row), 0.0), mask=here)
     if GRADIENT:

@@ -1,0 +1,75 @@
+"""The mean of a loss over plain labels on a GPU, by the shortest way.
+
+The door (rows.py) asks some dozens of questions about a loss and what it is given, which takes longer than a small loss
+does. While the loss and the kind of its tensors stay the same, so do the answers: they are kept here."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from whyloss.losses import rows as door
+from whyloss.stats import engine
+
+if TYPE_CHECKING:
+    from whyloss.losses.loss import RowLoss
+
+TENSORS = (Tensor, nn.Parameter)  # not what only looks like one
+KEPT = 256
+_plans: dict[Any, "tuple[list[Any], list[Any], engine.Plain | None]"] = {}
+
+
+def mean(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
+    """The mean loss; None where the door is the way."""
+    if torch.compiler.is_compiling() or type(logits) not in TENSORS or type(target) is not Tensor:
+        return None
+    if loss.reduction != "mean" or not (logits.is_cuda or loss.engine == "triton") or not _fits(logits, target):
+        return None
+    count, classes = logits.shape
+    # The key says whatever kernels are compiled differently for.
+    key = (loss.state, classes, count == 1, count % 16 == 0, logits.dtype, logits.get_device())
+    found = _plans.get(key)
+    if found is None or any(a is not b for a, b in zip(found[1], _read(found[0]), strict=True)):
+        found = _planned(key, loss, logits, target)
+    plan = found[2]
+    return None if plan is None else plan.mean(logits, target)
+
+
+def _fits(logits: Tensor, target: Tensor) -> bool:
+    return (
+        target.dtype == torch.int64
+        and logits.ndim == 2
+        and target.shape == logits.shape[:1]
+        and target.get_device() == logits.get_device()
+        and logits.is_contiguous()
+        and target.is_contiguous()
+        and engine.small(logits)
+        and not engine.transformed(logits)
+        and not engine.transformed(target)
+    )
+
+
+def _planned(key: Any, loss: "RowLoss", logits: Tensor, target: Tensor) -> Any:
+    """Asks the door, and keeps what it says, beside what the formula finds elsewhere, of which no state speaks."""
+    if len(_plans) >= KEPT:
+        _plans.clear()
+    places = [place for formula in loss.formulas() if formula is not None for place in _places(loss, formula.function)]
+    rows = door.enter(loss, logits, target, None).rows
+    plan = engine.plain(logits, rows, loss.engine, torch.nan if loss.empty == "nan" else 0.0)
+    own = any(x is not None for x in (*loss._buffers.values(), *loss._parameters.values()))  # pyright: ignore
+    _plans[key] = (places, _read(places), None if own or loss._modules else plan)  # pyright: ignore
+    return _plans[key]
+
+
+def _places(loss: "RowLoss", formula: Callable[..., Any]) -> list[tuple[Mapping[str, Any], str]]:
+    """The globals and class attributes that a formula may read."""
+    function = getattr(formula, "__func__", formula)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return []
+    return [(place, name) for place in (function.__globals__, vars(type(loss))) for name in code.co_names]
+
+
+def _read(places: list[tuple[Mapping[str, Any], str]]) -> list[Any]:
+    return [place.get(name) for place, name in places]

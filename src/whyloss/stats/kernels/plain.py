@@ -1,0 +1,118 @@
+"""The mean of a loss over a small batch of labels, where the host takes longer than the GPU: three kernels, started
+directly, and nothing else.
+
+Logits that stay in the second-level cache are read as fast a second time. So the forward pass makes losses and their
+mean, and the backward pass the gradient, of the logits again: no pass that only scales, no gradient that waits."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from whyloss.stats import reference
+from whyloss.stats.kernels import handles, launch
+from whyloss.stats.kernels.source import Source
+from whyloss.stats.rows import Rows, computing_dtype
+
+# One over what the mean divides by stands before the losses, which start at a multiple of 16 bytes.
+AHEAD = 4
+
+Run = Callable[..., None]
+
+
+class Plain:
+    """How the mean of a loss is made of contiguous logits [N, C] and int64 labels: for one dtype and device, one C, and
+    all N that are alike to Triton (1, or multiples of 16, or not). `empty`: the mean of nothing, if it is not 0."""
+
+    def __init__(self, source: Source, rows: Rows, z: Tensor, empty: float):
+        self.rows, self.empty, self.exact, self.device = rows, empty, computing_dtype(z), z.get_device()
+        self.classes, self.ahead = z.shape[1], AHEAD * self.exact.itemsize
+        self.size, _ = launch.short_rows(z)
+        made = launch.module(source.text, self.exact == torch.float64)
+        forward, backward = ({**self.size, "GRADIENT": wanted, **launch.ALWAYS} for wanted in (False, True))
+        self.kernels = (made.small, launch.sum_of_rows, made.small)
+        self.sizes = (forward, {**launch.SUM, **launch.ALWAYS}, backward)
+        self.runs: list[Run | None] = [None, None, None]
+
+    def mean(self, z: Tensor, label: Tensor) -> Tensor:
+        """Differentiable in the logits."""
+        return _Mean.apply(z, label, self)  # pyright: ignore[reportReturnType]
+
+    def forward(self, z: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """(the mean; one over what it divides by and, from AHEAD on, the losses)."""
+        count = z.shape[0]
+        kept = torch.empty(AHEAD + count, dtype=self.exact, device=z.device)
+        value = torch.empty((), dtype=self.exact, device=z.device)
+        a, y, k, v = z.data_ptr(), label.data_ptr(), kept.data_ptr(), value.data_ptr()
+        direct, losses = self._direct(a | y | k | v), k + self.ahead
+        self._start(
+            0,
+            self._grid(count),
+            direct and self._of_rows(a, a, y, None, None, losses, count),
+            lambda: self._of_rows(z, z, label, None, None, kept[AHEAD:], count),
+        )
+        self._start(
+            1,
+            (1,),
+            direct and self._of_sum(losses, y, v, k, count),
+            lambda: self._of_sum(kept[AHEAD:], label, value, kept, count),
+        )
+        return value, kept
+
+    def gradient(self, z: Tensor, label: Tensor, kept: Tensor, upstream: Tensor) -> Tensor:
+        """Of the mean times `upstream`."""
+        count, out = z.shape[0], torch.empty_like(z)
+        a, g, y, k, u = z.data_ptr(), out.data_ptr(), label.data_ptr(), kept.data_ptr(), upstream.data_ptr()
+        direct = self._direct(a | g | y | k | u) and upstream.dtype == self.exact
+        self._start(
+            2,
+            self._grid(count),
+            direct and self._of_rows(a, g, y, k, u, k + self.ahead, count),
+            lambda: self._of_rows(z, out, label, kept, upstream, kept[AHEAD:], count),
+        )
+        return out
+
+    def _grid(self, count: int) -> tuple[int, ...]:
+        return (-(-count // self.size["R"]),)
+
+    def _of_rows(self, z: Any, out: Any, label: Any, share: Any, upstream: Any, losses: Any, count: int) -> Any:
+        c, none = self.classes, (None,) * 5
+        return z, out, label, None, self.rows.ignore, None, share, upstream, *none, losses, count, c, c, c
+
+    def _of_sum(self, losses: Any, label: Any, value: Any, share: Any, count: int) -> Any:
+        return losses, label, value, share, count, self.rows.ignore, self.empty
+
+    def _direct(self, addresses: int) -> bool:
+        """Whether nothing else can differ than what makes another `Plain`, and nobody watches."""
+        return addresses & 15 == 0 and handles.direct(self.device)
+
+    def _start(self, number: int, grid: tuple[int, ...], addresses: Any, tensors: Callable[[], Any]) -> None:
+        run = self.runs[number]
+        if addresses and run is not None:
+            run(grid, self.device, addresses)
+            return
+        run = handles.start(self.kernels[number], grid, tensors(), self.sizes[number])
+        if addresses:
+            self.runs[number] = run
+
+
+class _Mean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, label: Tensor, plain: Plain) -> Tensor:
+        value, kept = plain.forward(z, label)
+        ctx.plain = plain
+        ctx.save_for_backward(z, label, kept)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        (u,) = upstream
+        z, label, kept = ctx.saved_tensors
+        plain: Plain = ctx.plain
+        if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
+            losses = reference.row_losses(z.to(plain.exact), replace(plain.rows, label=label))
+            (gradient,) = torch.autograd.grad(losses.sum() * kept[0], z, u, create_graph=True)
+            return gradient, None, None
+        return plain.gradient(z, label, kept, u), None, None
