@@ -151,7 +151,7 @@ def test_infinite_logits_of_the_sigmoid_link():
 def test_confident_rows_right_and_wrong_are_finite_and_alive(case: Case, gap: float):
     for link in case.links:
         if link == "softmax":
-            z = torch.tensor([[gap, 0.0, 0.0], [0.0, gap, 1.0], [-gap, 0.0, gap], [gap, gap + 1, -gap]])
+            z = torch.tensor([[gap, 0.0, 0.0], [0.0, gap, 0.0], [-gap, 0.0, gap], [gap, gap, -gap]])
             y = torch.tensor([0, 0, 0, 0])
             settings = [(e, 3) for e in case.engines]
         else:
@@ -171,6 +171,8 @@ def test_confident_rows_right_and_wrong_are_finite_and_alive(case: Case, gap: fl
             # Sums of powers, and what goes through a whole row of logits, have differences in single slopes.
             if "rest_pow" in loss.statistics or (loss.adjust is not None and loss.adjust.of_rows):
                 alive, should = alive.reshape(len(z), -1).any(1), should.reshape(len(z), -1).any(1)
+            if loss.stateful:  # a mixture of labels that it learned: between its parts float64 leaves a rounding error
+                should = should & (true_gradient.abs() > 1e-15)
             assert alive[should].all()
 
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from whyloss.losses import region
 from whyloss.losses import rows as door
 from whyloss.losses.loss import Loss, RowLoss
-from whyloss.losses.region import RegionLoss
+from whyloss.losses.region import region
+from whyloss.losses.region.region import RegionLoss
 from whyloss.stats import regions
 from whyloss.stats.engine import choose
 

@@ -165,11 +165,6 @@ def _product(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return a if b is None else b if a is None else a * b
 
 
-def _blank(x: Tensor, keep: Tensor) -> Tensor:
-    """Numbers that a call took besides, 0 in the rows that count for nothing; indices as they are."""
-    return torch.where(keep.reshape(-1, *[1] * (x.ndim - 1)), x, 0.0) if x.is_floating_point() else x
-
-
 def _adjusted(adjust: Adjustment, z: Tensor, q: Tensor) -> Tensor:
     z = adjust.rewritten(z)
     if adjust.shift is not None:

@@ -54,10 +54,11 @@ class AsymmetricLoss(RowLoss):
             # Of a no, not_p is the probability of the yes. The power takes the logarithm of p_m, which keeps more
             # digits than p_m; 1 - p_m is p_y + clip, a sum that loses none.
             costs, log_clip = not_p > self.clip, math.log(self.clip)
-            over = torch.where(costs, torch.exp(log_clip - log_not_p), 0.5)
+            log_q = torch.where(costs, log_not_p, 0.0)
+            over = torch.exp(log_clip - log_q)
             shifted = torch.where(costs, not_p - self.clip, 0.25)
             log_rest = torch.where(shifted < 0.5, torch.log1p(-shifted), log_clip - logsigmoid(log_clip - log_p))
-            no = torch.where(costs, -torch.exp(self.gamma_negative * (log_not_p + torch.log1p(-over))) * log_rest, 0.0)
+            no = torch.where(costs, -torch.exp(self.gamma_negative * (log_q + torch.log1p(-over))) * log_rest, 0.0)
         return torch.where(label > 0.5, yes, no)
 
 
