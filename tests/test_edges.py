@@ -171,8 +171,8 @@ def test_confident_rows_right_and_wrong_are_finite_and_alive(case: Case, gap: fl
             # Sums of powers, and what goes through a whole row of logits, have differences in single slopes.
             if "rest_pow" in loss.statistics or (loss.adjust is not None and loss.adjust.of_rows):
                 alive, should = alive.reshape(len(z), -1).any(1), should.reshape(len(z), -1).any(1)
-            if loss.stateful:  # a mixture of labels that it learned: between its parts float64 leaves a rounding error
-                should = should & (true_gradient.abs() > 1e-15)
+            if loss.stateful:  # a mixture of labels that it learned: what is left between its parts may cancel
+                should = should & (true_gradient.abs() > 1e-7)
             assert alive[should].all()
 
 
