@@ -2,10 +2,10 @@
 
 Each loss is two row losses, one for known rows and one for outliers, so it runs on their engines."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from whyloss.losses import checks
 from whyloss.losses import rows as door
@@ -13,6 +13,9 @@ from whyloss.losses.loss import LabelledLoss, RowLoss
 from whyloss.losses.proper.likelihood import CrossEntropyLoss
 from whyloss.losses.rows import Entered
 from whyloss.stats.rows import computing_dtype
+
+SHARED = ("ignore_index", "reduction", "adjust", "empty", "validate")
+OF_CLASSES = ("weight", "label_smoothing", "smoothing_over", "smoothing_weight")
 
 
 class _OpenSetLoss(LabelledLoss):
@@ -23,16 +26,20 @@ class _OpenSetLoss(LabelledLoss):
     links = ("softmax",)
     separate: ClassVar[bool] = True
 
-    def known(self, **options: Any) -> RowLoss:
-        return CrossEntropyLoss(**options)
+    def known(self) -> RowLoss:
+        return CrossEntropyLoss()
 
-    def unknown(self, **options: Any) -> RowLoss:
+    def unknown(self) -> RowLoss:
         """The loss of an outlier; it must not read the label."""
-        return _UniformCrossEntropyLoss(**options)
+        return _UniformCrossEntropyLoss()
 
     def strength(self) -> float:
         """What the loss of the outliers is multiplied by."""
         return 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.kinds = nn.ModuleList([self.known(), self.unknown()])  # made once: torch.compile cannot
 
     def check(self) -> None:
         super().check()
@@ -85,13 +92,19 @@ class _OpenSetLoss(LabelledLoss):
         known = torch.where(outside.unsqueeze(axis) if soft else outside, self.ignore_index, labels)
         # To the door an outlier has a label like any row: its largest class, which is not masked.
         largest = torch.where(outside, logits.detach().argmax(axis), self.ignore_index)
-        shared = {n: getattr(self, n) for n in ("ignore_index", "reduction", "adjust", "empty", "validate")}
-        names = ("weight", "label_smoothing", "smoothing_over", "smoothing_weight")
-        inside = self.known(**shared, **{n: getattr(self, n) for n in names})
+        inside, unknown = self._synchronised()
         return (
             door.enter(inside, logits, known, sample_weight),
-            door.enter(self.unknown(**shared), logits, largest, sample_weight),
+            door.enter(unknown, logits, largest, sample_weight),
         )
+
+    def _synchronised(self) -> tuple[RowLoss, RowLoss]:
+        """Both losses, with the options that this one has now."""
+        inside, outside = self.kinds
+        for loss, names in ((inside, (*SHARED, *OF_CLASSES)), (outside, SHARED)):
+            for name in names:
+                setattr(loss, name, getattr(self, name))
+        return inside, outside  # pyright: ignore[reportReturnType]
 
 
 class _UniformCrossEntropyLoss(RowLoss):
@@ -250,25 +263,26 @@ class EnergyHingeLoss(_OpenSetLoss):
         self.require(self.inside < self.outside, "inside < outside", (self.inside, self.outside))
         self.require(self.factor >= 0, "factor >= 0", self.factor)
 
-    def known(self, **options: Any) -> RowLoss:
-        return CrossEntropyLoss(**options) + self.factor * _EnergyAboveLoss(energy=self.inside, **options)  # pyright: ignore[reportReturnType]
+    def known(self) -> RowLoss:
+        return _KnownEnergyLoss(energy=self.inside, factor=self.factor)
 
-    def unknown(self, **options: Any) -> RowLoss:
-        return _EnergyBelowLoss(energy=self.outside, **options)
+    def unknown(self) -> RowLoss:
+        return _OutlierEnergyLoss(energy=self.outside)
 
     def strength(self) -> float:
         return self.factor
 
 
-class _EnergyAboveLoss(RowLoss):
+class _KnownEnergyLoss(RowLoss):
     energy: float = 0.0
+    factor: float = 1.0
 
-    def formula(self, lse: Tensor) -> Tensor:
+    def formula(self, log_p: Tensor, lse: Tensor) -> Tensor:
         excess = (-lse - self.energy).clamp_min(0)
-        return excess * excess
+        return self.factor * excess * excess - log_p
 
 
-class _EnergyBelowLoss(RowLoss):
+class _OutlierEnergyLoss(RowLoss):
     energy: float = 0.0
 
     def formula(self, lse: Tensor) -> Tensor:
