@@ -4,7 +4,7 @@ A library that boosts trees asks an objective for two numbers a raw score: slope
 differentiating the loss twice, in float64, and speaks the three libraries' forms. Four things go wrong with objectives
 that people write by hand; each has its place here:
 
-- *The start.* A custom objective starts from raw score 0 (LightGBM, CatBoost) or 0.5 (XGBoost), whatever the labels are,
+- *The start.* A custom objective starts from raw score 0 (LightGBM, CatBoost) or 0.5 (XGBoost), whatever the labels,
   and on rare classes spends its first trees on getting away from there. `init_score` is where to start.
 - *The link.* Predictions of a custom objective are raw scores. `predict` makes probabilities of them.
 - *The curvature.* Of a loss that is not convex it is negative at some rows. `curvature` says what becomes of it.
@@ -19,7 +19,7 @@ that people write by hand; each has its place here:
 >>> abs(gradient.sum().item()) < 1e-6
 True
 >>> objective.predict(start)
-tensor(0.3428, dtype=torch.float64)
+tensor(0.3988, dtype=torch.float64)
 
 LightGBM 4, whose models do not contain the start, so that it is added again to what they predict:
 
@@ -41,24 +41,29 @@ XGBoost 2.1 or newer; for several classes with `num_class`:
 CatBoost, whose `baseline` is not in its predictions either:
 
     model = catboost.CatBoostClassifier(loss_function=objective.catboost(), eval_metric=objective.catboost_metric())
-    model.fit(catboost.Pool(X, y, baseline=scores))
+    model.fit(catboost.Pool(X, y, baseline=scores))             # several classes: and classes_count=C above
     p = objective.predict(model.predict(X_new, prediction_type="RawFormulaVal") + start)
 """
 
 import copy
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
-from whyloss.bridges.curvature import Curvature, of_equal_slope, safe, safe_matrix
+from whyloss.bridges import start
+from whyloss.bridges.curvature import Curvature, of_equal_slope, safe, safe_matrix, to_bound, to_sum_to_zero
+from whyloss.losses.adjust import Adjustment
 from whyloss.losses.algebra import LossSum
-from whyloss.losses.loss import LabelledLoss, Loss
+from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
 from whyloss.losses.whole import WholeRowLoss
 
 Array = Any  # a numpy array or a tensor; what comes back is of the same kind
 BLOCK = 1 << 16  # scores that are differentiated at a time
-FAR = 15.0  # a start further than this from the prior has no slopes left to learn from
+NO_SOFT = (
+    "Objective: curvature='logistic' is for labels; with shares or label smoothing take another, such as 'bounded'."
+)
 
 
 class Objective:
@@ -73,25 +78,25 @@ class Objective:
     Args:
         loss: a `RowLoss` or `WholeRowLoss`, or a sum of these.
         curvature: what stands for the second derivative h where that is no use as a divisor, with g the gradient:
-            "bounded" (default): |h|, but not less than what cross-entropy has where its slope is g. The step of a row is
-            then never longer than cross-entropy would make it, wherever the loss bends; a hinge, which does not bend at
-            all, trains.
+            "bounded" (default): |h|, but not less than what cross-entropy has where its slope is g. The step of a row
+            is then never longer than cross-entropy would make it, and a hinge, which does not bend at all, trains.
             "absolute": |h| (Dauphin et al. 2014, arXiv:1406.2572). Steps have no bound where h passes through 0.
             "clip": h, or 0 where it is negative, so that these rows push without braking.
-            "logistic": what cross-entropy has at slope g, and no second derivative is computed. For a concave function
-            of cross-entropy (the robust losses) it is the steepest safe choice: iteratively reweighted logistic
-            regression. With the softmax link it is C times cheaper than the others.
-            "exact": h as it is.
-            They are the same for cross-entropy.
-        factor: with the softmax link, what the diagonal of a row's Hessian is multiplied by. One tree a class is grown at
-            the same time, each as if the others stood still, and the diagonal alone would let them overshoot together.
-            None is what the library does in its own objective: C / (C - 1) in LightGBM, exact for two classes
+            "logistic": what cross-entropy has at slope g, and no second derivative is computed: the steps of
+            iteratively reweighted logistic regression. Good where a loss falls all the way, as focal, robust and hinge
+            losses do; not where it turns round at some score, so no soft labels and no smoothing. C times cheaper than
+            the others with the softmax link.
+            "exact": h as it is, whatever the library makes of it.
+            They are the same for cross-entropy ("logistic": with labels).
+        factor: with the softmax link, what the diagonal of a row's Hessian is multiplied by. One tree a class is grown
+            at the same time, each as if the others stood still, and the diagonal alone would let them overshoot
+            together. None is what the library does in its own objective: C / (C - 1) in LightGBM, exact for two classes
             and at equal probabilities; 2 in XGBoost, which bounds the whole of cross-entropy's Hessian. CatBoost takes
             the whole Hessian and needs none.
 
     Cost: the sigmoid link, one gradient and its gradient, some 60 operations on [N] numbers. The softmax link: C
-    gradients of the gradient, each over [N, C], so O(N C^2); "logistic" is O(N C). CatBoost calls several classes row by
-    row from Python, twice a tree, a millisecond and more a row: thousands of rows, not millions.
+    gradients of the gradient, each over [N, C], so O(N C^2); "logistic" is O(N C). CatBoost calls several classes row
+    by row from Python, twice a tree, a millisecond and more a row: thousands of rows, not millions.
 
     >>> import torch, whyloss
     >>> objective = Objective(whyloss.CrossEntropyLoss(link="sigmoid"))
@@ -102,14 +107,18 @@ class Objective:
     """
 
     def __init__(self, loss: Loss, curvature: Curvature = "bounded", factor: float | None = None):
-        if curvature not in (known := Curvature.__args__):
+        if curvature not in (known := get_args(Curvature)):
             raise ValueError(f"Objective: curvature in {known} is needed, got {curvature!r}.")
         if factor is not None and factor <= 0:
             raise ValueError(f"Objective: factor > 0 is needed, got {factor}.")
-        links = {term.link for term in _terms(loss)}
+        terms = _terms(loss)
+        links = {term.link for term in terms}
         if len(links) != 1:
             raise ValueError("Objective: the terms of the sum have different links; raw scores can have only one.")
-        self.link, self.curvature, self.factor = links.pop(), curvature, factor
+        if curvature == "logistic" and any(term.label_smoothing for term in terms):
+            raise ValueError(NO_SOFT)
+        self.link, self.factor = links.pop(), factor
+        self.curvature: Curvature = curvature
         self.loss = copy.deepcopy(loss)
         self._each, self._mean = _reduced(loss, "none"), _reduced(loss, "mean")
 
@@ -136,28 +145,28 @@ class Objective:
     def init_score(self, target: Array, weight: Array = None, classes: int | None = None) -> Array:
         """The raw score to start from, one number, or [C] with the softmax link: the constant with the least mean loss.
 
-        For cross-entropy that is the log prior odds, or [C] log priors (of a class that was never seen: as if half a row
-        had it). From there it is found by L-BFGS; a loss that is not convex may have a better minimum elsewhere.
-        Some losses have none: the mean absolute error of a constant falls for ever towards the majority, where its
-        slopes vanish. Where the minimum is so far (15) from the log prior, that is what is returned.
+        For cross-entropy that is the log prior odds, or [C] log priors (a class never seen counts as half a row). From
+        there it is found by L-BFGS; a loss that is not convex may have a better minimum elsewhere. Some losses have none: the mean absolute error of a constant falls for ever towards the majority, where its
+        slopes vanish. Where the least mean is more than 10 from the log prior odds, these are returned.
 
         Args:
             target: labels, or soft labels [N, C].
             weight: [N].
             classes: with the softmax link, how many there are; None: up to the largest label.
         """
-        y, w = _doubles(target), None if weight is None or not len(weight) else _doubles(weight)
-        softmax = self.link == "softmax"
-        if softmax and y.ndim == 1:
-            classes = classes or int(y.max()) + 1
-            y, w = _counted(y, w)
-        elif y.ndim == 1:
-            y, w = _counted(y, w)
-        shape = y.shape if not softmax or y.ndim == 2 else (len(y), classes or 1)
+        y, w = _doubles(target), None if _nothing(weight) else _doubles(weight)
+        if y.ndim == 1:
+            y, w = start.counted(y, w)
+        shape = y.shape
+        if self.link == "softmax" and y.ndim == 1:
+            shape = (len(y), classes or max(2, int(torch.where(start.ignored(self.loss, y), 0.0, y).max()) + 1))
         z, y, w = self._entered(torch.zeros(shape, dtype=torch.float64), y, w)
-        start = self._prior(z, y, w)
-        found = _least(lambda score: self._mean(score.expand(z.shape), y, w), start)
-        return _like(target, found if bool((found - start).abs().max() <= FAR) else start)
+        binary = self.link == "sigmoid"
+
+        def mean(score: Tensor) -> Tensor:
+            return self._mean(score.expand(z.shape), y, w)
+
+        return _like(target, start.best(mean, start.prior(self.loss, z, y, w, binary), binary))
 
     # LightGBM and XGBoost call an objective as (scores, data set) from `train` and as (labels, scores, weights) from
     # their estimators, with the name that the third parameter has here.
@@ -166,10 +175,9 @@ class Objective:
         """The objective for LightGBM: `lightgbm.train({"objective": ...})` and the estimators' `objective=`."""
         raw, target, weight = _native(first, second, weight)
         if self.link == "sigmoid" or raw.ndim == 2:
-            return self._for_trees(raw, target, weight, lambda classes: classes / max(classes - 1, 1))
+            return self._for_trees(raw, target, weight, to_sum_to_zero)
         # Before LightGBM 4: one class after the other.
-        by_class = raw.reshape(-1, len(target))
-        pair = self._for_trees(by_class.T, target, weight, lambda classes: classes / max(classes - 1, 1))
+        pair = self._for_trees(raw.reshape(-1, len(target)).T, target, weight, to_sum_to_zero)
         return pair[0].T.reshape(-1), pair[1].T.reshape(-1)
 
     def lightgbm_metric(self, first: Array, second: Any, weight: Array = None) -> tuple[str, float, bool]:
@@ -180,7 +188,7 @@ class Objective:
 
     def xgboost(self, first: Array, second: Any, sample_weight: Array = None) -> tuple[Array, Array]:
         """The objective for XGBoost: `xgboost.train(obj=...)` and the estimators' `objective=`."""
-        return self._for_trees(*_native(first, second, sample_weight), lambda _: 2.0)
+        return self._for_trees(*_native(first, second, sample_weight), to_bound)
 
     def xgboost_metric(self, first: Array, second: Any, sample_weight: Array = None) -> Any:
         """The mean loss for XGBoost: `custom_metric=` of `train`, `eval_metric=` of the estimators."""
@@ -204,10 +212,12 @@ class Objective:
         second = torch.stack(rows) if rows else torch.empty(0)
         return _like(raw, slope.detach()[0]), _like(raw, safe_matrix(second, logistic, self.curvature))
 
-    def _for_trees(self, raw: Array, target: Array, weight: Array, factor: Any) -> tuple[Array, Array]:
+    def _for_trees(
+        self, raw: Array, target: Array, weight: Array, usual: Callable[[int], float]
+    ) -> tuple[Array, Array]:
         gradient, curvature = self.derivatives(raw, target, weight)
         if self.link == "softmax":
-            curvature = curvature * (factor(raw.shape[1]) if self.factor is None else self.factor)
+            curvature = curvature * (usual(raw.shape[1]) if self.factor is None else self.factor)
         return gradient, curvature
 
     def _of_block(self, z: Tensor, y: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -229,32 +239,14 @@ class Objective:
 
     def _logistic(self, z: Tensor, slope: Tensor) -> Tensor:
         """The curvature of equal slope; what the loss adjusts of the scores, cross-entropy sees adjusted too."""
-        adjust = getattr(self.loss, "adjust", None)
-        shift = torch.zeros(2) if adjust is None or adjust.shift is None else adjust.shift.to(z)
-        scale = torch.as_tensor(1.0 if adjust is None else adjust.scale).to(z)
+        adjust = getattr(self.loss, "adjust", None) or Adjustment()
+        scale = torch.as_tensor(adjust.scale).to(z)
         if self.link == "softmax":
-            shift = shift if adjust is not None and adjust.shift is not None else 0.0
+            shift = 0.0 if adjust.shift is None else adjust.shift.to(z)
             return scale * of_equal_slope(slope, ((z + shift) * scale).softmax(1))
-        no, yes = scale.expand(2)
-        return yes * of_equal_slope(slope, ((z + shift[..., 1]) * yes - shift[..., 0] * no).sigmoid())
-
-    def _prior(self, z: Tensor, y: Tensor, w: Tensor | None) -> Tensor:
-        """The log prior odds, or the [C] log priors, by class and sample weights."""
-        if self.link == "sigmoid":
-            shares = torch.stack([1 - y.double(), y.double()], -1)
-        else:
-            shares = y if y.is_floating_point() else torch.nn.functional.one_hot(y.clamp_min(0), z.shape[1]).double()
-        counts = torch.ones(len(y), dtype=torch.float64) if w is None else w
-        class_weight = getattr(self.loss, "weight", None)
-        if class_weight is not None and class_weight.ndim == 1:
-            shares = shares * class_weight.double()
-        ignored = y == getattr(self.loss, "ignore_index", -100)
-        shares = torch.where(ignored.unsqueeze(-1) if ignored.ndim < shares.ndim else ignored, 0.0, shares)
-        seen = (shares * counts.reshape(-1, *[1] * (shares.ndim - 1))).sum(0)
-        half = 0.5 * seen.sum(-1, keepdim=True) / counts.sum().clamp_min(1)
-        seen = torch.where(seen > 0, seen, torch.where(half > 0, half, 1.0))
-        logs = (seen / seen.sum(-1, keepdim=True)).log()
-        return logs[..., 1] - logs[..., 0] if self.link == "sigmoid" else logs
+        no, yes = (torch.zeros_like(z), z) if adjust.shift is None else (adjust.shift[..., 0], z + adjust.shift[..., 1])
+        of_no, of_yes = scale.expand(2)
+        return of_yes * of_equal_slope(slope, (of_yes * yes - of_no * no).sigmoid())
 
     def _entered(self, raw: Array, target: Array, weight: Array) -> tuple[Tensor, Tensor, Tensor | None]:
         """Scores, labels and weights as the loss takes them."""
@@ -269,14 +261,18 @@ class Objective:
             y = y.long()
         elif labels:
             raise ValueError("Objective: with the softmax link labels are whole numbers 0..C-1, or shares [N, C].")
-        return z, y, None if weight is None or not len(weight) else _doubles(weight)
+        if y.is_floating_point() and self.curvature == "logistic":
+            raise ValueError(NO_SOFT)
+        return z, y, None if _nothing(weight) else _doubles(weight)
 
     def _name(self) -> str:
         return type(self.loss).__name__
 
 
 class CatBoostObjective:
-    """An `Objective` in CatBoost's form: derivatives of minus the loss, which it maximises."""
+    """An `Objective` in CatBoost's form: derivatives of minus the loss, which it maximises.
+
+    CatBoost warns that it cannot compile the methods with numba; they run all the same."""
 
     def __init__(self, objective: Objective):
         self.objective = objective
@@ -317,7 +313,11 @@ def _terms(loss: Loss) -> list[LabelledLoss]:
     if not isinstance(loss, LabelledLoss):
         raise TypeError(f"Objective: {name} is no loss of single rows; boosting asks for the derivatives of each row.")
     if loss.reads or loss.stateful:
-        raise TypeError(f"Objective: {name} learns, remembers or reads more than scores and labels; trees give no more.")
+        raise TypeError(
+            f"Objective: {name} learns, remembers or reads more than scores and labels; trees give no more."
+        )
+    if loss.cosines:
+        raise TypeError(f"Objective: {name} reads cosines, and the scores of trees are none.")
     if isinstance(loss, WholeRowLoss) and type(loss).enter is not WholeRowLoss.enter:
         raise TypeError(f"Objective: the logits of {name} are not one for each class; the link is not a softmax.")
     return [loss]
@@ -329,8 +329,8 @@ def _reduced(loss: Loss, reduction: str) -> Loss:
     for part in loss.modules():
         if isinstance(part, LabelledLoss):
             part.reduction = reduction  # pyright: ignore[reportAttributeAccessIssue]
-            if hasattr(part, "engine"):
-                part.engine = "reference"  # pyright: ignore[reportAttributeAccessIssue]
+            if isinstance(part, RowLoss):
+                part.engine = "reference"  # pyright: ignore[reportArgumentType]
     return loss
 
 
@@ -338,39 +338,17 @@ def _gradient(value: Tensor, z: Tensor) -> Tensor:
     """The gradient, and 0 where there is none: the slope of a hinge does not depend on the scores."""
     if not value.requires_grad:
         return torch.zeros_like(z)
-    found = torch.autograd.grad(value, z, retain_graph=True, allow_unused=True)[0]
-    return torch.zeros_like(z) if found is None else found
+    return torch.autograd.grad(value, z, retain_graph=True, allow_unused=True, materialize_grads=True)[0]
 
 
-def _blocks(z: Tensor, y: Tensor, w: Tensor | None) -> Any:
+def _blocks(z: Tensor, y: Tensor, w: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     rows = max(1, BLOCK // max(1, z.numel() // max(1, len(z))))
     for i in range(0, len(z), rows):
         yield z[i : i + rows], y[i : i + rows], None if w is None else w[i : i + rows]
 
 
-def _counted(y: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The different labels, and the weight that each has."""
-    labels, which = y.unique(return_inverse=True)
-    weights = torch.ones_like(y) if w is None else w
-    return labels, torch.zeros_like(labels).index_add(0, which, weights)
-
-
-def _least(value: Any, start: Tensor) -> Tensor:
-    """Where `value` is least, looked for from `start` on."""
-    score = start.clone().requires_grad_()
-    search = torch.optim.LBFGS(
-        [score], max_iter=300, tolerance_grad=1e-11, tolerance_change=1e-15, line_search_fn="strong_wolfe"
-    )
-
-    def closure() -> Any:
-        search.zero_grad()
-        now = value(score)
-        now.backward()
-        return now
-
-    with torch.enable_grad():
-        search.step(closure)
-    return score.detach()
+def _nothing(weight: Array) -> bool:
+    return weight is None or not len(weight)  # LightGBM has None where there are no weights, XGBoost an empty array
 
 
 def _native(first: Array, second: Any, weight: Array) -> tuple[Array, Array, Array]:
