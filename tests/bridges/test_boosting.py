@@ -1,4 +1,4 @@
-"""Losses as boosting objectives: closed forms, finite differences, and the libraries' calls as their releases make them.
+"""Losses as boosting objectives: closed forms, finite differences, and the libraries' calls as they make them.
 
 The libraries themselves are not needed: LightGBM 4.7, XGBoost 3.2 and CatBoost 1.2 were watched calling an objective,
 and the stand-ins here hand over what they did."""
@@ -28,12 +28,17 @@ W3 = torch.tensor([1.0, 2.0, 0.5, 1.0, 3.0, 0.0, 1.0], dtype=torch.float64)
 
 
 def close(found: Any, right: Any, within: float = 1e-12):
-    torch.testing.assert_close(torch.as_tensor(found), torch.as_tensor(right), rtol=within, atol=within)
+    if isinstance(found, tuple):
+        for part, other in zip(found, right, strict=True):
+            close(part, other, within)
+    else:
+        found, right = (torch.as_tensor(x, dtype=torch.float64) for x in (found, right))
+        torch.testing.assert_close(found, right, rtol=within, atol=within)
 
 
 @dataclass
 class Data:
-    """A Dataset of LightGBM or a DMatrix of XGBoost: labels in float32; no weights are None there, an empty array here."""
+    """A Dataset of LightGBM or a DMatrix of XGBoost: labels in float32; no weights are None, or an empty array."""
 
     label: Any
     weight: Any = None
@@ -96,10 +101,6 @@ def test_many_yes_or_no_labels():
     close((g.reshape(-1), h.reshape(-1)), right)
 
 
-def smooth(case: Any) -> bool:
-    return not any(word in str(case) for word in ("Hinge", "Huber", "WestonWatkins"))
-
-
 @pytest.mark.parametrize("loss", [whyloss.FocalLoss, whyloss.BrierLoss, whyloss.GeneralizedCrossEntropyLoss])
 @pytest.mark.parametrize("link", ["sigmoid", "softmax"])
 def test_exact_derivatives_are_finite_differences(loss: Any, link: str):
@@ -127,7 +128,9 @@ def test_every_loss_of_yes_and_no_can_be_boosted(case: Any):
     start = objective.init_score(Y[:7])
     assert start.abs() < 12
     g, h = objective.derivatives(Z, Y)
-    assert g.isfinite().all() and h.isfinite().all() and (h >= 0).all()
+    assert g.isfinite().all()
+    assert h.isfinite().all()
+    assert (h >= 0).all()
     assert (h[g != 0] > 0).all()  # a row that pushes also brakes
 
 
@@ -135,11 +138,14 @@ def test_every_loss_of_yes_and_no_can_be_boosted(case: Any):
 def test_every_loss_of_several_classes_can_be_boosted(case: Any):
     if "softmax" not in case.links:
         return
-    objective = Objective(case.build(3))
+    objective = Objective(case.build(3, link="softmax"))
     start = objective.init_score(Y3)
-    assert start.shape == (3,) and start.isfinite().all()
-    g, h = objective.derivatives(Z3, Y3)
-    assert g.isfinite().all() and h.isfinite().all() and (h >= 0).all()
+    assert start.shape == (3,)
+    assert start.isfinite().all()
+    g, h = objective.derivatives(Z3 / 8, Y3)  # some losses scale them by 30
+    assert g.isfinite().all()
+    assert h.isfinite().all()
+    assert (h >= 0).all()
     assert (h[g.abs() > 1e-12] > 0).all()
 
 
@@ -155,7 +161,9 @@ def test_ignored_rows_count_for_nothing():
     objective = Objective(whyloss.FocalLoss(ignore_index=9))
     y = torch.where(torch.arange(7) == 1, 9, Y3)
     g, h = objective.derivatives(Z3, y)
-    assert not g[1].any() and not h[1].any() and g[0].all()
+    assert not g[1].any()
+    assert not h[1].any()
+    assert g[0].all()
     close(objective.init_score(y), objective.init_score(y[y != 9]))
 
 
@@ -167,7 +175,8 @@ def test_policies_of_a_loss_that_bends_both_ways():
     g, second = Objective(loss, "exact").derivatives(Z, Y)
     p = torch.where(Y == 1, Z.sigmoid(), (-Z).sigmoid())  # of the label
     close(second, p**0.7 * (1 - p) * (p - 0.7 * (1 - p)))  # -d/dm of p^q (1 - p)
-    assert (second < 0).any() and (second > 0).any()
+    assert (second < 0).any()
+    assert (second > 0).any()
     of_equal_slope = g.abs() * p
     for policy, right in {
         "absolute": second.abs(),
@@ -187,9 +196,9 @@ def test_no_step_is_longer_than_that_of_cross_entropy():
         whyloss.MulticlassHingeLoss,
     ):
         g, h = Objective(loss()).derivatives(Z3, Y3)
-        own = Objective(whyloss.CrossEntropyLoss()).derivatives(Z3, Y3)
-        moved = g.abs() > 1e-12
-        assert ((g / h).abs() <= (own[0] / own[1]).abs() * (1 + 1e-9))[moved].all()
+        p = Z3.softmax(1)
+        longest = torch.where(g < 0, 1 / p, 1 / (1 - p))  # for a label that pulls the same way
+        assert ((g / h).abs() <= longest * (1 + 1e-9))[g != 0].all()
 
 
 def test_a_hinge_has_no_curvature_of_its_own():
@@ -314,9 +323,10 @@ def test_catboost_maximises():
     y, w = Y.numpy().astype(np.float32), np.linspace(0.5, 2, 25).astype(np.float32)
     objective = Objective(whyloss.FocalLoss(link="sigmoid"))
     found = objective.catboost().calc_ders_range(Z.numpy(), y, w)
-    assert isinstance(found, list) and isinstance(found[0], tuple)
+    assert isinstance(found, list)
+    assert isinstance(found[0], tuple)
     g, h = objective.derivatives(Z, Y, torch.tensor(w))
-    close(torch.tensor(found), torch.stack([-g, -h], 1))
+    close(found, torch.stack([-g, -h], 1))
     assert len(objective.catboost().calc_ders_range(list(Z.numpy()), y, None)) == 25
     metric = objective.catboost_metric()
     error, weight = metric.evaluate((Z.numpy(),), y, w)
@@ -339,28 +349,24 @@ def test_catboost_takes_the_whole_hessian():
 @pytest.mark.parametrize("curvature", ["bounded", "absolute", "clip", "logistic", "exact"])
 def test_the_policy_holds_for_eigenvalues(curvature: Any):
     objective = Objective(whyloss.GeneralizedCrossEntropyLoss(), curvature)
-    for z, y in zip(Z3, Y3, strict=True):
-        lowest = torch.linalg.eigvalsh(objective.hessian(z, y)[1]).min()
-        assert (lowest > -1e-12) == (curvature != "exact" or lowest > 0)
-    spectra = [torch.linalg.eigvalsh(objective.hessian(z, y)[1]).min() for z, y in zip(Z3, Y3, strict=True)]
-    assert (min(spectra) < -1e-3) == (curvature == "exact")
+    lowest = min(torch.linalg.eigvalsh(objective.hessian(z, y)[1]).min() for z, y in zip(Z3, Y3, strict=True))
+    assert lowest < -1e-3 if curvature == "exact" else lowest > -1e-12
 
 
-@pytest.mark.parametrize("loss", [whyloss.FocalLoss, whyloss.GeneralizedCrossEntropyLoss, whyloss.MulticlassHingeLoss])
-def test_boosting_a_value_for_each_of_three_leaves_finds_the_least_loss_there(loss: Any):
+@pytest.mark.parametrize("loss", [whyloss.FocalLoss, whyloss.BrierLoss, whyloss.CrossEntropyLoss])
+def test_boosting_a_value_for_each_of_three_leaves(loss: Any):
     leaf = torch.arange(60) % 3
-    y = torch.where(torch.arange(60) % 5 == 0, (leaf + 1) % 3, leaf)
+    y = (leaf + torch.tensor([0, 0, 0, 0, 1, 2, 0, 0, 0, 1]).repeat_interleave(3).repeat(2)) % 3
     objective = Objective(loss())
     z = objective.init_score(y).expand(60, 3)
     before = objective.value(z, y)
-    for _ in range(60):
+    for _ in range(100):
         g, h = map(torch.as_tensor, objective.lightgbm(z, Data(y)))
         sums = torch.zeros(2, 3, 3, dtype=torch.float64).index_add(1, leaf, torch.stack([g, h]))
-        z = z - 0.3 * (sums[0] / (sums[1] + 1e-3))[leaf]
-    alone = Objective(loss())
-    best = sum(alone.value(alone.init_score(y[leaf == k], classes=3).expand(20, 3), y[leaf == k]) / 3 for k in range(3))
-    assert objective.value(z, y) < before
-    assert objective.value(z, y) == pytest.approx(best, abs=2e-3)
+        z = z - 0.3 * (sums[0] / sums[1])[leaf]
+    assert objective.value(z, y) < 0.8 * before
+    best = [objective.value(objective.init_score(y[leaf == k]).expand(20, 3), y[leaf == k]) for k in range(3)]
+    assert objective.value(z, y) == pytest.approx(sum(best) / 3, abs=1e-6)
 
 
 def test_probabilities_come_back_as_what_was_given():

@@ -146,8 +146,9 @@ class Objective:
         """The raw score to start from, one number, or [C] with the softmax link: the constant with the least mean loss.
 
         For cross-entropy that is the log prior odds, or [C] log priors (a class never seen counts as half a row). From
-        there it is found by L-BFGS; a loss that is not convex may have a better minimum elsewhere. Some losses have none: the mean absolute error of a constant falls for ever towards the majority, where its
-        slopes vanish. Where the least mean is more than 10 from the log prior odds, these are returned.
+        there it is found by L-BFGS; a loss that is not convex may have a better minimum elsewhere. Some losses have
+        none: the mean absolute error of a constant falls for ever towards the majority, where its slopes vanish. Where
+        the least mean is more than 10 from the log prior odds, these are returned.
 
         Args:
             target: labels, or soft labels [N, C].

@@ -61,7 +61,7 @@ def least(value: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
         search.zero_grad()
         now = value(score)
         now.backward()
-        return float(now)
+        return float(now.detach())
 
     with torch.enable_grad():
         search.step(closure)
