@@ -21,27 +21,27 @@ True
 >>> objective.predict(start)
 tensor(0.3988, dtype=torch.float64)
 
-LightGBM 4, whose models do not contain the start, so that it is added again to what they predict:
+As it was run with LightGBM 4.7, whose models do not contain the start, so that it is added again to what they predict:
 
     scores = np.full(len(y), start)                             # several classes: np.tile(start, (len(y), 1))
-    data = lightgbm.Dataset(X, y, init_score=scores)
+    data = lightgbm.Dataset(X, y, init_score=scores)            # and "num_class" below
     model = lightgbm.train({"objective": objective.lightgbm}, data, feval=objective.lightgbm_metric)
     p = objective.predict(model.predict(X_new, raw_score=True) + start)
 
     model = lightgbm.LGBMClassifier(objective=objective.lightgbm).fit(X, y, init_score=scores)
 
-XGBoost 2.1 or newer; for several classes with `num_class`:
+With XGBoost 3.2:
 
-    data = xgboost.DMatrix(X, y, base_margin=scores)            # X_new too, with its own number of scores
+    data = xgboost.DMatrix(X, y, base_margin=scores)            # and so for `new`
     model = xgboost.train({}, data, obj=objective.xgboost, custom_metric=objective.xgboost_metric)
     p = objective.predict(model.predict(new, output_margin=True))
 
     model = xgboost.XGBClassifier(objective=objective.xgboost).fit(X, y, base_margin=scores)
 
-CatBoost, whose `baseline` is not in its predictions either:
+With CatBoost 1.2, whose `baseline` is not in its predictions either:
 
     model = catboost.CatBoostClassifier(loss_function=objective.catboost(), eval_metric=objective.catboost_metric())
-    model.fit(catboost.Pool(X, y, baseline=scores))             # several classes: and classes_count=C above
+    model.fit(catboost.Pool(X, y, baseline=scores))             # several classes: classes_count=C above
     p = objective.predict(model.predict(X_new, prediction_type="RawFormulaVal") + start)
 """
 
@@ -95,8 +95,9 @@ class Objective:
             the whole Hessian and needs none.
 
     Cost: the sigmoid link, one gradient and its gradient, some 60 operations on [N] numbers. The softmax link: C
-    gradients of the gradient, each over [N, C], so O(N C^2); "logistic" is O(N C). CatBoost calls several classes row
-    by row from Python, twice a tree, a millisecond and more a row: thousands of rows, not millions.
+    gradients of the gradient, each over [N, C], so O(N C^2): from some ten classes on more than growing the trees.
+    "logistic" is O(N C). CatBoost calls several classes row by row from Python, twice a tree, a millisecond and more a
+    row: thousands of rows, not millions. Everything runs on the CPU, where these libraries hand it over.
 
     >>> import torch, whyloss
     >>> objective = Objective(whyloss.CrossEntropyLoss(link="sigmoid"))
@@ -119,7 +120,7 @@ class Objective:
             raise ValueError(NO_SOFT)
         self.link, self.factor = links.pop(), factor
         self.curvature: Curvature = curvature
-        self.loss = copy.deepcopy(loss)
+        self.loss = copy.deepcopy(loss).cpu()
         self._each, self._mean = _reduced(loss, "none"), _reduced(loss, "mean")
 
     def derivatives(self, raw: Array, target: Array, weight: Array = None) -> tuple[Array, Array]:
@@ -161,7 +162,7 @@ class Objective:
         shape = y.shape
         if self.link == "softmax" and y.ndim == 1:
             shape = (len(y), classes or max(2, int(torch.where(start.ignored(self.loss, y), 0.0, y).max()) + 1))
-        z, y, w = self._entered(torch.zeros(shape, dtype=torch.float64), y, w)
+        z, y, w = self._entered(y.new_zeros(shape), y, w)
         binary = self.link == "sigmoid"
 
         def mean(score: Tensor) -> Tensor:
@@ -326,7 +327,7 @@ def _terms(loss: Loss) -> list[LabelledLoss]:
 
 def _reduced(loss: Loss, reduction: str) -> Loss:
     """The same loss with this reduction, on the engine that can be differentiated twice."""
-    loss = copy.deepcopy(loss)
+    loss = copy.deepcopy(loss).cpu()
     for part in loss.modules():
         if isinstance(part, LabelledLoss):
             part.reduction = reduction  # pyright: ignore[reportAttributeAccessIssue]
@@ -361,8 +362,10 @@ def _native(first: Array, second: Any, weight: Array) -> tuple[Array, Array, Arr
 
 def _doubles(x: Array) -> Tensor:
     """In float64 and on their own: what comes may be a view of the library's memory, or not writable."""
-    return x.detach().double() if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64)
+    if isinstance(x, Tensor):
+        return x.detach().to("cpu", torch.float64)
+    return torch.tensor(x, dtype=torch.float64, device="cpu")
 
 
 def _like(given: Array, found: Tensor) -> Array:
-    return found if isinstance(given, Tensor) else found.numpy()
+    return found.to(given.device) if isinstance(given, Tensor) else found.numpy()

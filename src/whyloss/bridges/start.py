@@ -33,7 +33,7 @@ def prior(loss: Loss, z: Tensor, y: Tensor, w: Tensor | None, binary: bool) -> T
     shares = torch.where(out.unsqueeze(-1), 0.0, shares)
     if (of_classes := getattr(loss, "weight", None)) is not None:
         shares = shares * of_classes.double()
-    counts = torch.ones(len(y), dtype=torch.float64) if w is None else w
+    counts = z.new_ones(len(y)) if w is None else w
     seen = (shares * counts.reshape(-1, *[1] * (shares.ndim - 1))).sum(0)
     total = seen.sum(-1, keepdim=True)
     if not bool((total > 0).all()):
