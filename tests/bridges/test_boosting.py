@@ -81,6 +81,8 @@ def test_the_bound_leaves_cross_entropy_alone_whatever_its_options(options: dict
     for link, z, y in (("sigmoid", Z, Y), ("softmax", Z3[:, :2], Y3 % 2)):
         loss = whyloss.CrossEntropyLoss(link=link, **options)
         close(Objective(loss).derivatives(z, y), Objective(loss, "exact").derivatives(z, y))
+        if not loss.label_smoothing:
+            close(Objective(loss, "logistic").derivatives(z, y), Objective(loss, "exact").derivatives(z, y))
 
 
 def test_soft_labels():
