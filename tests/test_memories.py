@@ -180,7 +180,7 @@ def test_what_remembers_is_asked_in_a_sum_too():
     assert ols.get_buffer("sums").any()
     expected = 2 * ols(z, y) + whyloss.BrierLoss()(z, y) + whyloss.CrossEntropyLoss()(z, y)
     torch.testing.assert_close(value, expected)
-    with pytest.raises(TypeError, match="takes norm"):
+    with pytest.raises(TypeError, match="reads norm"):
         both(z, y, norm=y, index=y)
 
 

@@ -243,10 +243,10 @@ INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torc
 
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)
 def test_targets_of_any_integer_type(dtype: torch.dtype):
-    z = torch.randn(4, 2)
+    z = torch.randn(4, 3)
     y = torch.tensor([0, 1, 1, 0])
     for case in defaults(SOFTMAX):
-        loss = case.build(2, link="softmax")
+        loss = case.build(3, link="softmax")
         assert torch.equal(loss(z, y.to(dtype)), loss(z, y))
     for case in defaults(SIGMOID):
         loss = case.build(2, link="sigmoid")

@@ -42,11 +42,12 @@ def expm1(x: Tensor) -> Tensor:
 
 
 def share(a: Tensor, b: Tensor) -> Tensor:
-    """a / (a + b) for a, b >= 0 that are not both 0.
+    """a / (a + b) for a, b >= 0, and 0 where both are.
 
     Autograd's slope 1 / (a + b) - a / (a + b)^2 cancels where a is by far the larger."""
     larger = a > b
-    ratio = torch.where(larger, b, a) / torch.where(larger, a, b)
+    most = torch.where(larger, a, b)
+    ratio = torch.where(larger, b, a) / torch.where(most > 0, most, 1.0)
     return torch.where(larger, 1, ratio) / (1 + ratio)
 
 

@@ -53,6 +53,12 @@ class SelectivePartialLoss(AsymmetricLoss):
         taken = (0, 1, self.ignore_index)
         self.require(self.unannotated not in taken, f"unannotated other than {taken}", self.unannotated)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        options: dict[str, Any] = {name: getattr(self, name) for name in AsymmetricLoss.fields()}
+        options["gamma_negative"] = self.gamma_unannotated
+        self.unsaid = AsymmetricLoss(**options)  # of the noes that nobody said
+
     def forward(
         self,
         logits: Tensor,
@@ -60,20 +66,27 @@ class SelectivePartialLoss(AsymmetricLoss):
         sample_weight: Tensor | None = None,
         normalizer: float | Tensor | None = None,
     ) -> Tensor:
-        annotated, implied = self._split(logits, target)
-        said, unsaid = self._plain(), self._plain(gamma_negative=self.gamma_unannotated)
-        each = said(logits, annotated, sample_weight) + unsaid(logits, implied, sample_weight)
+        if self.reduction != "mean" and normalizer is not None:
+            raise ValueError(f"normalizer replaces the denominator of 'mean'; the reduction is {self.reduction!r}.")
+        losses, weights = self.each(logits, target, sample_weight)
         if self.reduction == "none":
-            return each
+            return losses
         if self.reduction == "sum":
-            return each.sum()
-        if normalizer is None:
-            _, one = said.parts(logits, annotated, sample_weight)
-            _, other = unsaid.parts(logits, implied, sample_weight)
-            normalizer = one + other
-            if self.empty == "zero":
-                normalizer = torch.where(normalizer == 0, 1.0, normalizer)
-        return each.sum() / normalizer
+            return losses.sum()
+        if normalizer is not None:
+            return losses.sum() / normalizer
+        counted = weights.sum()
+        empty = torch.nan if self.empty == "nan" else 0.0
+        return torch.where(counted == 0, losses.sum() * empty, losses.sum() / torch.where(counted == 0, 1.0, counted))
+
+    def each(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(weighted loss, weight) of each entry, whatever the reduction; both 0 for entries that are left out."""
+        annotated, implied = self._split(logits, target)
+        (said, weight), (unsaid, other) = (
+            super().each(logits, annotated, sample_weight),
+            self.unsaid.each(logits, implied, sample_weight),
+        )
+        return said + unsaid, weight + other
 
     def linear(self, hidden: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None = None, **call: Any) -> Tensor:
         """As `RowLoss.linear`, but the logits are made: a sample's labels are ranked by them."""
@@ -83,16 +96,8 @@ class SelectivePartialLoss(AsymmetricLoss):
 
     def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""
-        annotated, implied = self._split(logits, target)
-        own = self._plain().parts(logits, annotated, sample_weight)
-        more = self._plain(gamma_negative=self.gamma_unannotated).parts(logits, implied, sample_weight)
-        return own[0] + more[0], own[1] + more[1]
-
-    def _plain(self, **changed: Any) -> AsymmetricLoss:
-        """The loss of each entry, all of them annotated."""
-        options: dict[str, Any] = {name: getattr(self, name) for name in AsymmetricLoss.fields()}
-        options |= {"reduction": "none", **changed}
-        return AsymmetricLoss(**options)
+        losses, weights = self.each(logits, target, sample_weight)
+        return losses.sum(), weights.sum()
 
     def _split(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """The targets of what was annotated, and of what is taken for a no; the others ignored in each."""
