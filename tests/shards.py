@@ -114,7 +114,7 @@ def trials() -> dict[str, Trial]:
         for dtype in (torch.float32, torch.bfloat16):
             found[f"{cls.__name__}-{dtype}"] = Trial(cls, z.to(dtype), y)
         sure = torch.zeros(3, CLASSES)
-        sure[:, 2], sure[1, 4], sure[2, 5] = 20.0, 15.0, -15.0
+        sure[:2, 2], sure[1, 4], sure[2, 5] = 20.0, 15.0, 17.0
         found[f"{cls.__name__}-sure"] = Trial(lambda cls=cls: cls(reduction="none"), sure, torch.tensor([2, 2, 5]))
         lonely = torch.full((2, CLASSES), -torch.inf, dtype=torch.float64)
         lonely[0, 1], lonely[1, 6] = 2.0, -1.0
