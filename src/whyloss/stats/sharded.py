@@ -256,7 +256,7 @@ class _Slice:
 
     @cached_property
     def e(self) -> Tensor:
-        return torch.exp(self.others - self.origin.unsqueeze(1))
+        return (self.others - self.origin.unsqueeze(1)).exp_()
 
     @cached_property
     def masked(self) -> Tensor:
@@ -362,13 +362,16 @@ def _pull_back(t: _Slice, found: _Found, coefficients: dict[str, Tensor]) -> Ten
     rest: Rest = rest_of(t.origin, found.S, _known_elsewhere)
     none = torch.zeros_like(found.S)
     slope = sum((c * found.linear[name] for name, c in coefficients.items() if name in found.linear), none)
-    grad = t.e * (slope * rest.inv).unsqueeze(1)
+    curves: list[Tensor] = []
     for name, c in coefficients.items():
         if name == "rival":
             assert found.ties is not None
-            grad += t.ties * (c / found.ties.clamp_min(1)).unsqueeze(1)
+            curves.append(t.ties * (c / found.ties.clamp_min(1)).unsqueeze(1))
         elif name in REST and (curve := REST[name].curve) is not None:
-            grad += curve(c, t.terms, rest)
+            curves.append(curve(c, t.terms, rest))
+    grad = t.e.mul_((slope * rest.inv).unsqueeze(1))  # nobody reads the exponentials after this
+    for curve in curves:
+        grad.add_(curve)
     own = sum((c for name, c in coefficients.items() if name in ("log_odds", "logit")), none)
     grad = t.put(grad, torch.where(found.impossible, 0.0, own))
     return grad if t.rows.scale is None else grad.mul_(t.scale)
