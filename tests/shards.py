@@ -2,6 +2,7 @@
 
 A trial is a call of a loss on logits that everybody can make alone; the ranks make their slices of them."""
 
+import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ class Trial:
         """(value, gradient) for these of the logits."""
         leaf = logits.clone().requires_grad_()
         value = of(self.loss(), leaf)
+        if not value.requires_grad:  # some statistics are constants
+            return value.detach(), torch.zeros_like(leaf)
         return value.detach(), torch.autograd.grad((value * self.upstream).sum(), leaf)[0]
 
     def alone(self) -> tuple[Tensor, Tensor]:
@@ -60,6 +63,18 @@ def weighted(case: Case, per_class: Tensor) -> Any:
     own = case.build(CLASSES).weight is not None
     weight = {} if own else {"weight": per_class}
     return case.build(CLASSES, link="softmax", reduction="none", smoothing_weight="sample", **weight)
+
+
+def reading(statistic: str) -> Any:
+    """A loss that is one statistic, so that each is tested whether a loss of the library reads it or not."""
+
+    def formula(self: Any, **statistics: Tensor) -> Tensor:
+        return statistics[statistic]
+
+    kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    formula.__signature__ = inspect.Signature([inspect.Parameter(n, kinds) for n in ("self", statistic)])
+    table = torch.linspace(0, 1, CLASSES**2, dtype=torch.float64).reshape(CLASSES, CLASSES).sin()
+    return type("Reading", (whyloss.RowLoss,), {"formula": formula, "table": table, "power": 1.5})()
 
 
 def rows(dtype: torch.dtype = torch.float64, count: int = 12) -> tuple[Tensor, Tensor]:
@@ -92,6 +107,8 @@ def trials() -> dict[str, Trial]:
             TWO,
             torch.linspace(-1, 2, len(y), dtype=torch.float64),
         )
+    for statistic in whyloss.statistics():
+        found[f"statistic-{statistic}"] = Trial(lambda statistic=statistic: reading(statistic), *hard())
     shift = whyloss.LogitAdjustment(per_class * 100)
     for cls in (whyloss.CrossEntropyLoss, whyloss.BrierLoss, whyloss.MulticlassHingeLoss, whyloss.FocalLoss):
         options: dict[str, dict[str, Any]] = {

@@ -270,8 +270,9 @@ class RowLoss(LabelledLoss):
             sample_weight: [N, *spatial] or [N].
             normalizer: what the mean divides by, in place of the number (or weight) of targets.
 
-        Every rank that goes backward adds its slice's share alone: if a replicated layer made the logits, its gradient
-        is to be added up over the ranks.
+        What the ranks share below the logits (hidden states) gets from each rank the share of its classes: add these up,
+        as for any layer whose outputs are split. Soft targets, the sigmoid link, losses that are divided by their sum
+        over the labels, and label smoothing where it needs the loss of every class as label are refused.
 
         Without torch.distributed all classes are here:
 
