@@ -270,7 +270,7 @@ class RowLoss(LabelledLoss):
             sample_weight: [N, *spatial] or [N].
             normalizer: what the mean divides by, in place of the number (or weight) of targets.
 
-        What the ranks share below the logits (hidden states) gets from each rank the share of its classes: add these up,
+        What the ranks share below the logits (hidden states) gets from each rank the part of its classes: add these up,
         as for any layer whose outputs are split. Soft targets, the sigmoid link, losses that are divided by their sum
         over the labels, and label smoothing where it needs the loss of every class as label are refused.
 
