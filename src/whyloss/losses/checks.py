@@ -1,6 +1,6 @@
 """What is refused at the door, in words: what came, what is needed, the likely cause."""
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -78,6 +78,28 @@ def head(
         raise ValueError(f"{name}.linear: softcap > 0 is needed, got {softcap}. None leaves the logits as they are.")
     if memory is not None and not memory > 0:
         raise ValueError(f"{name}.linear: memory is a number of bytes > 0, got {memory}.")
+
+
+def shardable(loss: Any, logits: Tensor, target: Tensor) -> None:
+    """What a loss over sharded classes needs before anybody else is asked."""
+    name = f"{type(loss).__name__}.sharded"
+    if not isinstance(logits, Tensor) or not logits.is_floating_point() or logits.ndim == 0:  # pyright: ignore
+        got = f"{logits.dtype} {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__  # pyright: ignore
+        raise TypeError(f"{name}: logits must be floating point, [N, C of this rank, ...], got {got}.")
+    if loss.link == "sigmoid":
+        raise ValueError(
+            f"{name}: with the sigmoid link no logit depends on another: call the loss itself on this rank's slice of "
+            "logits and targets, and add up `parts` over the ranks."
+        )
+    if loss.normalized:
+        raise ValueError(f"{name}: a normalised loss needs the loss of every class as label, which no one rank knows.")
+    if loss.adjust is not None and loss.adjust.of_rows:
+        raise ValueError(f"{name}: {type(loss.adjust).__name__} changes whole rows of logits, which no one rank has.")
+    if isinstance(target, Tensor) and target.is_floating_point():  # pyright: ignore
+        raise ValueError(
+            f"{name}: target {tuple(target.shape)} of {target.dtype}; only class indices are supported, the same on "
+            "every rank and counted over all classes. For soft targets gather the logits."
+        )
 
 
 def one_dtype(name: str, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:

@@ -16,6 +16,7 @@ from whyloss.losses.adjust import Adjustment
 from whyloss.losses.declared import Declared
 from whyloss.losses.key import key_of
 from whyloss.stats.engine import Engine
+from whyloss.stats.sharded import of_dtensor
 from whyloss.stats.table import arguments, captions
 
 Reduction = Literal["mean", "sum", "none"]
@@ -250,6 +251,48 @@ class RowLoss(LabelledLoss):
         if compiled.fits(self, target, sample_weight, normalizer):
             return compiled.linear(self, hidden, weight, target, bias, sample_weight, normalizer, softcap, memory)
         entered = door.enter_linear(self, hidden, weight, target, bias, sample_weight, softcap, memory)
+        return entered.reduced(self.reduction, normalizer)
+
+    def sharded(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        group: Any = None,
+        start: int | None = None,
+        sample_weight: Tensor | None = None,
+        normalizer: float | Tensor | None = None,
+    ) -> Tensor:
+        """The loss of logits whose classes are split over the ranks of torch.distributed; never gathered.
+
+        On every rank the value is that of `loss(torch.cat(all slices, 1), target)`, and the gradient is this rank's
+        slice of its gradient. A few numbers a row are exchanged: two all-reduces on the way forward, none on the way
+        back. The first call of a loss asks all ranks for the sizes of their slices, later ones with the same slice do
+        not: so take a loss for each head, or slices that change on all ranks or on none.
+
+        Args:
+            logits: [N, C_local, *spatial] (or [C_local]) this rank's classes; a DTensor sharded on axis 1 will do too.
+            target: [N, *spatial] indices counted over all classes, the same on every rank; so is all that has an entry
+                for each class (`weight`, counts, tables) or for each row.
+            group: the ranks that the classes are split over; None: all of them.
+            start: this rank's first class, given on all ranks or on none; None: slices follow each other in the order
+                of the ranks. They may differ in size.
+            sample_weight: [N, *spatial] or [N].
+            normalizer: what the mean divides by, in place of the number (or weight) of targets.
+
+        What the ranks share below the logits (hidden states) gets from each rank the part of its classes: add these up,
+        as for any layer whose outputs are split. Soft targets, the sigmoid link, losses that are divided by their sum
+        over the labels, and label smoothing where it needs the loss of every class as label are refused.
+
+        Without torch.distributed all classes are here:
+
+        >>> import torch, whyloss
+        >>> logits, target = torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([0])
+        >>> whyloss.FocalLoss().sharded(logits, target), whyloss.FocalLoss()(logits, target)
+        (tensor(0.0457), tensor(0.0457))
+        """
+        local, group, start = of_dtensor(logits, group, start)
+        entered = door.enter_sharded(self, local, target, group, start, sample_weight)
         return entered.reduced(self.reduction, normalizer)
 
     def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:

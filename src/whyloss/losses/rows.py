@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from whyloss.losses import checks, targets
-from whyloss.stats import engine, linear
+from whyloss.stats import engine, linear, sharded
 from whyloss.stats.linear import Head
 from whyloss.stats.rows import Rows, computing_dtype, flat
+from whyloss.stats.sharded import Shard
 from whyloss.stats.smoothing import Smoothing, one_hot
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Entered:
     shape: torch.Size
     chosen: engine.Engine = "auto"
     head: Head | None = None  # where the logits come from, if they do not exist; `z` then only has their shape
+    shard: Shard | None = None  # which of the classes `z` has, if others have the rest
 
     def reduced(self, reduction: str, normalizer: float | Tensor | None) -> Tensor:
         if reduction != "mean" and normalizer is not None:
@@ -71,6 +73,9 @@ class Entered:
             if self.head is not None:
                 through = linear.total if run is engine.total else linear.each
                 return through(self.head, self.rows, self.chosen, *(() if share is None else (share,)))
+            if self.shard is not None:
+                through = sharded.total if run is engine.total else sharded.each
+                return through(self._logits(), self.rows, self.shard, *(() if share is None else (share,)))
             return run(self._logits(), self.rows, self.chosen, *(() if share is None else (share,)))
 
     def _logits(self) -> Tensor:
@@ -175,6 +180,19 @@ def enter_linear(
         raise ValueError(f"{type(loss).__name__}.linear: softcap={softcap}, but the loss has one of its own, {own}.")
     change = adjust.rewritten if adjust is not None and adjust.of_rows else None
     entered.head = Head(flat, weight, bias, softcap or own, binary, memory, loss.engine, change)
+    return entered
+
+
+def enter_sharded(
+    loss: "RowLoss", logits: Tensor, target: Tensor, group: Any, start: int | None, sample_weight: Tensor | None
+) -> Entered:
+    """The same for logits of which this process has some classes: what stands in for all of them takes no memory."""
+    checks.shardable(loss, logits, target)
+    slice_of_rows = targets.as_rows(logits, "softmax")
+    shard = sharded.shard_of(slice_of_rows, start, group, loss)
+    shape = (*logits.shape[:1], shard.classes, *logits.shape[2:]) if logits.ndim > 1 else (shard.classes,)
+    entered = enter(loss, logits.detach().new_zeros(()).expand(shape), target, sample_weight)
+    entered.z, entered.shard = slice_of_rows, shard
     return entered
 
 

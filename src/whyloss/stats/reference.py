@@ -39,10 +39,10 @@ def row_losses(z: Tensor, rows: Rows) -> Tensor:
         z = z + rows.shift
     if rows.scale is not None:
         z = z * rows.scale
-    return _weighted(_of_label(z, rows) if not rows.every_label else _of_mixture(z, rows), rows)
+    return weighted(_of_label(z, rows) if not rows.every_label else _of_mixture(z, rows), rows)
 
 
-def _weighted(loss: Tensor, rows: Rows) -> Tensor:
+def weighted(loss: Tensor, rows: Rows) -> Tensor:
     if rows.offset is not None:
         loss = loss + rows.offset
     if rows.weight is not None:
@@ -72,7 +72,7 @@ def _label_statistics(z: Tensor, label: Tensor, rows: Rows) -> tuple[dict[str, T
     bare = torch.where(masked, 0.0, z)
     terms = _Terms(e, u, bare, u.sum(1), live, live.sum(1), _table_rows(rows, label, z), rows.power or 0.0)
     S = e.sum(1)
-    rest = _rest(origin, S, lambda x: x.sum(1))
+    rest = rest_of(origin, S, lambda x: x.sum(1))
     impossible = torch.isneginf(own)
     own = torch.where(impossible, -HUGE, own)
     base = {name: REST[name].value(terms, rest) for name in needed(frozenset(rows.names)) if name in REST}
@@ -122,7 +122,7 @@ def _every_label(z: Tensor, rows: Rows) -> tuple[dict[str, Tensor], Tensor]:
     def leave_one_out(x: Tensor) -> Tensor:
         return x.sum(1, keepdim=True) - x
 
-    rest = _rest(origin, S, leave_one_out)
+    rest = rest_of(origin, S, leave_one_out)
     none = torch.zeros((), dtype=z.dtype, device=z.device)
     bare = torch.where(masked, 0.0, z)
     flat = _Terms(e, u, bare, leave_one_out(u), live, leave_one_out(live), none, power)
@@ -165,7 +165,7 @@ def _table_every_label(name: str, rows: Rows, flat: _Terms, rest: Rest) -> Tenso
     return REST[name].value(plain, replace(rest, total=total))
 
 
-def _rest(origin: Tensor, S: Tensor, total: Callable[[Tensor], Tensor]) -> Rest:
+def rest_of(origin: Tensor, S: Tensor, total: Callable[[Tensor], Tensor]) -> Rest:
     some = S > 0
     safe = torch.where(some, S, 1.0)
     return Rest(origin, S, torch.where(some, torch.log(safe), -HUGE), 1 / safe, total)
@@ -207,7 +207,7 @@ def binary_losses(z: Tensor, rows: Rows) -> Tensor:
         else:
             assert rows.label is not None
             loss = torch.where(rows.label == 1, each[:, 1], each[:, 0])
-    return _weighted(loss, rows)
+    return weighted(loss, rows)
 
 
 def _of_binary(own: Tensor, other: Tensor, label: Tensor, infinities: Tensor, rows: Rows) -> Tensor:

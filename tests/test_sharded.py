@@ -1,0 +1,126 @@
+"""Class-sharded logits: on every rank the value of all logits and this rank's slice of the gradient, for every row loss
+and option, with two collectives on the way forward and none on the way back."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from shards import THREE, Trial, on_a_rank, rows, trials
+from torch import Tensor
+
+import whyloss
+
+TRIALS = trials()
+TOLERANCE = {torch.float64: (1e-11, 1e-11), torch.float32: (2e-6, 1e-6), torch.bfloat16: (8e-3, 1e-4)}
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What three processes found; started once."""
+    folder: Path = tmp_path_factory.mktemp("ranks")
+    mp.spawn(on_a_rank, args=(str(folder),), nprocs=3)
+    return [torch.load(folder / f"rank{rank}.pt") for rank in range(3)]
+
+
+def agree(found: list[tuple[Tensor, Tensor]], expected: tuple[Tensor, Tensor], dtype: torch.dtype) -> None:
+    value, gradient = expected
+    rtol, atol = TOLERANCE[dtype]
+    for ours, _ in found:
+        assert ours.dtype == value.dtype
+        assert torch.equal(ours, found[0][0])  # to the last bit
+        torch.testing.assert_close(ours, value, rtol=min(rtol, 2e-6), atol=atol)
+    torch.testing.assert_close(torch.cat([g for _, g in found], 1), gradient, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_ranks_find_the_value_and_their_slice_of_the_gradient(name: str, ranks: list[dict[str, Any]]):
+    trial: Trial = TRIALS[name]
+    found = [rank["trials"][name] for rank in ranks[: len(trial.sizes)]]
+    agree(found, trial.alone(), trial.logits.dtype)
+
+
+@pytest.mark.parametrize("name", [name for name in TRIALS if name.endswith("-sure")])
+def test_confident_rows_keep_their_relative_accuracy(name: str, ranks: list[dict[str, Any]]):
+    trial = TRIALS[name]
+    exact = Trial(trial.loss, trial.logits.double(), trial.target).alone()
+    found = [rank["trials"][name] for rank in ranks]
+    torch.testing.assert_close(found[0][0].double(), exact[0], rtol=1e-5, atol=0)
+    torch.testing.assert_close(torch.cat([g for _, g in found], 1).double(), exact[1], rtol=1e-5, atol=0)
+
+
+def test_slices_may_lie_in_any_order(ranks: list[dict[str, Any]]):
+    z, y = rows()
+    expected = Trial(whyloss.BrierLoss, z, y).alone()
+    found = [rank["more"]["start"] for rank in ranks]
+    agree([found[1], found[2], found[0]], expected, z.dtype)
+
+
+def test_a_dtensor_brings_its_group(ranks: list[dict[str, Any]]):
+    z, y = rows()
+    agree([rank["more"]["dtensor"] for rank in ranks], Trial(whyloss.BrierLoss, z, y).alone(), z.dtype)
+
+
+def test_a_nan_of_one_rank_is_seen_by_all_in_its_row_only(ranks: list[dict[str, Any]]):
+    for rank in ranks:
+        assert rank["more"]["nan"].isnan().tolist() == [True] + [False] * 11
+
+
+def test_two_collectives_forward_and_none_back(ranks: list[dict[str, Any]]):
+    for rank in ranks:
+        assert len(rank["counted"]) == 3
+        assert set(rank["counted"].values()) == {(2, 0)}
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("other rows", "hold logits of 2, 3, 3 rows"),
+        ("other target", "target (4,) is needed"),
+        ("outside", "but there are 7 classes"),
+        ("soft", "only class indices are supported"),
+        ("sigmoid", "call the loss itself on this rank's slice"),
+        ("normalised", "no one rank knows"),
+        ("overlap", "leave a gap or overlap at class 2"),
+        ("one start", "on every rank the first class of its slice, or on none"),
+        ("weight", "but 7 classes"),
+        ("replicated", "Shard(1), the classes"),
+        ("every label", "the loss of every class as label"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_words_by_every_rank(call: str, words: str, ranks: list[dict[str, Any]]):
+    for rank in ranks:
+        assert words in rank["errors"][call]
+
+
+def test_without_other_processes_all_classes_are_here():
+    z, y = rows()
+    trial = Trial(whyloss.BrierLoss, z, y)
+    agree([trial.run(lambda loss, z: loss.sharded(z, y), z)], trial.alone(), z.dtype)
+    with pytest.raises(ValueError, match="not initialised"):
+        whyloss.BrierLoss().sharded(z, y, start=THREE[0])
+
+
+def test_a_formula_with_something_to_learn_gets_its_gradient():
+    class Learned(whyloss.RowLoss):
+        def check(self) -> None:
+            super().check()
+            self.sharpness = torch.nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
+
+        def formula(self, log_p: Tensor) -> Tensor:
+            return (-log_p) ** self.sharpness
+
+    z, y = rows()
+    loss = Learned()
+    slopes = [torch.autograd.grad(value, loss.sharpness)[0] for value in (loss(z, y), loss.sharded(z, y))]
+    torch.testing.assert_close(slopes[0], slopes[1])
+    assert slopes[0] != 0
+
+
+def test_a_second_derivative_is_refused():
+    z, y = rows()
+    z.requires_grad_()
+    (gradient,) = torch.autograd.grad(whyloss.BrierLoss().sharded(z, y), z, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
