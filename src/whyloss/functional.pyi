@@ -1073,7 +1073,7 @@ def selective_partial_loss(
     top: int = 5,
     priors: Tensor | None = None,
     max_prior: float = 0.05,
-    **options: Unpack[RowOptions],
+    **options: Unpack[LabelledOptions],
 ) -> Tensor: ...
 def positive_unlabelled_loss(
     logits: Tensor,

@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from whyloss.losses.batch import BatchLoss
-from whyloss.losses.loss import Link
+from whyloss.losses.loss import LabelledLoss, Link
 from whyloss.losses.multilabel.asymmetric import AsymmetricLoss
 
 
-class SelectivePartialLoss(AsymmetricLoss):
+class SelectivePartialLoss(LabelledLoss):
     """Asymmetric loss for partly annotated labels: what was not annotated is a no, unless it is likely to be a yes.
 
     Not annotated are the targets that equal `unannotated`. Of these, the sample's `top` most probable labels (by the
@@ -19,6 +19,9 @@ class SelectivePartialLoss(AsymmetricLoss):
     their own. `ignore_index` still takes an entry out for good.
 
     Args:
+        gamma_positive: >= 0, focus of the yeses.
+        gamma_negative: >= 0, focus of the noes that were said.
+        clip: in [0, 1), the probability below which a no is free.
         unannotated: the target's value for what was not annotated.
         gamma_unannotated: >= 0, focus of the noes that nobody said.
         top: >= 0, how many of a sample's most probable unannotated labels are left out.
@@ -36,6 +39,10 @@ class SelectivePartialLoss(AsymmetricLoss):
     tensor(0.3499)
     """
 
+    link: Link = "sigmoid"
+    gamma_positive: float = 0.0
+    gamma_negative: float = 4.0
+    clip: float = 0.05
     unannotated: int = -1
     gamma_unannotated: float = 4.0
     top: int = 5
@@ -44,6 +51,7 @@ class SelectivePartialLoss(AsymmetricLoss):
     source = "Ben-Baruch et al. 2021, arXiv:2110.10955, eqs. 6-8"
     short = ("selective", "p-asl")
     equation = "as AsymmetricLoss; unannotated: -p_m^g_u log(1 - p_m), or 0 where a yes is likely"
+    links = ("sigmoid",)
 
     def check(self) -> None:
         super().check()
@@ -55,9 +63,10 @@ class SelectivePartialLoss(AsymmetricLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        options: dict[str, Any] = {name: getattr(self, name) for name in AsymmetricLoss.fields()}
-        options["gamma_negative"] = self.gamma_unannotated
-        self.unsaid = AsymmetricLoss(**options)  # of the noes that nobody said
+        options: dict[str, Any] = {name: getattr(self, name) for name in LabelledLoss.fields()}
+        options |= {"gamma_positive": self.gamma_positive, "clip": self.clip}
+        self.said = AsymmetricLoss(**options, gamma_negative=self.gamma_negative)
+        self.unsaid = AsymmetricLoss(**options, gamma_negative=self.gamma_unannotated)
 
     def forward(
         self,
@@ -82,17 +91,9 @@ class SelectivePartialLoss(AsymmetricLoss):
     def each(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(weighted loss, weight) of each entry, whatever the reduction; both 0 for entries that are left out."""
         annotated, implied = self._split(logits, target)
-        (said, weight), (unsaid, other) = (
-            super().each(logits, annotated, sample_weight),
-            self.unsaid.each(logits, implied, sample_weight),
-        )
+        said, weight = self.said.each(logits, annotated, sample_weight)
+        unsaid, other = self.unsaid.each(logits, implied, sample_weight)
         return said + unsaid, weight + other
-
-    def linear(self, hidden: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None = None, **call: Any) -> Tensor:
-        """As `RowLoss.linear`, but the logits are made: a sample's labels are ranked by them."""
-        cap, _ = call.pop("softcap", None), call.pop("memory", None)
-        logits = torch.nn.functional.linear(hidden, weight, bias)
-        return self(logits if cap is None else cap * torch.tanh(logits / cap), target, **call)
 
     def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""
