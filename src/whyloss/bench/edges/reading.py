@@ -69,7 +69,7 @@ def grad_mode_afterwards(call: Call, leaf: Tensor, target: Tensor) -> Found:
 
 def finite(call: Call, leaf: Tensor, target: Tensor) -> Found:
     """Value and gradient times 0: 0, unless they are not finite. For cases with more than one right number."""
-    return {name: 0 * part for name, part in value_and_gradient(call, leaf, target).items()}
+    return {f"{name} times 0": 0 * part for name, part in value_and_gradient(call, leaf, target).items()}
 
 
 def value_and_finite(call: Call, leaf: Tensor, target: Tensor) -> Found:
