@@ -217,6 +217,22 @@ def test_balanced_binary_cross_entropy_of_batches_images_and_labels():
     assert whyloss.BalancedBinaryCrossEntropyLoss()(z, torch.zeros(4, 2, 3)) == 0
 
 
+@pytest.mark.parametrize("engine", ["reference", "dense"])
+def test_an_adjustment_may_scale_class_by_class(engine: str):
+    z, y = rows(8)
+    scale, margin = torch.tensor([1.0, 0.5, 2.0, 0.1]), torch.tensor([0.3, 1.0, 0.1, 0.0])
+    adjust = whyloss.Adjustment(shift=COUNTS.log(), margin=margin, scale=scale)
+    loss = whyloss.CrossEntropyLoss(adjust=adjust, engine=engine)
+    torch.testing.assert_close(loss(z, y), cross_entropy(scale * (z + COUNTS.log() - margin * one_hot(y, 4)), y))
+    assert "adjust.scale" in loss.state_dict()
+    pair = whyloss.Adjustment(scale=torch.tensor([1.0, 3.0]))
+    binary = whyloss.BinaryCrossEntropyLoss(adjust=pair, engine=engine)
+    torch.testing.assert_close(binary(z[:, 0], y % 2), binary_cross_entropy_with_logits(3 * z[:, 0], (y % 2).double()))
+    with pytest.raises(ValueError, match="scale > 0"):
+        whyloss.Adjustment(scale=torch.tensor([1.0, 0.0]))
+    assert whyloss.Adjustment(scale=2.0).state_dict() == {}
+
+
 # --- hard examples ---------------------------------------------------------------------------------------------------
 
 
