@@ -13,7 +13,7 @@ class AUCMarginLoss(RankingLoss):
     Scores are sigmoid(z). It has parameters to learn: the means a and b, and the price alpha >= 0 of an unmet margin,
     which is to be maximised. Its gradient comes with the sign turned, so that one optimizer that descends trains all:
     `SGD([*model.parameters(), *loss.parameters()], lr=0.1)`. The expectations are those of each class within the batch:
-    the paper's eq. 6, divided by p (1 - p) for a share p of positives.
+    the paper's min-max objective, divided by p (1 - p) for a share p of positives.
 
     Args:
         a: the mean score of the positives, a number or one for each of several labels.
@@ -22,7 +22,7 @@ class AUCMarginLoss(RankingLoss):
         margin: > 0, by which the means should differ; at most 1, for scores in [0, 1], can be met.
 
     Formula: E[(h - a)^2 | 1] + E[(h - b)^2 | 0] + 2 alpha (margin + E[h | 0] - E[h | 1]) - alpha^2, h = sigmoid(z).
-    Source: Yuan et al. 2021, arXiv:2012.03173, eq. 6.
+    Source: Yuan et al. 2021, arXiv:2012.03173, AUC margin loss.
 
     >>> import torch, whyloss
     >>> loss = whyloss.AUCMarginLoss(alpha=1.0)
@@ -34,7 +34,7 @@ class AUCMarginLoss(RankingLoss):
     b: float | Tensor = 0.0
     alpha: float | Tensor = 0.0
     margin: float = 1.0
-    source = "Yuan et al. 2021, arXiv:2012.03173, eq. 6"
+    source = "Yuan et al. 2021, arXiv:2012.03173, AUC margin loss"
     short = ("aucm", "auc-margin")
     equation = "E[(h-a)^2|1] + E[(h-b)^2|0] + 2 alpha (m + E[h|0] - E[h|1]) - alpha^2"
     bounded = None

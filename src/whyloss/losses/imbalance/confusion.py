@@ -77,7 +77,7 @@ class SoftF1Loss(ConfusionLoss):
         average: "macro" or "micro", over classes or labels.
 
     Formula: 1 - 2 TP / (2 TP + FP + FN), TP = sum p t, FP = sum p (1 - t), FN = sum (1 - p) t. Source: Eban et al.
-    2017, arXiv:1608.04802, section 4 (F measure); Bénédict et al. 2022, arXiv:2108.10566, section 3 (unthresholded F1).
+    2017, arXiv:1608.04802 (F measure); Bénédict et al. 2022, arXiv:2108.10566, unthresholded F1.
 
     >>> import torch, whyloss
     >>> whyloss.SoftF1Loss(link="sigmoid")(torch.tensor([0.0, 0.0]), torch.tensor([1, 0]))
@@ -106,7 +106,7 @@ class SoftMCCLoss(ConfusionLoss):
         average: "macro" or "micro", over classes or labels.
 
     Formula: 1 - (TP TN - FP FN) / sqrt((TP + FP) (TP + FN) (TN + FP) (TN + FN)). Source: Abhishek & Hamarneh 2021,
-    arXiv:2010.13454, eq. 6; Gorodkin 2004, eq. 8.
+    arXiv:2010.13454, MCC loss; Gorodkin 2004, R_K.
 
     >>> import torch, whyloss
     >>> whyloss.SoftMCCLoss(link="sigmoid")(torch.tensor([2.0, -2.0]), torch.tensor([1, 0]))

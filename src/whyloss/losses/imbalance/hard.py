@@ -87,7 +87,7 @@ class HardExampleCrossEntropyLoss(HardExamples):
             and if these are fewer than `keep`, the hardest `keep`. None: the hardest `keep`.
 
     Formula: 1/|K| sum_i in K -log p_i, K the rows with the largest losses. Source: Shrivastava et al. 2016,
-    arXiv:1604.03540, section 4 (hardest rows); Wu et al. 2016, arXiv:1605.06885, section 3 (threshold).
+    arXiv:1604.03540 (hardest rows); Wu et al. 2016, arXiv:1605.06885 (threshold).
 
     >>> import torch, whyloss
     >>> loss = whyloss.HardExampleCrossEntropyLoss(keep=0.5)

@@ -47,7 +47,8 @@ class PairwiseAUCLoss(RankingLoss):
         margin: > 0, by how much a positive should lead; not used by "logistic".
 
     Formula: mean over pairs of f(z_i - z_j), f(d) = max(0, margin - d)^2, max(0, margin - d) or log(1 + exp(-d)).
-    Source: Gao & Zhou 2015, arXiv:1208.0645, table 1; Rust & Hocking 2023, arXiv:2302.11062 (in O(N log N)).
+    Source: Gao & Zhou 2015, arXiv:1208.0645, consistent surrogates; Rust & Hocking 2023, arXiv:2302.11062 (in O(N log
+    N)).
 
     >>> import torch, whyloss
     >>> whyloss.PairwiseAUCLoss()(torch.tensor([1.0, 0.5, 0.0]), torch.tensor([1, 0, 0]))
@@ -56,7 +57,7 @@ class PairwiseAUCLoss(RankingLoss):
 
     surrogate: Surrogate = "squared_hinge"
     margin: float = 1.0
-    source = "Gao & Zhou 2015, arXiv:1208.0645, table 1"
+    source = "Gao & Zhou 2015, arXiv:1208.0645, consistent surrogates"
     short = ("auc", "pairwise-auc")
     equation = "mean over pairs of f(z_i - z_j)"
     bounded = False
@@ -88,7 +89,7 @@ class PartialAUCLoss(PairwiseAUCLoss):
         margin: > 0, by how much a positive should lead; not used by "logistic".
 
     Formula: mean of f(z_i - z_j) over positives i and the top fpr of negatives j. Source: Zhu et al. 2022,
-    arXiv:2203.00176, eq. 4 (CVaR).
+    arXiv:2203.00176, CVaR estimator.
 
     >>> import torch, whyloss
     >>> whyloss.PartialAUCLoss(fpr=0.5)(torch.tensor([1.0, 0.5, 0.0]), torch.tensor([1, 0, 0]))

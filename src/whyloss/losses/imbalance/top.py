@@ -16,7 +16,7 @@ class SmoothAveragePrecisionLoss(RankingLoss):
             values follow the average precision closely and give gradients to near ties only.
 
     Formula: 1 - mean over positives i of R(i, P) / (R(i, P) + R(i, N)), R(i, S) = [i in S] + sum over j != i in S of
-    sigmoid((z_j - z_i) / T). Source: Brown et al. 2020, arXiv:2007.12163, eq. 9.
+    sigmoid((z_j - z_i) / T). Source: Brown et al. 2020, arXiv:2007.12163, Smooth-AP.
 
     >>> import torch, whyloss
     >>> loss = whyloss.SmoothAveragePrecisionLoss(temperature=0.01)
