@@ -59,7 +59,7 @@ def test_every_loss_of_the_catalogue_is_in_the_suite():
 def test_every_number_field_is_varied():
     # Names for one member of a family.
     one_value = {"BalancedSoftmaxLoss", "ClassDependentTemperatureLoss", "Entmax15Loss", "SparsemaxLoss"}
-    for cls in losses():
+    for cls in {case.cls for case in ALL}:
         varied = {name for case in ALL if case.cls is cls for name in case.numbers}
         for name, entry in cls.fields().items():
             if isinstance(entry.default, int | float) and name not in {"ignore_index", "label_smoothing"}:
