@@ -14,7 +14,7 @@ advise: $(READY)  ## a first look: the main job, on data that comes with scikit-
 claims: $(READY)  ## folklore about losses, each sentence settled by experiment; a quarter of an hour
 	$(BIN)/whyloss claims
 
-test: $(READY)  ## the tests, in a minute or two
+test: $(READY)  ## the tests, in some ten minutes
 	$(ONE_THREAD) $(BIN)/pytest -n auto --maxprocesses 2
 
 test-slow: $(READY)  ## simulations that take many minutes
