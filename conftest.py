@@ -5,5 +5,8 @@ import importlib.util
 collect_ignore = (
     []
     if importlib.util.find_spec("triton")
-    else [f"src/whyloss/stats/kernels/{name}.py" for name in ("functions", "launch", "region", "region_kernels")]
+    else [
+        f"src/whyloss/stats/kernels/{name}.py"
+        for name in ("functions", "handles", "launch", "plain", "region", "region_kernels")
+    ]
 )
