@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 # Stands in for an infinite logit: large enough that every probability underflows, small enough that no formula makes
-# inf - inf or 0 * inf of it.
-HUGE = 1e30
+# inf - inf or 0 * inf of it. A power of two, so that it is the same number in every type.
+HUGE = 2.0**100
 
 
 def times_exp(value: Tensor, logarithm: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ def power(x: Tensor, log_x: Tensor, exponent: float) -> Tensor:
     """x^exponent, with finite slopes where x is 0, whatever the exponent.
 
     >>> x = torch.zeros(1, requires_grad=True)
-    >>> power(x, torch.full((1,), -1e30), 0.5)
+    >>> power(x, torch.full((1,), -HUGE), 0.5)
     tensor([0.])
     """
     return times_exp(x**exponent, exponent * log_x)
@@ -80,7 +80,7 @@ def shares(x: Tensor) -> Tensor:
 
 
 def log_softmax(z: Tensor) -> Tensor:
-    """log p of every class of logits [N, C], exact however near to 0 it is; -1e30 stands for minus infinity.
+    """log p of every class of logits [N, C], exact however near to 0 it is; -HUGE stands for minus infinity.
 
     >>> log_softmax(torch.tensor([[20.0, 0.0]]))
     tensor([[-2.0612e-09, -2.0000e+01]])
@@ -110,7 +110,7 @@ def _log_softmax(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def lse_of_others(z: Tensor) -> Tensor:
-    """[N, C] for every class the log-sum-exp of the other classes; -1e30 where no other remains.
+    """[N, C] for every class the log-sum-exp of the other classes; -HUGE where no other remains.
 
     Leaving one class out of a sum is a subtraction, exact unless that class is the largest; the largest gets its own.
 
@@ -124,7 +124,7 @@ def lse_of_others(z: Tensor) -> Tensor:
     second = _finite(rest.detach().amax(1, keepdim=True))
     own = torch.exp(rest - second).sum(1, keepdim=True)
     some = own > 0
-    of_largest = torch.where(some, second + torch.log(torch.where(some, own, 1.0)), -1e30)
+    of_largest = torch.where(some, second + torch.log(torch.where(some, own, 1.0)), -HUGE)
     # The largest is among the others, at 1; less is left only where every class is masked.
     others = top + torch.log((e.sum(1, keepdim=True) - e).clamp_min(0.5))
     return others.scatter(1, best, of_largest)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from whyloss.losses.batch import BatchLoss
-from whyloss.stats.exact import softmax_and_rest, times_exp
+from whyloss.stats.exact import HUGE, softmax_and_rest, times_exp
 
 Average = Literal["macro", "micro"]
 
@@ -57,7 +57,7 @@ class ConfusionLoss(BatchLoss):
             weight = weight.unsqueeze(1)
             p, not_p = softmax_and_rest(logits)
         else:
-            odds = logits.nan_to_num(torch.nan, 1e30, -1e30)
+            odds = logits.nan_to_num(torch.nan, HUGE, -HUGE)
             p = times_exp(torch.sigmoid(odds), logsigmoid(odds))
             not_p = times_exp(torch.sigmoid(-odds), logsigmoid(-odds))
         yes, no = weight * target, weight * (1 - target)

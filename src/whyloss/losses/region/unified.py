@@ -148,7 +148,7 @@ class ExponentialLogarithmicCrossEntropyLoss(RowLoss):
         sure = log_odds > 20
         log_loss = torch.where(sure, -log_odds, torch.log(-torch.where(sure, -1.0, log_p)))
         loss = torch.exp(self.gamma * log_loss)
-        # A label that is masked out comes as a log-odds of -1e30, and costs infinity: no power may hide that.
+        # A label that is masked out comes as a log-odds of -HUGE, and costs infinity: no power may hide that.
         return torch.where(log_odds < -1e25, -log_odds, loss)
 
 

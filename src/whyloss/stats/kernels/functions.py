@@ -6,6 +6,7 @@ import triton
 import triton.language as tl
 
 LOG2E = tl.constexpr(1.4426950408889634)
+IMPOSSIBLE = tl.constexpr(-(2.0**100))  # the logit that stands for minus infinity: exact.py's -HUGE
 
 
 @triton.jit

@@ -340,7 +340,7 @@ def computation(w: Writer, sums: Sequence[str], coefficients: Sequence[int]) -> 
     return f"""@triton.jit
 def compute({", ".join(inputs)}):
     zero = own * 0.0
-    base = tl.where(own == -1e30, 0.0, own)
+    base = tl.where(own == IMPOSSIBLE, 0.0, own)
     {w.assignments(ends, False, known, {})}
     return {", ".join(results)}
 """

@@ -187,7 +187,7 @@ def stream(z, out, label, keep, ignore, weight, share, shift, scale, margin, dia
         y = tl.load(label + row).to(tl.int32)
         own = adjusted_label(tl.load(z + start + y), y, shift, scale, margin)
         masked = own == float("-inf")
-        own = tl.where(masked, -1e30, own)
+        own = tl.where(masked, IMPOSSIBLE, own)
         base = tl.where(masked, 0.0, own)
         top, S$sums = sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table, K, T, J, ALIGNED)
         weight_of_row, scaled = weights_of_row(own, row, True, weight, share, None)

@@ -10,7 +10,7 @@ def logit_as_label(x, margin, scale, column, live):
     if margin is not None:
         label_logit = x - times(tl.load(margin + column, mask=live, other=0.0), scale, column, live)
     possible = x > float("-inf")
-    return tl.where(possible, label_logit, -1e30), possible
+    return tl.where(possible, label_logit, IMPOSSIBLE), possible
 
 
 @triton.jit
@@ -46,7 +46,7 @@ def mixture_small(z, out, label, mix, keep, weight, offset, share, shift, scale,
     top = tl.where(top == float("-inf"), 0.0, top)
     hit = column == best[:, None]
     own = tl.sum(tl.where(hit, label_logit, 0.0), axis=1)
-    masked = own == -1e30
+    masked = own == IMPOSSIBLE
     rest = tl.where(hit, float("-inf"), x)
     second, S$sums = whole(rest, 0.0)
     moved_sums = moved(second, top, S$sums)
@@ -136,7 +136,7 @@ def mixture_stream(z, out, label, mix, keep, weight, offset, share, shift, scale
         masked = top == float("-inf")
         top = tl.where(masked, 0.0, top)
         own = adjusted_label(tl.load(z + start + best), best, shift, scale, margin)
-        own = tl.where(masked, -1e30, own)
+        own = tl.where(masked, IMPOSSIBLE, own)
         second, S$sums = sums_of_row(z, start, middle, head, length, best, 0.0, C, shift, scale, None, K, T, J, ALIGNED)
         moved_sums = moved(second, top, S$sums)
         $take_moved
@@ -180,7 +180,8 @@ def mixture_stream(z, out, label, mix, keep, weight, offset, share, shift, scale
             all_losses = of_others + most
             value = (mixed + share_of_largest * most) / all_losses
             slope_of_largest = (share_of_largest * of_others - mixed) / (all_losses * all_losses)
-            share_of_best = slope_of_share(share_of_best, own > -1e30, best, at, value, all_losses, slope_of_largest)
+            known = own > IMPOSSIBLE
+            share_of_best = slope_of_share(share_of_best, known, best, at, value, all_losses, slope_of_largest)
         loss, own_slope$k = compute(second, S$sums, own, best.to(ACC), own * 0.0, share_of_best)
         own_slope = tl.where(masked | (share_of_best == 0.0), 0.0, own_slope)
         $k_if_any

@@ -42,7 +42,7 @@ def planes(z, out, label, keep, ignore, weight, share, shift, scale, margin, dia
     own = tl.where(ok, adjusted_label(own, y, shift, scale, margin), 0.0)
     masked = own == float("-inf")
     base = tl.where(masked, 0.0, own)
-    own = tl.where(masked, -1e30, own)
+    own = tl.where(masked, IMPOSSIBLE, own)
     if HELD:
         held = ()
         top = tl.full((T,), float("-inf"), ACC)

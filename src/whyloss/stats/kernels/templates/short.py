@@ -48,7 +48,7 @@ def small(z, out, label, keep, ignore, weight, share, upstream, shift, scale, ma
     row, here, ok, y, column, live, hit, own, others = rows_in_registers(
         z, label, keep, ignore, shift, scale, margin, N, C, stride, R, B, VEC)
     masked = own == float("-inf")
-    own = tl.where(masked, -1e30, own)
+    own = tl.where(masked, IMPOSSIBLE, own)
     $entry_rows
     top, S$sums = whole(others$entry, tl.where(masked, 0.0, own)[:, None])
     weight_of_row, scaled = weights_of_row(own, row, ok, weight, share, upstream)
