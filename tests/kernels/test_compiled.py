@@ -173,14 +173,15 @@ def test_long_rows(name: str, classes: int):
     assert code.stores[2] <= (3 if classes % 8 else 1)  # the label's, the ends'
 
 
+@pytest.mark.parametrize("classes", [128256, 670091])
 @pytest.mark.parametrize("name", PLAIN)
-def test_coefficients_and_the_gradient_from_them(name: str):
+def test_coefficients_and_the_gradient_from_them(name: str, classes: int):
     for kernel in ("stream", "pull_back"):
-        code = compiled(name, kernel, 128256, torch.bfloat16, save=kernel == "stream")
+        code = compiled(name, kernel, classes, torch.bfloat16, save=kernel == "stream")
         assert code.stack == code.spills == 0
         assert code.registers <= 128
         assert code.loads[16] >= 4
-        assert code.loads[2] <= 2
+        assert code.loads[2] <= (11 if classes % 8 else 2)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)

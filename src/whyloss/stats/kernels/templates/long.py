@@ -210,6 +210,19 @@ def stream(z, out, label, keep, ignore, weight, share, shift, scale, margin, dia
 '''
 
 PULL_BACK = '''@triton.jit
+def pull_back_ends(z, out, start, out_start, head, length, y, own_slope, g, ok, C, shift, scale, table, top$k):
+    """The few elements before and after what is aligned."""
+    lane = tl.arange(0, 32)
+    column = tl.where(lane < head, lane, lane + length)
+    live = column < tl.where(ok, C, 0)
+    x = tl.load(z + start + column, mask=live, other=0.0).to(ACC)
+    x = adjusted(x, shift, scale, column, live)
+    $entry_column
+    v = times(tl.where(column == y, own_slope, slope(x$entry, top$k)) * g, scale, column, live)
+    tl.store(out + out_start + column, tl.where(ok, v, 0.0).to(out.dtype.element_ty), mask=column < C)
+
+
+@triton.jit
 def pull_back(z, out, label, keep, ignore, upstream, shift, scale, table, saved, N, C, stride, out_stride, blocks,
               T: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.constexpr, EACH: tl.constexpr):
     """A stretch of one row's gradient, from the coefficients that were saved."""
@@ -239,15 +252,7 @@ def pull_back(z, out, label, keep, ignore, upstream, shift, scale, table, saved,
     tl.store(out + out_middle + o, v.to(out.dtype.element_ty), mask=o < length, eviction_policy="evict_first")
     if not ALIGNED:
         if block == 0:
-            lane = tl.arange(0, 32)
-            column = tl.where(lane < head, lane, lane + length)
-            live = column < tl.where(ok, C, 0)
-            x = tl.load(z + start + column, mask=live, other=0.0).to(ACC)
-            x = adjusted(x, shift, scale, column, live)
-            $entry_column
-            v = times(tl.where(column == y, own_slope, slope(x$entry, top$k)) * g, scale, column, live)
-            v = tl.where(ok, v, 0.0)
-            tl.store(out + out_start + column, v.to(out.dtype.element_ty), mask=column < C)
+            pull_back_ends(z, out, start, out_start, head, length, y, own_slope, g, ok, C, shift, scale, table, top$k)
 '''
 
 SUMS = '''@triton.jit
