@@ -7,6 +7,6 @@ collect_ignore = (
     if importlib.util.find_spec("triton")
     else [
         f"src/whyloss/stats/kernels/{name}.py"
-        for name in ("functions", "handles", "launch", "plain", "region", "region_kernels")
+        for name in ("functions", "handles", "launch", "means", "plain", "region", "region_kernels")
     ]
 )

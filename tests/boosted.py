@@ -11,7 +11,7 @@ import whyloss
 BINARY = whyloss.CrossEntropyLoss(link="sigmoid")
 Z = torch.linspace(-6, 6, 25, dtype=torch.float64)
 Y = torch.arange(25) % 2
-Z3 = torch.randn(7, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 2
+Z3 = torch.randn(7, 3, dtype=torch.float64, generator=torch.Generator(torch.get_default_device()).manual_seed(1)) * 2
 Y3 = torch.tensor([0, 1, 2, 0, 0, 1, 0])
 W3 = torch.tensor([1.0, 2.0, 0.5, 1.0, 3.0, 0.0, 1.0], dtype=torch.float64)
 

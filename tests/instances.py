@@ -165,7 +165,7 @@ def _counts(classes: int, order: Tensor | None) -> Tensor:
 
 
 def _transition(classes: int, order: Tensor | None) -> Tensor:
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator(torch.get_default_device()).manual_seed(1)
     noise = torch.rand(classes, classes, generator=generator, dtype=torch.float64)
     value = 0.7 * torch.eye(classes, dtype=torch.float64) + 0.3 * noise / noise.sum(1, keepdim=True)
     return value if order is None else value[order][:, order]
@@ -180,7 +180,7 @@ def _distances(classes: int, order: Tensor | None) -> Tensor:
 
 
 def _cost(classes: int, order: Tensor | None) -> Tensor:
-    generator = torch.Generator().manual_seed(2)
+    generator = torch.Generator(torch.get_default_device()).manual_seed(2)
     value = torch.rand(classes, classes, generator=generator, dtype=torch.float64) + 0.5
     value.fill_diagonal_(0)
     return value if order is None else value[order][:, order]
@@ -198,7 +198,7 @@ def _tree(classes: int, order: Tensor | None) -> Tree:
 
 def _views(shape: torch.Size) -> Tensor:
     """The logits of two more views of four classes."""
-    generator = torch.Generator().manual_seed(2)
+    generator = torch.Generator(torch.get_default_device()).manual_seed(2)
     return torch.randn(*shape, 2, 4, generator=generator, dtype=torch.float64)
 
 
@@ -280,7 +280,7 @@ def rows(
     count: int = 6, classes: int = 4, scale: float = 2.0, dtype: torch.dtype = torch.float64, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
     """Logits of mixed size, each row with its own spread about `scale`, and labels that go round the classes."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(torch.get_default_device()).manual_seed(seed)
     z = torch.randn(count, classes, generator=generator, dtype=torch.float64)
     spread = scale * torch.logspace(-1, 1, count, base=3, dtype=torch.float64).unsqueeze(1)
     y = torch.arange(count) % classes
@@ -289,7 +289,7 @@ def rows(
 
 def soft(count: int = 6, classes: int = 4, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
     """Random distributions over the classes, some nearly one-hot and some nearly flat."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(torch.get_default_device()).manual_seed(seed)
     spread = torch.logspace(-1, 1, count, dtype=torch.float64).unsqueeze(1)
     return torch.softmax(torch.randn(count, classes, generator=generator, dtype=torch.float64) * spread, 1).to(dtype)
 

@@ -67,20 +67,20 @@ def test_a_mean_reads_the_logits_in_one_kernel(width: int, launched: list[str]):
     # Labels that the host looks at; where it does not, test_plain.py has what is small.
     z, y = torch.randn(3, width).requires_grad_(), torch.tensor([0, 1, 2])
     steps(validate=True)(z, y)
-    assert launched == ["small" if width == 20 else "stream", "_scale"]
+    assert launched == ["small" if width == 20 else "stream", "sum_of_losses", "_scale"]
     launched.clear()
     steps(reduction="none", validate=True)(z, y)
     assert launched == (["small", "small"] if width == 20 else ["stream", "pull_back"])
     launched.clear()
     with torch.no_grad():
         whyloss.FocalLoss(engine="triton", validate=True)(z, y)
-    assert launched == ["small" if width == 20 else "stream"]
+    assert launched == ["small" if width == 20 else "stream", "sum_of_losses"]
 
 
 def test_pixels_are_read_in_one_kernel_and_copied_in_none(launched: list[str]):
     z, y = torch.randn(2, 5, 4, 6).requires_grad_(), torch.randint(0, 5, (2, 4, 6))
     steps(validate=True)(z, y)
-    assert launched == ["planes", "_scale"]
+    assert launched == ["planes", "sum_of_losses", "_scale"]
 
 
 @pytest.mark.parametrize("shape", [(6, 20), (6, 5000), (2, 5, 3, 4)])
@@ -98,8 +98,9 @@ def test_labels_are_looked_at_where_they_are(shape: tuple[int, ...], launched: l
             (gradient,) = torch.autograd.grad(value.sum(), z)
             found += [value.detach(), gradient]
             if engine == "triton" and reduction == "mean":
-                small = shape == (6, 20)
-                assert launched == ["small", "sum_of_rows", "small"] if small else launched[0] == "_share"
+                reads = "planes" if len(shape) > 2 else "stream"
+                early = ["share_of_targets", reads, "sum_of_losses", "_scale"]
+                assert launched == (["small", "mean_of_losses", "small"] if shape == (6, 20) else early)
         torch.testing.assert_close(found[0], found[2])
         torch.testing.assert_close(found[1], found[3])
     smoothed = [
@@ -122,7 +123,7 @@ def test_losses_in_a_sum_share_the_kernel(launched: list[str]):
     )
     loss = parts[0] + 0.5 * parts[1]
     loss(z, y).backward()
-    assert launched == ["small", "_scale"]
+    assert launched == ["small", "sum_of_losses", "_scale"]
     assert z.grad is not None
     kept = z.grad.clone()
     z.grad = None
@@ -158,8 +159,8 @@ def test_a_parameter_on_a_schedule_is_not_compiled_at_every_step(launched: list[
 def test_a_loss_made_anew_for_every_call_keeps_its_kernel(launched: list[str]):
     z, y = torch.randn(3, 20), torch.tensor([0, 1, 2])
     for _ in range(20):
-        whyloss.LogitAdjustedLoss(counts=torch.ones(20), engine="triton")(z, y)
-    assert set(launched) == {"small"}
+        whyloss.LogitAdjustedLoss(counts=torch.ones(20), engine="triton", validate=True)(z, y)
+    assert set(launched) == {"small", "sum_of_losses"}
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

@@ -1,4 +1,4 @@
-"""The mean of a loss over plain labels on a GPU, by the shortest way.
+"""The mean of a loss over plain targets on a GPU, by the shortest way.
 
 The door (rows.py) asks some dozens of questions about a loss and what it is given, which takes longer than a small loss
 does. While the loss and the kind of its tensors stay the same, so do the answers: they are kept here."""
@@ -17,18 +17,21 @@ if TYPE_CHECKING:
 
 TENSORS = (Tensor, nn.Parameter)  # not what only looks like one
 KEPT = 256
-_plans: dict[Any, "tuple[list[Any], list[Any], engine.Plain | None]"] = {}
+_plans: dict[Any, "tuple[list[Any], list[Any], engine.Plain | engine.Early | None]"] = {}
 
 
 def mean(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
     """The mean loss; None where the door is the way."""
     if torch.compiler.is_compiling() or type(logits) not in TENSORS or type(target) is not Tensor:
         return None
-    if loss.reduction != "mean" or not (logits.is_cuda or loss.engine == "triton") or not _fits(logits, target):
+    if loss.reduction != "mean" or not (logits.is_cuda or loss.engine == "triton"):
         return None
-    count, classes = logits.shape
+    if not _fits(logits, target, loss.link == "sigmoid"):
+        return None
+    count, classes = logits.shape[:2] if logits.ndim > 1 else (1, 1)
     # The key says whatever kernels are compiled differently for.
-    key = (loss.state, classes, count == 1, count % 16 == 0, logits.dtype, logits.get_device())
+    kinds = (logits.ndim, logits.dtype, target.dtype, engine.small(logits))
+    key = (loss.state, classes, count == 1, count % 16 == 0, *kinds, logits.get_device())
     found = _plans.get(key)
     if found is None or any(a is not b for a, b in zip(found[1], _read(found[0]), strict=True)):
         found = _planned(key, loss, logits, target)
@@ -36,18 +39,26 @@ def mean(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
     return None if plan is None else plan.mean(logits, target)
 
 
-def _fits(logits: Tensor, target: Tensor) -> bool:
+def _fits(logits: Tensor, target: Tensor, questions: bool) -> bool:
+    if questions:
+        fits = target.shape == logits.shape and (target.dtype == torch.int64 or target.is_floating_point())
+    else:
+        fits = target.dtype == torch.int64 and logits.ndim > 1 and _labels(logits, target)
     return (
-        target.dtype == torch.int64
-        and logits.ndim == 2
-        and target.shape == logits.shape[:1]
+        fits
         and target.get_device() == logits.get_device()
+        and logits.numel() > 0
         and logits.is_contiguous()
         and target.is_contiguous()
-        and engine.small(logits)
+        and not target.requires_grad
         and not engine.transformed(logits)
         and not engine.transformed(target)
     )
+
+
+def _labels(logits: Tensor, target: Tensor) -> bool:
+    shape = logits.shape
+    return target.shape == (shape[:1] if len(shape) == 2 else (*shape[:1], *shape[2:]))
 
 
 def _planned(key: Any, loss: "RowLoss", logits: Tensor, target: Tensor) -> Any:
@@ -55,8 +66,8 @@ def _planned(key: Any, loss: "RowLoss", logits: Tensor, target: Tensor) -> Any:
     if len(_plans) >= KEPT:
         _plans.clear()
     places = [place for formula in loss.formulas() if formula is not None for place in _places(loss, formula.function)]
-    rows = door.enter(loss, logits, target, None).rows
-    plan = engine.plain(logits, rows, loss.engine, torch.nan if loss.empty == "nan" else 0.0)
+    entered = door.enter(loss, logits, target, None)
+    plan = engine.plain(entered.z, entered.rows, loss.engine, torch.nan if loss.empty == "nan" else 0.0)
     own = any(x is not None for x in (*loss._buffers.values(), *loss._parameters.values()))  # pyright: ignore
     _plans[key] = (places, _read(places), None if own or loss._modules else plan)  # pyright: ignore
     return _plans[key]

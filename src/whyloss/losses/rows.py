@@ -80,10 +80,10 @@ class Entered:
 
     def _logits(self) -> Tensor:
         """The logits, after what an adjustment makes of a row of them. Ignored rows may hold anything."""
-        adjust, keep = self.loss.adjust, self.rows.resolved().keep
+        adjust = self.loss.adjust
         if adjust is None or not adjust.rewrites:
             return self.z
-        z = self.z.to(computing_dtype(self.z))
+        z, keep = self.z.to(computing_dtype(self.z)), self.rows.resolved().keep
         if keep is not None:
             kept = keep if z.ndim == 1 else keep.reshape(len(z), 1, *z.shape[2:])
             z = torch.where(kept, z, 0.0)
@@ -114,11 +114,11 @@ def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor
         shape = torch.Size(())
     planes = logits.ndim > 2 and loss.link == "softmax" and not soft and engine.reads_planes(logits, loss.engine)
     z, dtype = logits.flatten(2) if planes else targets.as_rows(logits, loss.link), computing_dtype(logits)
-    raw = not soft and sample_weight is None and _looked_at_by_kernels(loss, logits)
-    if loss.link == "sigmoid":
+    raw = sample_weight is None and _looked_at_by_kernels(loss, logits, target, soft)
+    if raw:
+        label, mix, keep = (None, target.reshape(-1), None) if soft else (target.reshape(-1).long(), None, None)
+    elif loss.link == "sigmoid":
         label, mix, keep = targets.of_sigmoid(loss, target, soft, dtype)
-    elif raw:
-        label, mix, keep = target.reshape(-1).long(), None, None
     else:
         label, mix, keep = targets.of_softmax(loss, target, soft, z.shape[1], dtype)
     per_sample = targets.sample_weight(name, sample_weight, shape, dtype)
@@ -129,16 +129,16 @@ def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor
     return Entered(loss, z if rows.mix is None else flat(z) if planes else z, rows, counts_for, shape, loss.engine)
 
 
-def _looked_at_by_kernels(loss: "RowLoss", logits: Tensor) -> bool:
-    """Whether labels may go to the kernels as they came: these see themselves which are ignored, and what would be
+def _looked_at_by_kernels(loss: "RowLoss", logits: Tensor, target: Tensor, soft: bool) -> bool:
+    """Whether targets may go to the kernels as they came: these see themselves which are ignored, and what would be
     done about them here takes longer than a small loss."""
-    short = loss.averaged is not None and (loss.adjust is None or loss.adjust.margin is None)
-    plain = loss.link == "softmax" and loss.weight is None and not loss.normalized
+    if loss.link == "softmax":
+        short = loss.averaged is not None and (loss.adjust is None or loss.adjust.margin is None)
+        plain = not soft and not loss.normalized and (short or not loss.label_smoothing)
+    else:
+        plain = target.dtype != torch.bool and not loss.label_smoothing and not (soft and _has_offset(loss))
     return (
-        plain
-        and (short or not loss.label_smoothing)
-        and engine.looks_at_labels(logits, loss.engine)
-        and not checks.looks(loss, logits)
+        plain and loss.weight is None and engine.looks_at_labels(logits, loss.engine) and not checks.looks(loss, logits)
     )
 
 
@@ -212,11 +212,7 @@ def _weighted(
         checks.table(type(loss).__name__, table, 2 if loss.link == "sigmoid" else z.shape[1])
     shift = None if adjust is None or adjust.shift is None else adjust.shift.to(dtype)
     margin = None if adjust is None or adjust.margin is None else adjust.margin.to(dtype)
-    if (
-        mix is not None
-        and mix.ndim == 1
-        and (eps or class_weight is not None or loss.offset(mix.new_zeros(1, 2)) is not None)
-    ):
+    if mix is not None and mix.ndim == 1 and (eps or class_weight is not None or _has_offset(loss)):
         mix = torch.stack([1 - mix, mix], 1)
     of_classes = targets.of_classes(label, mix, class_weight)
     counts_for = of_classes if per_sample is None else per_sample if of_classes is None else of_classes * per_sample
@@ -232,7 +228,7 @@ def _weighted(
         pass  # shares of yes, as they came
     elif eps or mix is not None:
         smoothing = Smoothing(eps, loss.smoothing_over, class_weight, loss.smoothing_weight)
-        if loss.link == "sigmoid" or loss.offset(torch.ones(1, 1)) is not None:
+        if loss.link == "sigmoid" or _has_offset(loss):
             classes = 2 if loss.link == "sigmoid" else z.shape[1]
             q = mix if mix is not None else one_hot(targets.known(label), classes, dtype)
             live = torch.ones_like(q) if loss.link == "sigmoid" or not eps else targets.live(flat(z), shift, dtype)
@@ -274,6 +270,11 @@ def _weighted(
         key=key,
     )
     return rows, counts_for
+
+
+def _has_offset(loss: "RowLoss") -> bool:
+    """Whether a soft target adds something to the expected loss."""
+    return loss.offset(torch.ones(1, 1, device="cpu")) is not None
 
 
 def _smoothed(loss: "RowLoss", own: Any, average: Any, eps: float) -> tuple[tuple[str, ...], Any]:

@@ -15,6 +15,7 @@ from whyloss.stats.kernels import rows as triton
 from whyloss.stats.rows import Rows, flat
 
 if TYPE_CHECKING:
+    from whyloss.stats.kernels.plain import Early as Early
     from whyloss.stats.kernels.plain import Plain as Plain
 
 # Logits of which a second reading is as good as free, from the second-level cache, and rows that one program sums.
@@ -112,15 +113,14 @@ def looks_at_labels(logits: Tensor, engine: Engine) -> bool:
 
 def share(rows: Rows, empty: float, dtype: torch.dtype) -> Tensor | None:
     """One over the number of rows that count, in one kernel; None where that is not the quickest way."""
-    label = rows.label
-    if rows.ignore is None or label is None or rows.weight is not None or transformed(label):
+    target = rows.label if rows.mix is None else rows.mix
+    if rows.ignore is None or target is None or rows.weight is not None or transformed(target):
         return None
-    if kernels.absent(label.device):
+    if kernels.absent(target.device) or not target.is_contiguous():
         return None
-    from whyloss.stats.kernels import launch
+    from whyloss.stats.kernels import means
 
-    few = label.is_contiguous() and label.shape[0] <= launch.COUNTED
-    return launch.share_of_each(label, rows.ignore, empty, dtype) if few else None
+    return means.share_of_each(target, rows.ignore, empty, dtype)
 
 
 def small(z: Tensor) -> bool:
@@ -128,20 +128,27 @@ def small(z: Tensor) -> bool:
     return 0 < z.shape[0] <= PLAIN_ROWS and z.numel() * z.element_size() <= PLAIN_BYTES
 
 
-def plain(z: Tensor, rows: Rows, engine: Engine, empty: float) -> "Plain | None":
-    """How kernels make the mean of these and all small logits of their kind, if they can."""
-    bare = (rows.weight, rows.keep, rows.shift, rows.scale, rows.margin, rows.table, rows.offset)
-    if rows.ignore is None or rows.every_label or rows.inplace or any(x is not None for x in bare) or z.ndim != 2:
+def plain(z: Tensor, rows: Rows, engine: Engine, empty: float) -> "Plain | Early | None":
+    """How kernels make the mean of these logits, as the door has left them, and of all of their kind, if they can.
+    `empty`: the mean of nothing."""
+    bare = (rows.weight, rows.keep, rows.shift, rows.scale, rows.margin, rows.table, rows.offset, rows.smoothing)
+    if rows.ignore is None or rows.inplace or any(x is not None for x in bare):
         return None
     if choose(z, rows, engine)[0] != "triton":
         return None
     from whyloss.stats.kernels import launch
-    from whyloss.stats.kernels.plain import Plain
+    from whyloss.stats.kernels.plain import Early, Plain
 
-    source = triton.source(rows)
-    if source is None or source.statistics is not None or z.shape[1] > launch.SMALL:
+    # Float16 cannot hold gradients that are divided by many rows: a loss scaler must have its say before.
+    early = z.dtype != torch.float16
+    if z.ndim == 1:
+        return Early(None, rows, z, empty) if early else None
+    source = None if rows.normalized else triton.source(rows)
+    if source is None or source.statistics is not None:
         return None
-    return Plain(source, replace(rows, label=None), z, empty)
+    if small(z) and z.ndim == 2 and z.shape[1] <= launch.SMALL:
+        return Plain(source, replace(rows, label=None), z, empty)
+    return Early(source, rows, z, empty) if early and (z.ndim == 3 or z.shape[1] < triton.WIDE) else None
 
 
 def _beyond(z: Tensor, rows: Rows) -> str:

@@ -179,8 +179,10 @@ def binary_losses(z: Tensor, rows: Rows) -> Tensor:
     """[N] losses of the sigmoid link: two classes with logits 0 and z.
 
     `label` holds 0 or 1, in any dtype; `mix` is [N, 2], or [N] for (1 - mix, mix)."""
+    rows = rows.resolved()
     if rows.mix is not None and rows.mix.ndim == 1:
-        rows = replace(rows, mix=torch.stack([1 - rows.mix, rows.mix], 1))
+        mix = rows.mix.to(z.dtype)
+        rows = replace(rows, mix=torch.stack([1 - mix, mix], 1))
     if rows.keep is not None:
         z = torch.where(rows.keep, z, 0.0)
     infinities = torch.isinf(z)

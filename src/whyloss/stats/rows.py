@@ -31,6 +31,7 @@ class Rows:
     the sigmoid link [N] stands for (1 - mix, mix).
     smoothing: what makes the coefficients of each possible label of `label` or `mix`; None: they are given.
     weight: [N], multiplies the row losses. keep: [N], False for rows that must count for nothing, whatever they hold.
+    ignore: in place of `keep`, the label, or the `mix` [N], of such rows.
     shift: [C], scale: number or [C], margin: [C] with z -> scale * (z + shift - margin at the label).
     table: [C, C] and power: arguments of the statistics that take one.
     offset: [N], added to the row losses before they are weighted.
@@ -60,10 +61,12 @@ class Rows:
 
     def resolved(self) -> "Rows":
         """The same with `keep` in place of `ignore`."""
-        if self.ignore is None or self.label is None:
+        if self.ignore is None:
             return self
-        keep = self.label != self.ignore
-        return replace(self, ignore=None, keep=keep, label=torch.where(keep, self.label, 0))
+        name = "label" if self.mix is None else "mix"
+        asked: Tensor = getattr(self, name)
+        keep = asked != self.ignore
+        return replace(self, **{"ignore": None, "keep": keep, name: torch.where(keep, asked, 0)})
 
     def block(self, start: int, stop: int) -> "Rows":
         """The rows from start to stop."""

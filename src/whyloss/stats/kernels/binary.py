@@ -13,8 +13,9 @@ from whyloss.stats.program import Program
 from whyloss.stats.rows import Rows, computing_dtype
 
 # Pointers: z, out, label, keep, weight, offset, upstream [N], mix [N] or, with PAIRS, [N, 2], share, and `numbers` of
-# the program; None where there is none. `losses` takes a number for each logit or, if SUMMED, for each program. Only
-# the last program is incomplete, so that the others read and write in wide accesses.
+# the program; None where there is none. `ignore`: the label, or share, of what counts for nothing. `losses` takes a
+# number for each logit or, if SUMMED, for each program. Only the last program is incomplete, so that the others read
+# and write in wide accesses.
 TEMPLATE = """@triton.jit
 def question($inputs):
     $lines
@@ -22,19 +23,19 @@ def question($inputs):
 
 
 @triton.jit
-def elementwise(z, out, label, mix, keep, weight, offset, share, upstream, numbers, losses, N,
+def elementwise(z, out, label, mix, ignore, keep, weight, offset, share, upstream, numbers, losses, N,
                 B: tl.constexpr, GRADIENT: tl.constexpr, SUMMED: tl.constexpr, PAIRS: tl.constexpr):
     first = tl.program_id(0).to(tl.int64) * B
     if first + B <= N:
-        block(z, out, label, mix, keep, weight, offset, share, upstream, numbers, losses, N, first,
+        block(z, out, label, mix, ignore, keep, weight, offset, share, upstream, numbers, losses, N, first,
               B, GRADIENT, SUMMED, PAIRS, False)
     else:
-        block(z, out, label, mix, keep, weight, offset, share, upstream, numbers, losses, N, first,
+        block(z, out, label, mix, ignore, keep, weight, offset, share, upstream, numbers, losses, N, first,
               B, GRADIENT, SUMMED, PAIRS, True)
 
 
 @triton.jit
-def block(z, out, label, mix, keep, weight, offset, share, upstream, numbers, losses, N, first,
+def block(z, out, label, mix, ignore, keep, weight, offset, share, upstream, numbers, losses, N, first,
           B: tl.constexpr, GRADIENT: tl.constexpr, SUMMED: tl.constexpr, PAIRS: tl.constexpr, LAST: tl.constexpr):
     o = first + tl.arange(0, B)
     live = o < N if LAST else None
@@ -45,21 +46,29 @@ def block(z, out, label, mix, keep, weight, offset, share, upstream, numbers, lo
     kept = x == x
     if keep is not None:
         kept = tl.load(keep + o, mask=live, other=0 if LAST else None) != 0
-        x = tl.where(kept, x, 0.0)
     if label is not None:
-        y = tl.load(label + o, mask=live, other=0 if LAST else None).to(ACC)
+        found = tl.load(label + o, mask=live, other=0 if LAST else None)
+        if ignore is not None:
+            kept = found != ignore
+            found = tl.where(kept, found, 0)
+        y = found.to(ACC)
     if mix is not None and not PAIRS:
         share1 = tl.load(mix + o, mask=live, other=other).to(ACC)
+        if ignore is not None:
+            kept = share1 != ignore
+            share1 = tl.where(kept, share1, 0.0)
     if mix is not None and PAIRS:
         mix0 = tl.load(mix + 2 * o, mask=live, other=other).to(ACC)
         mix1 = tl.load(mix + 2 * o + 1, mask=live, other=other).to(ACC)
+    if keep is not None or ignore is not None:
+        x = tl.where(kept, x, 0.0)
     loss, slope = question($given)
     if offset is not None:
         loss = loss + tl.load(offset + o, mask=live, other=other)
     if weight is not None:
         w = tl.load(weight + o, mask=live, other=other)
         loss, slope = loss * w, slope * w
-    if keep is not None:
+    if keep is not None or ignore is not None:
         loss = tl.where(kept, loss, 0.0)
     if SUMMED:
         if LAST:
@@ -72,7 +81,7 @@ def block(z, out, label, mix, keep, weight, offset, share, upstream, numbers, lo
             slope = slope * tl.load(share)
         if upstream is not None:
             slope = slope * tl.load(upstream + o, mask=live, other=other).to(ACC)
-        if keep is not None:
+        if keep is not None or ignore is not None:
             slope = tl.where(kept, slope, 0.0)
         tl.store(out + o, slope.to(out.dtype.element_ty), mask=live)
 """
@@ -120,17 +129,25 @@ def sweep(
     from whyloss.stats.kernels import launch
 
     z = z.contiguous()
-    count, exact = z.shape[0], computing_dtype(z)
+    count = z.shape[0]
     made, names = source(rows)
     if gradient and out is None:
         out = torch.empty(count, dtype=z.dtype, device=z.device)
     each = upstream is not None and upstream.ndim > 0
-    numbers = binary.numbers(rows, torch.empty((), dtype=exact, device=z.device))
     row: dict[str, Any] = {name: _flat(getattr(rows, name)) for name in ("label", "mix", "keep", "weight", "offset")}
     row |= {"share": None if each else upstream, "upstream": _flat(upstream) if each else None}
-    row["numbers"] = torch.stack([numbers[name] for name in names]) if names else None
+    row["ignore"] = rows.ignore
+    row["numbers"] = number_of_each(rows, names, z)
     losses = launch.elementwise(made, z, row, out if gradient else None, summed)
     return losses.sum() if summed else losses, out if gradient else None
+
+
+def number_of_each(rows: Rows, names: tuple[str, ...], z: Tensor) -> Tensor | None:
+    """The numbers of these names, as kernels read them."""
+    if not names:
+        return None
+    found = binary.numbers(rows, torch.empty((), dtype=computing_dtype(z), device=z.device))
+    return torch.stack([found[name] for name in names])
 
 
 def _flat(x: Tensor | None) -> Tensor | None:

@@ -13,6 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from whyloss.stats.kernels import functions, handles
+from whyloss.stats.kernels.means import ALWAYS
 from whyloss.stats.kernels.source import Source
 
 SMALL = 4096  # widest row that is kept in registers
@@ -120,11 +121,14 @@ def forward(
 
 
 def planes(
-    source: Source, z: Tensor, row: dict[str, Any], losses: Tensor, out: Tensor | None, share: Tensor | None
-) -> None:
-    """The same for logits [N, C, P], each class a plane of pixels; `out` is contiguous."""
+    source: Source, z: Tensor, row: dict[str, Any], out: Tensor | None, share: Tensor | None, summed: bool
+) -> Tensor:
+    """Losses of all pixels of logits [N, C, P], each class a plane, or if `summed` their sums over programs; in the
+    same pass the gradient into `out`, which is contiguous."""
     images, classes, pixels = z.shape
-    target = z if out is None else out
+    target, blocks = z if out is None else out, cdiv(pixels, PIXELS)
+    exact = torch.float64 if z.dtype == torch.float64 else torch.float32
+    losses = torch.empty(images * (blocks if summed else pixels), dtype=exact, device=z.device)
     given = {**row, "share": share, "losses": losses}
     names = ("label", "keep", "ignore", "weight", "share", "shift", "scale", "margin", "diagonal", "table", "losses")
     guard = row["keep"] is not None or row["ignore"] is not None
@@ -134,12 +138,14 @@ def planes(
         "GUARD": guard,
         "HELD": classes <= HELD,
         "GRADIENT": out is not None,
+        "SUMMED": summed,
         "num_warps": 4,
     }
     arguments = (z, target, *(given[n] for n in names), pixels)
     strides = {"image_stride": z.stride(0), "stride": z.stride(1)}
     made = module(source.text, z.dtype == torch.float64)
-    _start(made.planes, (cdiv(pixels, PIXELS), images), arguments, {**size, **strides})
+    _start(made.planes, (blocks, images), arguments, {**size, **strides})
+    return losses
 
 
 def mixture(
@@ -209,33 +215,12 @@ def elementwise(text: str, z: Tensor, row: dict[str, Any], out: Tensor | None, s
     exact = torch.float64 if z.dtype == torch.float64 else torch.float32
     made, programs = module(text, exact == torch.float64), cdiv(z.numel(), QUESTIONS)
     losses = torch.empty(programs if summed else z.numel(), dtype=exact, device=z.device)
-    names = ("label", "mix", "keep", "weight", "offset", "share", "upstream", "numbers")
+    names = ("label", "mix", "ignore", "keep", "weight", "offset", "share", "upstream", "numbers")
     arguments = (z, z if out is None else out, *(row[n] for n in names), losses, z.numel())
     size = {"B": QUESTIONS, "GRADIENT": out is not None, "SUMMED": summed, "num_warps": 4}
     size["PAIRS"] = row["mix"] is not None and row["mix"].ndim == 2
     _start(made.elementwise, (programs,), arguments, size)
     return losses
-
-
-COUNTED = 2**16  # labels that one program counts sooner than torch does it in six operations
-
-
-def share_of_each(label: Tensor, ignore: int, empty: float, dtype: torch.dtype) -> Tensor:
-    """One over the number of labels that are not `ignore`; `empty` if there are none."""
-    share = torch.empty((), dtype=dtype, device=label.device)
-    _start(_share, (1,), (label, share, label.shape[0], ignore, empty), {"B": 1024, "num_warps": 4})
-    return share
-
-
-@triton.jit
-def _share(label, share, n, ignore, empty, B: tl.constexpr):  # pyright: ignore
-    found = tl.zeros((B,), tl.int32)
-    for i in range(0, n, B):
-        o = i + tl.arange(0, B)
-        y = tl.load(label + o, mask=o < n, other=ignore)
-        found += tl.where(y != ignore, 1, 0)
-    count = tl.sum(found, axis=0).to(tl.float64)
-    tl.store(share, tl.where(count > 0, 1 / tl.where(count > 0, count, 1.0), empty).to(share.dtype.element_ty))
 
 
 def scale_(x: Tensor, factor: Tensor) -> Tensor:
@@ -254,28 +239,6 @@ def _scale(x, factor, n, B: tl.constexpr, PROGRAMS: tl.constexpr):  # pyright: i
             live = o < n
             v = tl.load(x + o, mask=live) * s
             tl.store(x + o, v.to(x.dtype.element_ty), mask=live)
-
-
-SUM = {"B": 2048, "num_warps": 8}
-
-
-@triton.jit
-def sum_of_rows(losses, label, value, share, n, ignore, empty, B: tl.constexpr):  # pyright: ignore
-    """The mean of the losses of rows whose label is not `ignore`, and one over their number; `empty` if there are
-    none."""
-    total, found = tl.zeros((B,), tl.float64), tl.zeros((B,), tl.int32)
-    for i in range(0, n, B):
-        o = i + tl.arange(0, B)
-        total += tl.load(losses + o, mask=o < n, other=0.0).to(tl.float64)
-        y = tl.load(label + o, mask=o < n, other=ignore)
-        found += tl.where(y != ignore, 1, 0)
-    count = tl.sum(found, axis=0).to(tl.float64)
-    one = tl.where(count > 0, 1 / tl.where(count > 0, count, 1.0), empty)
-    tl.store(share, one.to(share.dtype.element_ty))
-    tl.store(value, (tl.sum(total, axis=0) * one).to(value.dtype.element_ty))
-
-
-ALWAYS = {"enable_fp_fusion": True}  # said, because Triton's default is to change
 
 
 def _start(kernel: Any, grid: tuple[int, ...], arguments: tuple[Any, ...], size: dict[str, Any]) -> None:

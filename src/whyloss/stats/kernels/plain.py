@@ -1,8 +1,10 @@
-"""The mean of a loss over a small batch of labels, where the host takes longer than the GPU: three kernels, started
-directly, and nothing else.
+"""The mean of a loss by the shortest way on the host: a few kernels, and nothing else.
 
-Logits that stay in the second-level cache are read as fast a second time. So the forward pass makes losses and their
-mean, and the backward pass the gradient, of the logits again: no pass that only scales, no gradient that waits."""
+`Plain`: a small batch of labels, where the host takes longer than the GPU. Logits that stay in the second-level cache
+are read as fast a second time. So the forward pass makes losses and their mean, and the backward pass the gradient, of
+the logits again: no pass that only scales, no gradient that waits.
+
+`Early`: whatever is larger. The gradient is made on the way forward, while the logits are near, and waits."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,9 +14,10 @@ import torch
 from torch import Tensor
 
 from whyloss.stats import reference
-from whyloss.stats.kernels import handles, launch
+from whyloss.stats.kernels import binary, handles, launch, means
+from whyloss.stats.kernels.rows import described
 from whyloss.stats.kernels.source import Source
-from whyloss.stats.rows import Rows, computing_dtype
+from whyloss.stats.rows import Rows, computing_dtype, flat
 
 # One over what the mean divides by stands before the losses, which start at a multiple of 16 bytes.
 AHEAD = 4
@@ -32,8 +35,8 @@ class Plain:
         self.size, _ = launch.short_rows(z)
         made = launch.module(source.text, self.exact == torch.float64)
         forward, backward = ({**self.size, "GRADIENT": wanted, **launch.ALWAYS} for wanted in (False, True))
-        self.kernels = (made.small, launch.sum_of_rows, made.small)
-        self.sizes = (forward, {**launch.SUM, **launch.ALWAYS}, backward)
+        self.kernels = (made.small, means.mean_of_losses, made.small)
+        self.sizes = (forward, {**means.SUM, **launch.ALWAYS}, backward)
         self.runs: list[Run | None] = [None, None, None]
 
     def mean(self, z: Tensor, label: Tensor) -> Tensor:
@@ -116,3 +119,73 @@ class _Mean(torch.autograd.Function):
             (gradient,) = torch.autograd.grad(losses.sum() * kept[0], z, u, create_graph=True)
             return gradient, None, None
         return plain.gradient(z, label, kept, u), None, None
+
+
+class Early:
+    """The same for contiguous logits and targets of any number: rows [N, C] or pixels [N, C, *spatial] and their
+    int64 labels, or, without a `source`, questions of any shape and what they ask for, in the same shape."""
+
+    def __init__(self, source: Source | None, rows: Rows, z: Tensor, empty: float):
+        self.source, self.empty, self.exact = source, empty, computing_dtype(z)
+        self.wanted = "label" if rows.mix is None else "mix"
+        self.rows = replace(rows, label=None, mix=None)
+        self.row = described(self.rows)
+        if source is None:
+            self.text, names = binary.source(rows)
+            self.row |= {"upstream": None, "numbers": binary.number_of_each(rows, names, z)}
+
+    def mean(self, z: Tensor, target: Tensor) -> Tensor:
+        """Differentiable in the logits."""
+        return _Early.apply(z, target, self, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]
+
+    def share(self, target: Tensor) -> Tensor:
+        assert self.rows.ignore is not None
+        return means.share_of_each(target, self.rows.ignore, self.empty, self.exact)
+
+    def sweep(self, z: Tensor, target: Tensor, share: Tensor, out: Tensor | None) -> Tensor:
+        """What adds up to the sum of the losses; the gradient of that sum times `share` into `out`."""
+        row = {**self.row, self.wanted: target.view(-1)}
+        if self.source is None:
+            return launch.elementwise(self.text, z, {**row, "share": share}, out, summed=True)
+        if z.ndim > 2:
+            z, out = z.flatten(2), None if out is None else out.flatten(2)
+            return launch.planes(self.source, z, row, out, share, summed=True)
+        losses = torch.empty(z.shape[0], dtype=self.exact, device=z.device)
+        launch.forward(self.source, z, row, losses, out, share, None)
+        return losses
+
+    def exactly(self, z: Tensor, target: Tensor) -> Tensor:
+        """The losses in plain differentiable torch."""
+        rows = replace(self.rows, **{self.wanted: target.reshape(-1)})
+        if self.source is None:
+            return reference.binary_losses(z.to(self.exact).reshape(-1), rows)
+        return reference.row_losses(flat(z.flatten(2) if z.ndim > 2 else z).to(self.exact), rows)
+
+
+class _Early(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, target: Tensor, early: Early, gradients: bool) -> Tensor:
+        share = early.share(target)
+        out = torch.empty_like(z) if gradients and ctx.needs_input_grad[0] else None
+        losses = early.sweep(z, target, share, out)
+        ctx.early, ctx.gradient = early, out
+        ctx.save_for_backward(z, target, share)
+        return means.total(losses, share)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        (u,) = upstream
+        z, target, share = ctx.saved_tensors
+        early: Early = ctx.early
+        if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
+            value = early.exactly(z, target).sum() * share
+            (gradient,) = torch.autograd.grad(value, z, u, create_graph=True)
+            return gradient, None, None, None
+        # Whoever asks first gets the gradient itself; a second backward pass computes it again.
+        gradient, ctx.gradient = ctx.gradient, None
+        if gradient is None:
+            gradient = torch.empty_like(z)
+            early.sweep(z, target, share * u, gradient)
+        else:
+            launch.scale_(gradient, u)
+        return gradient, None, None, None

@@ -99,17 +99,17 @@ def _spread(z: Tensor, rows: Rows) -> Rows:
 class _Kernels(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, rows: Rows, total: bool, share: Tensor | None, gradients: bool) -> Tensor:
+        from whyloss.stats.kernels import means
+
         wanted = gradients and ctx.needs_input_grad[0]
         # Float16 cannot hold gradients that are divided by many rows: a loss scaler must have its say before.
         early = total and not rows.inplace and z.dtype != torch.float16
         now = wanted and early and (z.shape[1] < WIDE or z.ndim == 3 or rows.every_label)
-        losses, ctx.gradient, saved = sweep(z, rows, now=now, later=wanted and not now, upstream=share if now else None)
+        given = share if now else None
+        losses, ctx.gradient, saved = sweep(z, rows, now=now, later=wanted and not now, upstream=given, summed=total)
         ctx.rows, ctx.total, ctx.share = rows, total, share
         ctx.save_for_backward(z, saved)
-        if not total:
-            return losses
-        value = losses.sum()
-        return value if share is None else value * share
+        return means.total(losses, share) if total else losses
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
@@ -140,15 +140,21 @@ class _Kernels(torch.autograd.Function):
 
 
 def sweep(
-    z: Tensor, rows: Rows, now: bool, later: bool, upstream: Tensor | None = None, out: Tensor | None = None
+    z: Tensor,
+    rows: Rows,
+    now: bool,
+    later: bool,
+    upstream: Tensor | None = None,
+    out: Tensor | None = None,
+    summed: bool = False,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """(losses, the gradient of their sum if wanted `now`, coefficients to make it of `later` where that is cheaper).
-    The gradient is that of the sum weighted by `upstream`, a number or [N]. `out` may be the logits themselves."""
+    """(losses, or if `summed` what adds up to their sum; the gradient of that sum if wanted `now`; coefficients to make
+    it of `later` where that is cheaper). The gradient is that of the sum weighted by `upstream`, a number or [N]. `out`
+    may be the logits themselves."""
     from whyloss.stats.kernels import launch
 
     rows = _spread(z, rows)
     made, exact = _source(rows), computing_dtype(z)
-    count = z.shape[0] if z.ndim == 2 else z.shape[0] * z.shape[2]
     share = upstream
     if upstream is not None and upstream.ndim > 0:  # it weighs the rows; their losses have been told before
         rows = replace(rows, weight=upstream if rows.weight is None else upstream * rows.weight)
@@ -160,15 +166,14 @@ def sweep(
         rows = rows.resolved()
         row = described(rows)
         return _around(z, rows, made, row, now, later, share, out)
-    losses = torch.empty(count, dtype=exact, device=z.device)
+    if z.ndim == 3:
+        return launch.planes(made, z, row, out if now else None, share, summed), out if now else None, None
+    losses = torch.empty(z.shape[0], dtype=exact, device=z.device)
     if rows.every_label:
         launch.mixture(made, z, row, losses, out if now else None, share)
         return losses, out if now else None, None
-    if z.ndim == 3:
-        launch.planes(made, z, row, losses, out if now else None, share)
-        return losses, out if now else None, None
     keep = later and launch.keeps_coefficients(z.shape[1])
-    saved = z.new_zeros(2 + made.coefficients, count, dtype=exact) if keep else None
+    saved = z.new_zeros(2 + made.coefficients, z.shape[0], dtype=exact) if keep else None
     launch.forward(made, z, row, losses, out if now else None, share, saved)
     return losses, out if now else None, saved
 

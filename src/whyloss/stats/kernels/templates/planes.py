@@ -23,7 +23,7 @@ def store_pixel(out, c, start, o, P, ok, GUARD: tl.constexpr, live, scale, g):
 @triton.jit
 def planes(z, out, label, keep, ignore, weight, share, shift, scale, margin, diagonal, table, losses,
            P, C: tl.constexpr, image_stride, stride, T: tl.constexpr, GUARD: tl.constexpr,
-           HELD: tl.constexpr, GRADIENT: tl.constexpr):
+           HELD: tl.constexpr, GRADIENT: tl.constexpr, SUMMED: tl.constexpr):
     \"\"\"T pixels of an image whose classes lie in planes. A thread owns its pixels' classes: it holds all of them
     (HELD), or reads them twice.\"\"\"
     image = tl.program_id(1).to(tl.int64)
@@ -69,7 +69,11 @@ def planes(z, out, label, keep, ignore, weight, share, shift, scale, margin, dia
     weight_of_row, scaled = weights_of_row(own, row, live, weight, share, None)
     loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), entry_of_label(own, y, diagonal), scaled)
     own_slope = tl.where(masked, 0.0, own_slope)
-    tl.store(losses + row, tl.where(ok, loss_of_row(loss, masked, weight_of_row), 0.0), mask=live)
+    loss = tl.where(ok, loss_of_row(loss, masked, weight_of_row), 0.0)
+    if SUMMED:
+        tl.store(losses + image * tl.num_programs(0) + tl.program_id(0), tl.sum(loss, axis=0))
+    else:
+        tl.store(losses + row, loss, mask=live)
     if GRADIENT:
         if HELD:
             for c in tl.static_range(C):
