@@ -27,8 +27,8 @@ test-kernels: $(BIN)/.triton  ## the GPU code without a GPU: in Triton's interpr
 	  tests/kernels/test_region_kernels.py
 
 test-gpu: $(READY)  ## the same on the GPU of this machine
-	WHYLOSS_DEVICE=cuda $(BIN)/pytest -m 'not slow' -k 'triton or kernels' \
-	  tests/kernels tests/laws.py tests/test_edges.py tests/test_overwriting.py tests/accuracy.py
+	$(ONE_THREAD) WHYLOSS_DEVICE=cuda $(BIN)/pytest -n auto -m 'not slow' -k 'triton or kernels' \
+	  --ignore tests/kernels/test_compiled.py tests/kernels tests/laws.py tests/test_edges.py tests/test_overwriting.py tests/accuracy.py
 
 check: $(READY)  ## all that has to hold before a change goes in
 	$(BIN)/ruff check

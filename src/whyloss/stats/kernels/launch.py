@@ -59,7 +59,7 @@ def tile(classes: int, sums: int) -> dict[str, int]:
 
 def row_size(classes: int, source: Source) -> dict[str, int]:
     """The same, with J: how many elements of a row fall to one lane, as a power of two."""
-    size = tile(classes, len(source.sums))
+    size = {"AHEAD": False, **tile(classes, len(source.sums))}
     return {**size, "J": power_of_2(cdiv(classes, size["T"]))}
 
 
@@ -67,6 +67,7 @@ def mixture_size(classes: int, source: Source) -> dict[str, int]:
     """The same for soft targets. Left alone, the assembler spares registers for a third block of threads, and takes
     them from a few numbers that then live in memory."""
     size = row_size(classes, source)
+    del size["AHEAD"]
     return size if source.sums else {**size, "maxnreg": 128}
 
 

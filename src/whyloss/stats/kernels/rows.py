@@ -85,10 +85,14 @@ def _as_read(z: Tensor, rows: Rows) -> tuple[Tensor, Rows]:
     if z.ndim == 3 and not rows.every_label and _source(rows).statistics is None:
         return z if z.stride(2) == 1 else z.contiguous(), rows
     z = flat(z)
-    return z if z.stride(1) == 1 and z.stride(0) >= z.shape[1] else z.contiguous(), _spread(z, rows)
+    return z if z.stride(1) == 1 and z.stride(0) >= z.shape[1] else z.contiguous(), _readable(z, rows)
 
 
-def _spread(z: Tensor, rows: Rows) -> Rows:
+def _readable(z: Tensor, rows: Rows) -> Rows:
+    """With the shares of a target that is still to be spread; and no number that is a kernel's argument, which would be
+    rounded to float32, beside float64."""
+    if isinstance(rows.scale, float | int) and z.dtype == torch.float64:
+        rows = replace(rows, scale=z.new_full(z.shape[1:2], rows.scale))
     if rows.smoothing is None:
         return rows
     exact = z.detach().to(computing_dtype(z))
@@ -153,7 +157,7 @@ def sweep(
     may be the logits themselves."""
     from whyloss.stats.kernels import launch
 
-    rows = _spread(z, rows)
+    rows = _readable(z, rows)
     made, exact = _source(rows), computing_dtype(z)
     share = upstream
     if upstream is not None and upstream.ndim > 0:  # it weighs the rows; their losses have been told before
