@@ -149,7 +149,7 @@ def test_layouts_empties_and_second_derivatives(by_kernels: None):
 # --- what compiling for a GPU makes of them ---------------------------------------------------------------------------
 
 BIN = Path(triton.__file__).parent / "backends/nvidia/bin"
-POINTERS = dict.fromkeys(("weight", "given", "partial", "intersection", "prediction"), "*fp32")
+POINTERS = dict.fromkeys(("weight", "given", "partial", "intersection", "upstream"), "*fp32")
 
 
 def compiled(name: str, dtype: str, label: str = "*i64", mask: str = "*u8", **constants: int) -> Any:

@@ -20,6 +20,7 @@ from whyloss.stats.engine import transformed
 from whyloss.stats.kernels import absent
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
+from whyloss.stats.verdict import Verdict
 
 FEW = 8  # pixels
 
@@ -104,6 +105,50 @@ def reference(z: Tensor, pixels: Pixels) -> Sums:
     zero = torch.zeros_like(prediction, dtype=torch.float64)
     intersection, target = (zero.scatter_add(1, label, x.double()).to(p.dtype) for x in (hit, u))
     return Sums(intersection, prediction, target, count)
+
+
+def judged(
+    z: Tensor, pixels: Pixels, verdict: Verdict, weight: Tensor | None, again: Callable[[Sums], Tensor]
+) -> Tensor:
+    """The value of a loss, by kernels alone. weight: [C] of the classes. `again` makes the value of the sums in
+    differentiable torch, for derivatives of the derivative."""
+    value = _Judged.apply(z, pixels.target, pixels.weight, weight, pixels, verdict, again)
+    return value  # pyright: ignore[reportReturnType]
+
+
+class _Judged(torch.autograd.Function):
+    """Sums, verdict and pull-back."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        z: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        of_classes: Tensor | None,
+        pixels: Pixels,
+        verdict: Verdict,
+        again: Callable[[Sums], Tensor],
+    ) -> Tensor:
+        from whyloss.stats.kernels import region
+        from whyloss.stats.kernels.verdict import reach
+
+        value, kept = reach(verdict, region.partial_sums(z, pixels), of_classes)
+        ctx.save_for_backward(z, kept, target, weight, of_classes)
+        ctx.pixels, ctx.again = pixels, again
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        z, kept, *_ = ctx.saved_tensors  # the others only to hear of it if they were written to
+        if torch.is_grad_enabled():
+            value = ctx.again(reference(z, ctx.pixels))
+            (gradient,) = torch.autograd.grad(value, z, upstream, create_graph=True)
+        else:
+            from whyloss.stats.kernels import region
+
+            gradient = region.pull_back(z, ctx.pixels, kept, *upstream)
+        return gradient, None, None, None, None, None, None
 
 
 class _Passes(torch.autograd.Function):
