@@ -74,7 +74,7 @@ def together(partial, found, programs, size, T: tl.constexpr, B: tl.constexpr):
     tl.store(found + n * size + o, tl.sum(total, axis=0), mask=o < size)
 """
 ELEMENTS = 4096  # partial sums at a time, 4 of them in each of as many threads as a program can have
-REGIONS = 1024  # at a time: the arithmetic of one takes a thread's registers
+REGIONS = 512  # at a time: the arithmetic of one takes all of a thread's registers
 MANY = 2**17  # partial sums that are first added by as many programs as there are images
 ADDING = {"T": 32, "B": 64, "num_warps": 8}
 
@@ -83,8 +83,9 @@ ADDING = {"T": 32, "B": 64, "num_warps": 8}
 def text(lines: tuple[tuple[object, ...], ...], ends: tuple[object, ...]) -> str:
     """The kernels of a program."""
     w, known = Writer(list(lines), {}), {name: name for name in SUMS}
-    loss, counted, *slopes = (w.value(end, known, {}) for end in ends)
-    results = [f"zero + {loss}", f"(zero == 0.0) & ({counted})", *(f"zero + {slope}" for slope in slopes)]
+    results = [w.value(end, known, {}) for end in ends]
+    # A constant takes the shape of the others.
+    results = [r if isinstance(end, int) else f"zero + {r}" for r, end in zip(results, ends, strict=True)]
     filled = Template(TEMPLATE).substitute(
         sums=", ".join(SUMS), lines=w.assignments(ends, None, known, {}), results=", ".join(results)
     )
@@ -102,9 +103,8 @@ def reach(verdict: Verdict, partial: Tensor, weight: Tensor | None) -> tuple[Ten
         grid = (images, launch.cdiv(4 * classes, ADDING["B"]))
         handles.start(made.together, grid, (partial, sums, programs, 4 * classes), {**ADDING, **launch.ALWAYS})
         partial, programs = sums, 1
-    value, kept = partial.new_empty((), dtype=torch.float32), partial.new_empty(
-        2 * images * classes + 1, dtype=torch.float32
-    )
+    value = torch.empty((), dtype=torch.float32, device=partial.device)
+    kept = torch.empty(2 * images * classes + 1, dtype=torch.float32, device=partial.device)
     shape = (1, images * programs, images) if verdict.pooled else (images, programs, 1)
     flags = {"MEAN": verdict.mean, "BACKGROUND": verdict.background}
     size = {**block(shape[0] * classes, shape[1]), **flags, **launch.ALWAYS}
@@ -118,4 +118,4 @@ def block(regions: int, programs: int) -> dict[str, int]:
 
     R = min(power_of_2(regions), REGIONS)
     T = min(power_of_2(programs), ELEMENTS // R)
-    return {"R": R, "T": T, "num_warps": max(1, min(32, R * T // 128))}
+    return {"R": R, "T": T, "num_warps": max(1, R // 32, R * T // 128)}
