@@ -112,8 +112,8 @@ def judged(
 ) -> Tensor:
     """The value of a loss, by kernels alone. weight: [C] of the classes. `again` makes the value of the sums in
     differentiable torch, for derivatives of the derivative."""
-    value = _Judged.apply(z, pixels.target, pixels.weight, weight, pixels, verdict, again)
-    return value  # pyright: ignore[reportReturnType]
+    given = (z, pixels.target, pixels.weight, weight, pixels, verdict, again)
+    return _Judged.apply(*given)  # pyright: ignore[reportReturnType]
 
 
 class _Judged(torch.autograd.Function):

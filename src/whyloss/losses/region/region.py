@@ -5,8 +5,7 @@
 The sums are taken per image, over the batch, or over all ranks (`over`); a loss is one small function of them. Labels
 are gathered and scattered, so no one-hot tensor is built."""
 
-from functools import cache
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -18,6 +17,11 @@ from whyloss.losses.rows import without_autocast
 from whyloss.stats import regions
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
+
+
+# Where these are what they are here a loss is its `overlap` alone, and a kernel may take their place.
+STEPS = ("_regions", "_entered", "_of_pixels", "_counted", "_reduced", "measured", "pooled", "of_held", "settled")
+STEPS += ("of_absent", "class_weight", "reached")
 
 
 class RegionLoss(Loss):
@@ -54,6 +58,13 @@ class RegionLoss(Loss):
     of_sums: ClassVar[bool] = True  # a function of the three sums, so that engines take them
     joint: ClassVar[bool] = False  # all classes are measured together: one loss for a region, not one for each class
 
+    by_steps: ClassVar[bool] = False  # whether all of the steps are those of this class
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        same = all(getattr(cls, name) is getattr(RegionLoss, name) for name in STEPS)
+        cls.by_steps = same and cls.of_sums and not cls.joint
+
     def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
         """The loss of each region from its sums, all of one shape; `target` > 0."""
         raise NotImplementedError(f"{type(self).__name__} has no overlap.")
@@ -79,7 +90,7 @@ class RegionLoss(Loss):
     ) -> Tensor:
         if self.reduction != "mean" and normalizer is not None:
             raise ValueError(f"normalizer replaces the denominator of 'mean'; the reduction is {self.reduction!r}.")
-        if not _by_steps(type(self)):
+        if not self.by_steps:
             return self._reduced(*self._regions(logits, target, sample_weight, **reads), normalizer)
         z, pixels = self._entered(logits, target, sample_weight, reads)
         if normalizer is None and (value := verdict.value(self, z, pixels)) is not None:
@@ -149,7 +160,7 @@ class RegionLoss(Loss):
         losses = torch.where(present, losses, self.of_absent(sums, losses, counted))
         return losses, present & counted if self.absent == "skip" else counted
 
-    def from_sums(self, z: Tensor, sums: regions.Sums) -> Tensor:
+    def reached(self, z: Tensor, sums: regions.Sums) -> Tensor:
         """The value from the sums of images."""
         of_regions = regions.Sums(*self.pooled(torch.stack(sums)))
         return self._reduced(*self._counted(z, of_regions, self.of_held(of_regions)))
@@ -177,16 +188,6 @@ class RegionLoss(Loss):
             )
         weight = self.weight.to(computing_dtype(logits))
         return weight if self.background else weight[1:]
-
-
-STEPS = ("_regions", "_entered", "_of_pixels", "_counted", "_reduced", "measured", "pooled", "of_held", "settled")
-
-
-@cache
-def _by_steps(cls: type[RegionLoss]) -> bool:
-    """Whether a loss is its `overlap`, and all else what it is here, so that a kernel may take the place of the steps."""
-    own = (*STEPS, "of_absent", "class_weight")
-    return cls.of_sums and not cls.joint and all(getattr(cls, name) is getattr(RegionLoss, name) for name in own)
 
 
 def enter(loss: RegionLoss, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Pixels]:

@@ -34,4 +34,4 @@ def value(loss: "RegionLoss", z: Tensor, pixels: Pixels) -> Tensor | None:
         return loss.settled(of_regions, loss.of_held(of_regions))
 
     found = verdict(key_of(loss, loss.overlap), judge, loss.over == "batch", loss.reduction == "mean", loss.background)
-    return None if found is None else regions.judged(z, pixels, found, weight, lambda sums: loss.from_sums(z, sums))
+    return None if found is None else regions.judged(z, pixels, found, weight, lambda sums: loss.reached(z, sums))

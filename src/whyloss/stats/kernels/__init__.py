@@ -4,7 +4,8 @@ plan.py: sums, formula and pull-back as one graph. source.py: the graph as Trito
 but for what depends on the loss. mixture.py: the same for soft targets. functions.py: arithmetic as accurate as
 torch's. launch.py: which kernel for which shape. handles.py: how it is started. rows.py: the engine, an autograd
 function. plain.py: the same for small batches. binary.py: for the sigmoid link. region.py and region_kernels.py: sums
-and pull-back of region losses. Only functions, launch, handles, plain and the last two import Triton."""
+and pull-back of region losses. verdict.py: what is between them. Only functions, launch, handles, plain, region and
+region_kernels import Triton."""
 
 import importlib.util
 import os
