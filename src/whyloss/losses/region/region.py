@@ -18,10 +18,11 @@ from whyloss.stats import regions
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
 
-
 # Where these are what they are here a loss is its `overlap` alone, and a kernel may take their place.
-STEPS = ("_regions", "_entered", "_of_pixels", "_counted", "_reduced", "measured", "pooled", "of_held", "settled")
-STEPS += ("of_absent", "class_weight", "reached")
+STEPS = (
+    *("_regions", "_entered", "_of_pixels", "_counted", "_reduced", "reached"),
+    *("measured", "pooled", "of_held", "settled", "of_absent", "class_weight"),
+)
 
 
 class RegionLoss(Loss):
@@ -57,8 +58,7 @@ class RegionLoss(Loss):
     links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
     of_sums: ClassVar[bool] = True  # a function of the three sums, so that engines take them
     joint: ClassVar[bool] = False  # all classes are measured together: one loss for a region, not one for each class
-
-    by_steps: ClassVar[bool] = False  # whether all of the steps are those of this class
+    by_steps: ClassVar[bool] = False  # whether all `STEPS` are those of this class
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -11,7 +11,7 @@ from torch import Tensor
 from whyloss.losses.key import key_of
 from whyloss.stats import regions
 from whyloss.stats.pixels import Pixels
-from whyloss.stats.verdict import verdict
+from whyloss.stats.verdict import Verdict, verdict
 
 if TYPE_CHECKING:
     from whyloss.losses.region.region import RegionLoss
@@ -29,9 +29,16 @@ def value(loss: "RegionLoss", z: Tensor, pixels: Pixels) -> Tensor | None:
             return None
         weight = weight.to(torch.float32).contiguous()
 
+    reached = found(loss)
+    return None if reached is None else regions.judged(z, pixels, reached, weight, lambda sums: loss.reached(z, sums))
+
+
+def found(loss: "RegionLoss") -> Verdict | None:
+    """What a kernel must know of the loss, if its formula can be traced."""
+
     def judge(*sums: Tensor) -> tuple[Tensor, Tensor]:
         of_regions = regions.Sums(*sums)
         return loss.settled(of_regions, loss.of_held(of_regions))
 
-    found = verdict(key_of(loss, loss.overlap), judge, loss.over == "batch", loss.reduction == "mean", loss.background)
-    return None if found is None else regions.judged(z, pixels, found, weight, lambda sums: loss.reached(z, sums))
+    key = key_of(loss, loss.overlap)
+    return verdict(key, judge, loss.over == "batch", loss.reduction == "mean", loss.background)

@@ -73,7 +73,7 @@ def together(partial, found, programs, size, T: tl.constexpr, B: tl.constexpr):
         total += tl.load(partial + (n * programs + program) * size + o[None, :], mask=ok, other=0.0).to(ACC)
     tl.store(found + n * size + o, tl.sum(total, axis=0), mask=o < size)
 """
-ELEMENTS = 4096  # partial sums at a time, 4 of them in each of as many threads as a program can have
+ELEMENTS = 4096  # partial sums at a time, 8 of them in each of 512 threads: what their registers hold
 REGIONS = 512  # at a time: the arithmetic of one takes all of a thread's registers
 MANY = 2**17  # partial sums that are first added by as many programs as there are images
 ADDING = {"T": 32, "B": 64, "num_warps": 8}
@@ -118,4 +118,4 @@ def block(regions: int, programs: int) -> dict[str, int]:
 
     R = min(power_of_2(regions), REGIONS)
     T = min(power_of_2(programs), ELEMENTS // R)
-    return {"R": R, "T": T, "num_warps": max(1, R // 32, R * T // 128)}
+    return {"R": R, "T": T, "num_warps": max(1, R // 32, R * T // 256)}
