@@ -217,11 +217,11 @@ def test_no_verdict_is_spilled(case: Case):
     if not (BIN / "cuobjdump").exists():
         pytest.skip("Triton came without cuobjdump")
     from whyloss.losses.region.verdict import found
-    from whyloss.stats.kernels import launch, verdict
+    from whyloss.stats.kernels import verdict
 
-    made = found(case.build())
-    assert made is not None
-    kernels = launch.module(verdict.text(made.lines, made.ends), True)
+    reached = found(case.build())
+    assert reached is not None
+    kernels = verdict.made(reached)
     for count, programs, mean, more in (
         (19, 1056, True, {"images": 1}),
         (152, 132, False, {"weight": None, "copies": 1}),

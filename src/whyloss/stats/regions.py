@@ -62,8 +62,8 @@ def choose(z: Tensor, pixels: Pixels) -> tuple[str, str]:
     """The form's name, and the reason in words."""
     if torch.compiler.is_compiling():
         return "reference", "inside torch.compile, whose own fusion takes the place of an engine"
-    others = [x for x in (pixels.target, pixels.weight) if x is not None]
-    if any(transformed(x) for x in (z, *others)):
+    others = (pixels.target,) if pixels.weight is None else (pixels.target, pixels.weight)
+    if transformed(z) or any(map(transformed, others)):
         return "reference", "inside a torch.func transform, which needs plain differentiable operations"
     if any(x.requires_grad for x in others):
         return "reference", "something besides the logits needs a gradient"

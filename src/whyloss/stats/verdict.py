@@ -5,7 +5,8 @@ symbols; a kernel then does for all regions what would be dozens of operations o
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -17,15 +18,14 @@ KEPT = 256  # verdicts; a parameter that changes at every step makes one at ever
 SUMS = ("intersection", "prediction", "target", "pixels")
 ENDS = ("loss", "counted", "slope intersection", "slope prediction")
 
-Lines = tuple[tuple[Any, ...], ...]
 
-
-class Verdict(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Verdict:
     """A program of `SUMS`, with `ends` as in `ENDS`, and what becomes of the losses. pooled: a region is all images
     together. mean: over what is counted, not the sum. background: class 0 takes part."""
 
-    lines: Lines
-    ends: tuple[Any, ...]
+    lines: list[tuple[Any, ...]]
+    ends: list[Any]
     pooled: bool
     mean: bool
     background: bool
@@ -52,7 +52,7 @@ def verdict(key: Hashable, judge: Callable[..., Any], pooled: bool, mean: bool, 
     return _verdicts[key]
 
 
-def _traced(judge: Callable[..., Any]) -> tuple[Lines, tuple[Any, ...]] | None:
+def _traced(judge: Callable[..., Any]) -> tuple[list[tuple[Any, ...]], list[Any]] | None:
     graph = Graph()
     inputs = {name: graph.add("input", name) for name in SUMS}
     try:
@@ -63,4 +63,4 @@ def _traced(judge: Callable[..., Any]) -> tuple[Lines, tuple[Any, ...]] | None:
     nothing = graph.add("constant", 0.0)
     ends = (loss, counted, *(slopes.get(name, nothing) for name in SUMS[:2]))
     lines, found = shortened(graph, dict(zip(ENDS, ends, strict=True)))
-    return tuple(lines), tuple(found[name] for name in ENDS)
+    return lines, [found[name] for name in ENDS]

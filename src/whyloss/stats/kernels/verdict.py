@@ -5,12 +5,13 @@ does for each region and class what verdict.py, a floor below, has traced. Nothi
 
 from functools import lru_cache
 from string import Template
+from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from whyloss.stats.kernels.source import HEADER, Writer
-from whyloss.stats.verdict import SUMS, Verdict
+from whyloss.stats.verdict import KEPT, SUMS, Verdict
 
 # partial [N, programs, 4, C]; kept [2, N, C] slopes of intersection and prediction, then what they are to be multiplied
 # by. Of pooled images there is one with the programs of all, and `copies` of the slopes.
@@ -79,10 +80,9 @@ MANY = 2**17  # partial sums that are first added by as many programs as there a
 ADDING = {"T": 32, "B": 64, "num_warps": 8}
 
 
-@lru_cache(maxsize=256)
-def text(lines: tuple[tuple[object, ...], ...], ends: tuple[object, ...]) -> str:
-    """The kernels of a program."""
-    w, known = Writer(list(lines), {}), {name: name for name in SUMS}
+def text(verdict: Verdict) -> str:
+    """The kernels of a verdict."""
+    w, ends, known = Writer(verdict.lines, {}), verdict.ends, {name: name for name in SUMS}
     results = [w.value(end, known, {}) for end in ends]
     # A constant takes the shape of the others.
     results = [r if isinstance(end, int) else f"zero + {r}" for r, end in zip(results, ends, strict=True)]
@@ -92,26 +92,34 @@ def text(lines: tuple[tuple[object, ...], ...], ends: tuple[object, ...]) -> str
     return HEADER + filled
 
 
+@lru_cache(maxsize=KEPT)
+def made(verdict: Verdict) -> ModuleType:
+    from whyloss.stats.kernels import launch
+
+    return launch.module(text(verdict), True)
+
+
 def reach(verdict: Verdict, partial: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
     """(the value, what the pull-back reads) from partial sums [N, programs, 4, C] and the weights of classes."""
     from whyloss.stats.kernels import handles, launch
 
-    made = launch.module(text(verdict.lines, verdict.ends), True)
+    module = made(verdict)
     images, programs, _, classes = partial.shape
     if programs > 1 and partial.numel() > MANY:
         sums = partial.new_empty((images, 1, 4, classes), dtype=torch.float64)
         grid = (images, launch.cdiv(4 * classes, ADDING["B"]))
-        handles.start(made.together, grid, (partial, sums, programs, 4 * classes), {**ADDING, **launch.ALWAYS})
+        handles.start(module.together, grid, (partial, sums, programs, 4 * classes), {**ADDING, **launch.ALWAYS})
         partial, programs = sums, 1
     value = torch.empty((), dtype=torch.float32, device=partial.device)
     kept = torch.empty(2 * images * classes + 1, dtype=torch.float32, device=partial.device)
     shape = (1, images * programs, images) if verdict.pooled else (images, programs, 1)
     flags = {"MEAN": verdict.mean, "BACKGROUND": verdict.background}
     size = {**block(shape[0] * classes, shape[1]), **flags, **launch.ALWAYS}
-    handles.start(made.verdict, (1,), (partial, weight, value, kept, *shape, classes), size)
+    handles.start(module.verdict, (1,), (partial, weight, value, kept, *shape, classes), size)
     return value, kept
 
 
+@lru_cache(maxsize=256)
 def block(regions: int, programs: int) -> dict[str, int]:
     """R regions and T programs of each that are read at a time."""
     from whyloss.stats.kernels.launch import power_of_2
