@@ -15,7 +15,7 @@ OWN = {*vars(nn.Module()), "handle", "state", "adjust"}  # of every module; adju
 
 
 def key_of(loss: nn.Module, formula: Callable[..., Any]) -> Hashable:
-    """The loss's class, its numbers and those of losses in it, and the numbers that the formula finds elsewhere (globals,
+    """The loss's class, its numbers, those of losses in it, and the numbers that the formula finds elsewhere (globals,
     closures, class attributes). None if there is something else that it might read: a list, an object, another module;
     and inside torch.compile, which keeps its own account of that."""
     if torch.compiler.is_compiling():
