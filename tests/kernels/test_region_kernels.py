@@ -85,7 +85,7 @@ def test_few_and_many_classes(classes: int, programs: int, by_kernels: None, mon
     z[:, 1], t[t == 1] = -torch.inf, 0
     compare(whyloss.DiceLoss(over="batch"), z, t, sample_weight=torch.rand(count, size))
     found = regions.sums(z.to(DEVICE), Pixels(t.to(DEVICE)))
-    torch.testing.assert_close(found.pixels.cpu(), torch.full((count, classes), float(size)))
+    torch.testing.assert_close(found.pixels, torch.full_like(found.pixels, size))
 
 
 TARGETS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool, torch.uint16]
@@ -149,26 +149,29 @@ def test_layouts_empties_and_second_derivatives(by_kernels: None):
 # --- what compiling for a GPU makes of them ---------------------------------------------------------------------------
 
 BIN = Path(triton.__file__).parent / "backends/nvidia/bin"
-POINTERS = dict.fromkeys(("weight", "given", "partial", "intersection", "prediction"), "*fp32")
+POINTERS = dict.fromkeys(("weight", "given", "partial", "intersection", "upstream", "value", "kept", "found"), "*fp32")
 
 
 def compiled(name: str, dtype: str, label: str = "*i64", mask: str = "*u8", **constants: int) -> Any:
     """The kernel for compute capability 9.0; images laid out plane after plane, of a multiple of 16 pixels."""
+    from whyloss.stats.kernels import region_kernels
+
+    constants = {"sp": 1, "ts": 1, "tp": 1, "us": 1, "dp": 1, "WIDE": False, **constants}
+    types = {**POINTERS, "z": f"*{dtype}", "out": f"*{dtype}", "label": label, "mask": mask}
+    return built(getattr(region_kernels, name), types, constants, 4)
+
+
+def built(kernel: Any, types: dict[str, str], constants: dict[str, Any], warps: int) -> Any:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from whyloss.stats.kernels import region_kernels
-
-    kernel = getattr(region_kernels, name)
-    constants = {"sp": 1, "ts": 1, "tp": 1, "us": 1, "dp": 1, "WIDE": False, **constants}
     constants = {n: v for n, v in constants.items() if n in kernel.arg_names}
-    types = {**POINTERS, "z": f"*{dtype}", "out": f"*{dtype}", "label": label, "mask": mask}
     signature = {n: "constexpr" if n in constants else types.get(n, "i32") for n in kernel.arg_names}
     places = {n: (kernel.arg_names.index(n),) for n in kernel.arg_names}
     even = [n for n in signature if n not in constants and (n in types or n in ("P", "sn", "sc", "dn", "dc", "tn"))]
     attributes = {places[n]: [["tt.divisibility", 16]] for n in even}
     source = ASTSource(kernel, signature, {places[n]: v for n, v in constants.items()}, attributes)
-    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4})
+    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps})
 
 
 def registers(kernel: Any) -> tuple[int, int]:
@@ -206,6 +209,32 @@ def test_nothing_is_spilled(name: str, constants: dict[str, int], most: int):
     used, spilled = registers(compiled(name, "fp32", **constants))
     assert spilled == 0
     assert used <= most
+
+
+@alone
+@pytest.mark.parametrize("case", [*defaults(OVERLAPS), Case(whyloss.UnifiedFocalLoss)], ids=str)
+def test_no_verdict_is_spilled(case: Case):
+    if not (BIN / "cuobjdump").exists():
+        pytest.skip("Triton came without cuobjdump")
+    from whyloss.losses.region.verdict import found
+    from whyloss.stats.kernels import verdict
+
+    reached = found(case.build())
+    assert reached is not None
+    kernels = verdict.made(reached)
+    for count, programs, mean, more in (
+        (19, 1056, True, {"images": 1}),
+        (152, 132, False, {"weight": None, "copies": 1}),
+        (600, 16, True, {"copies": 1}),
+        (5000, 1, True, {"programs": 1, "copies": 1}),
+    ):
+        size = verdict.block(count, programs)
+        types = {**POINTERS, "partial": "*fp64"} if programs == 1 else POINTERS
+        kernel = built(
+            kernels.verdict, types, {"MEAN": mean, "BACKGROUND": not mean, **size, **more}, size["num_warps"]
+        )
+        assert registers(kernel)[1] == 0
+    assert registers(built(kernels.together, {**POINTERS, "found": "*fp64"}, {**verdict.ADDING}, 8))[1] == 0
 
 
 LABELS = ["*u8", "*i8", "*i16", "*i32", "*i64", "*u16", "*u32", "*u64"]

@@ -8,27 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyloss.losses.declared import Declared
+
 PLAIN = (bool, int, float, str, type(None))
 OWN = {*vars(nn.Module()), "handle", "state", "adjust"}  # of every module; adjust is no part of the formula
 
 
 def key_of(loss: nn.Module, formula: Callable[..., Any]) -> Hashable:
-    """The loss's class, its numbers, and the numbers that the formula finds elsewhere (globals, closures, class
-    attributes). None if there is something else that it might read: a list, an object, another module; and inside
-    torch.compile, which keeps its own account of that."""
+    """The loss's class, its numbers, those of losses in it, and the numbers that the formula finds elsewhere (globals,
+    closures, class attributes). None if there is something else that it might read: a list, an object, another module;
+    and inside torch.compile, which keeps its own account of that."""
     if torch.compiler.is_compiling():
         return None
-    found: list[Hashable] = [type(loss)]
-    for name, value in vars(loss).items():
-        if name in OWN:
-            continue
-        if not _plain(value):
-            return None
-        found.append((name, value))
-    for name, tensor in (*loss._parameters.items(), *loss._buffers.items()):  # pyright: ignore[reportPrivateUsage]
-        # A formula that reads a tensor is not traced; one that reads its value (`float(self.x)`) depends on this.
-        found.append((name, id(tensor), tensor._version if isinstance(tensor, Tensor) else None))
-    if any(name != "adjust" for name in loss._modules):  # pyright: ignore[reportPrivateUsage]
+    found = _state(loss)
+    if found is None:
         return None
     function = getattr(formula, "__func__", formula)
     code = getattr(function, "__code__", None)
@@ -39,6 +32,28 @@ def key_of(loss: nn.Module, formula: Callable[..., Any]) -> Hashable:
     cells = (cell.cell_contents for cell in function.__closure__ or ())
     found.extend(v for v in cells if isinstance(v, bool | int | float))
     return (function, *found)
+
+
+def _state(loss: nn.Module) -> list[Hashable] | None:
+    """The class and the numbers of a loss, and of the losses that it is made of."""
+    found: list[Hashable] = [type(loss)]
+    for name, value in vars(loss).items():
+        if name in OWN:
+            continue
+        if not _plain(value):
+            return None
+        found.append((name, value))
+    for name, tensor in (*loss._parameters.items(), *loss._buffers.items()):  # pyright: ignore[reportPrivateUsage]
+        # A formula that reads a tensor is not traced; one that reads its value (`float(self.x)`) depends on this.
+        found.append((name, id(tensor), tensor._version if isinstance(tensor, Tensor) else None))
+    for name, module in loss._modules.items():  # pyright: ignore[reportPrivateUsage]
+        if name == "adjust":
+            continue
+        part = _state(module) if isinstance(module, Declared) else None
+        if part is None:
+            return None
+        found.append((name, *part))
+    return found
 
 
 def _plain(value: object) -> bool:

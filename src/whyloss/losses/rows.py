@@ -69,7 +69,7 @@ class Entered:
         return losses.reshape(self.shape), weight.reshape(self.shape)
 
     def _run(self, run: Any, share: Tensor | None = None) -> Tensor:
-        with _without_autocast(self.z.device.type):
+        with without_autocast(self.z.device.type):
             if self.head is not None:
                 through = linear.total if run is engine.total else linear.each
                 return through(self.head, self.rows, self.chosen, *(() if share is None else (share,)))
@@ -99,7 +99,7 @@ class Entered:
         return torch.tensor(self.shape.numel(), dtype=dtype, device=self.z.device)
 
 
-def _without_autocast(device: str) -> AbstractContextManager[Any]:
+def without_autocast(device: str) -> AbstractContextManager[Any]:
     # Made only where it does something: entering it takes as long as several operations on a small batch.
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
+from torch._C import _functorch  # pyright: ignore
 
 from whyloss.stats import binary, dense, elementwise, kernels, reference
 from whyloss.stats.dense import computing
@@ -177,6 +178,4 @@ def _say(reason: str) -> None:
 def transformed(z: Tensor) -> bool:
     """Whether a torch.func transform or forward-mode differentiation is at work."""
     # The only question that torch answers about its own transforms; private there, and stable since torch 2.0.
-    from torch._C import _functorch  # pyright: ignore
-
     return bool(_functorch.is_functorch_wrapped_tensor(z)) or torch.autograd.forward_ad._current_level >= 0  # pyright: ignore

@@ -7,7 +7,8 @@ pixel get, with w_c = dL/dP_c + t_c dL/dI_c,
 
     dL/dz_c = u p_c (w_c - sum_k p_k w_k)  under the softmax link,   u w_c p_c (1 - p_c)  under the sigmoid link
 
-so that a form is two passes over the logits, `take` and `pull_back`, and keeps nothing but the logits in between."""
+so that a form is two passes over the logits, `take` and `pull_back`, and keeps nothing but the logits in between. Where
+kernels take the sums and the loss could be traced (verdict.py), its value and slopes are a kernel between them."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from whyloss.stats.engine import transformed
 from whyloss.stats.kernels import absent
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
+from whyloss.stats.verdict import Verdict
 
 FEW = 8  # pixels
 
@@ -61,8 +63,8 @@ def choose(z: Tensor, pixels: Pixels) -> tuple[str, str]:
     """The form's name, and the reason in words."""
     if torch.compiler.is_compiling():
         return "reference", "inside torch.compile, whose own fusion takes the place of an engine"
-    others = [x for x in (pixels.target, pixels.weight) if x is not None]
-    if any(transformed(x) for x in (z, *others)):
+    others = (pixels.target,) if pixels.weight is None else (pixels.target, pixels.weight)
+    if transformed(z) or any(map(transformed, others)):
         return "reference", "inside a torch.func transform, which needs plain differentiable operations"
     if any(x.requires_grad for x in others):
         return "reference", "something besides the logits needs a gradient"
@@ -104,6 +106,50 @@ def reference(z: Tensor, pixels: Pixels) -> Sums:
     zero = torch.zeros_like(prediction, dtype=torch.float64)
     intersection, target = (zero.scatter_add(1, label, x.double()).to(p.dtype) for x in (hit, u))
     return Sums(intersection, prediction, target, count)
+
+
+def judged(
+    z: Tensor, pixels: Pixels, verdict: Verdict, weight: Tensor | None, again: Callable[[Sums], Tensor]
+) -> Tensor:
+    """The value of a loss, by kernels alone. weight: [C] of the classes. `again` makes the value of the sums in
+    differentiable torch, for derivatives of the derivative."""
+    given = (z, pixels.target, pixels.weight, weight, pixels, verdict, again)
+    return _Judged.apply(*given)  # pyright: ignore[reportReturnType]
+
+
+class _Judged(torch.autograd.Function):
+    """Sums, verdict and pull-back."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        z: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        of_classes: Tensor | None,
+        pixels: Pixels,
+        verdict: Verdict,
+        again: Callable[[Sums], Tensor],
+    ) -> Tensor:
+        from whyloss.stats.kernels import region
+        from whyloss.stats.kernels.verdict import reach
+
+        value, kept = reach(verdict, region.partial_sums(z, pixels), of_classes)
+        ctx.save_for_backward(z, kept, target, weight, of_classes)
+        ctx.pixels, ctx.again = pixels, again
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        z, kept, *_ = ctx.saved_tensors  # the others only to hear of it if they were written to
+        if torch.is_grad_enabled():
+            value = ctx.again(reference(z, ctx.pixels))
+            (gradient,) = torch.autograd.grad(value, z, upstream, create_graph=True)
+        else:
+            from whyloss.stats.kernels import region
+
+            gradient = region.pull_back(z, ctx.pixels, kept, *upstream)
+        return gradient, None, None, None, None, None, None
 
 
 class _Passes(torch.autograd.Function):

@@ -5,16 +5,24 @@
 The sums are taken per image, over the batch, or over all ranks (`over`); a loss is one small function of them. Labels
 are gathered and scattered, so no one-hot tensor is built."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from whyloss.losses import checks
 from whyloss.losses.loss import Link, Loss, Reduction
+from whyloss.losses.region import verdict
+from whyloss.losses.rows import without_autocast
 from whyloss.stats import regions
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
+
+# Where these are what they are here a loss is its `overlap` alone, and a kernel may take their place.
+STEPS = (
+    *("_regions", "_entered", "_of_pixels", "_counted", "_reduced", "reached"),
+    *("measured", "pooled", "of_held", "settled", "of_absent", "class_weight"),
+)
 
 
 class RegionLoss(Loss):
@@ -50,6 +58,12 @@ class RegionLoss(Loss):
     links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
     of_sums: ClassVar[bool] = True  # a function of the three sums, so that engines take them
     joint: ClassVar[bool] = False  # all classes are measured together: one loss for a region, not one for each class
+    by_steps: ClassVar[bool] = False  # whether all `STEPS` are those of this class
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        same = all(getattr(cls, name) is getattr(RegionLoss, name) for name in STEPS)
+        cls.by_steps = same and cls.of_sums and not cls.joint
 
     def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
         """The loss of each region from its sums, all of one shape; `target` > 0."""
@@ -74,10 +88,17 @@ class RegionLoss(Loss):
         normalizer: float | Tensor | None = None,
         **reads: Tensor,
     ) -> Tensor:
-        losses, counts = self._regions(logits, target, sample_weight, **reads)
-        losses = losses * counts
         if self.reduction != "mean" and normalizer is not None:
             raise ValueError(f"normalizer replaces the denominator of 'mean'; the reduction is {self.reduction!r}.")
+        if not self.by_steps:
+            return self._reduced(*self._regions(logits, target, sample_weight, **reads), normalizer)
+        z, pixels = self._entered(logits, target, sample_weight, reads)
+        if normalizer is None and (value := verdict.value(self, z, pixels)) is not None:
+            return value
+        return self._reduced(*self._of_pixels(z, pixels, logits.shape[2:], reads), normalizer)
+
+    def _reduced(self, losses: Tensor, counts: Tensor, normalizer: float | Tensor | None = None) -> Tensor:
+        losses = losses * counts
         if self.reduction == "none":
             return losses
         total = losses.sum()
@@ -99,23 +120,50 @@ class RegionLoss(Loss):
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, **reads: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The loss of each region and class, and what it counts for; both [N, C], or [C]."""
-        z, pixels = enter(self, logits, target, sample_weight)
+        z, pixels = self._entered(logits, target, sample_weight, reads)
+        return self._of_pixels(z, pixels, logits.shape[2:], reads)
+
+    def _entered(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: dict[str, Tensor]
+    ) -> tuple[Tensor, Pixels]:
+        entered = enter(self, logits, target, sample_weight)
         _check_reads(self, reads, logits)
-        with torch.autocast(logits.device.type, enabled=False):
-            sums, losses = self.measured(z, pixels, logits.shape[2:], **reads)
-        present, counted = sums.target > 0, sums.pixels > 0
-        losses = torch.where(present, losses, self.of_absent(sums, losses, counted))
-        counts = ((present & counted) if self.absent == "skip" else counted).to(losses.dtype)
-        weight = self.class_weight(logits)
+        return entered
+
+    def _of_pixels(
+        self, z: Tensor, pixels: Pixels, shape: torch.Size, reads: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        with without_autocast(z.device.type):
+            measured = self.measured(z, pixels, shape, **reads)
+        return self._counted(z, *measured)
+
+    def _counted(self, z: Tensor, sums: regions.Sums, losses: Tensor) -> tuple[Tensor, Tensor]:
+        losses, counted = self.settled(sums, losses)
+        counts, weight = counted.to(losses.dtype), self.class_weight(z)
         return losses, counts if weight is None else counts * weight
 
     def measured(self, z: Tensor, pixels: Pixels, shape: torch.Size, **reads: Tensor) -> tuple[regions.Sums, Tensor]:
         """The sums of every region, and its loss, which is not used where the class is absent, but must be a number.
         Logits [N, C, P], whose pixels lie in `shape`; `reads`: what the call took besides, shaped like the logits."""
         sums = regions.Sums(*self.pooled(torch.stack(regions.sums(z, pixels))))
+        return sums, self.of_held(sums)
+
+    def of_held(self, sums: regions.Sums) -> Tensor:
+        """The overlap of each region, where its class is absent that of a class of one pixel."""
         present = sums.target > 0
         seen, held = (torch.where(present, part, 1.0) for part in (sums.prediction, sums.target))
-        return sums, self.overlap(sums.intersection, seen, held)
+        return self.overlap(sums.intersection, seen, held)
+
+    def settled(self, sums: regions.Sums, losses: Tensor) -> tuple[Tensor, Tensor]:
+        """The losses with those of absent classes, and which of them count."""
+        present, counted = sums.target > 0, sums.pixels > 0
+        losses = torch.where(present, losses, self.of_absent(sums, losses, counted))
+        return losses, present & counted if self.absent == "skip" else counted
+
+    def reached(self, z: Tensor, sums: regions.Sums) -> Tensor:
+        """The value from the sums of images."""
+        of_regions = regions.Sums(*self.pooled(torch.stack(sums)))
+        return self._reduced(*self._counted(z, of_regions, self.of_held(of_regions)))
 
     def pooled(self, sums: Tensor) -> Tensor:
         """Sums [K, N, C] of images as those of regions, [K, N, C] or [K, C], with or without class 0."""

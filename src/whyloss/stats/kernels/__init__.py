@@ -4,8 +4,8 @@ plan.py: sums, formula and pull-back as one graph. source.py: the graph as Trito
 but for what depends on the loss. mixture.py: the same for soft targets. functions.py: arithmetic as accurate as
 torch's. launch.py: which kernel for which shape. means.py: sums of losses, and what a mean divides by. handles.py: how
 a kernel is started. rows.py: the engine, an autograd function. plain.py: the same for means, by the shortest way.
-binary.py: for the sigmoid link. region.py and region_kernels.py: sums and pull-back of region losses. Only functions,
-launch, means, handles, plain and the last two import Triton."""
+binary.py: for the sigmoid link. region.py and region_kernels.py: sums and pull-back of region losses. verdict.py: what
+is between them. Only functions, launch, means, handles, plain, region and region_kernels import Triton."""
 
 import importlib.util
 import os

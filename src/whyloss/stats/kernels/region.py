@@ -2,6 +2,7 @@
 
 # pyright: reportMissingImports=false
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,46 +21,48 @@ WARPS = 4
 
 def take(z: Tensor, pixels: Pixels) -> Tensor:
     """The sums [4, N, C] of logits [N, C, P], in float64."""
-    count, classes, size = z.shape
-    kinds = 3 if pixels.labelled else 4
     if z.numel() == 0:
-        return torch.zeros(4, count, classes, dtype=torch.float64, device=z.device)
+        return torch.zeros(4, *z.shape[:2], dtype=torch.float64, device=z.device)
+    return partial_sums(z, pixels).sum(1, dtype=torch.float64).movedim(1, 0)
+
+
+def partial_sums(z: Tensor, pixels: Pixels) -> Tensor:
+    """[N, programs, 4, C], what each program has summed of its pixels, in float32."""
+    count, classes, size = z.shape
     if not pixels.labelled:
         start = _Start(z, pixels, _width(8), count * classes)
-        partial = start.empty(count, start.programs, kinds, classes)
-        start(kernels.switch_sums, (), (partial,), (size, classes))
-        return partial.sum(1, dtype=torch.float64).movedim(1, 0)
+        partial = start.empty(count, start.programs, 4, classes)
+        start(kernels.switch_sums, (partial,), (size, classes))
+        return partial
     # Three sums of each class and pixel take as many registers again as the pixel itself.
     start = _Start(z, pixels, _width(4 if classes <= 4 else 2 if classes <= 8 else 1), count)
-    partial = start.empty(count, start.programs, kinds, classes)
+    partial = start.empty(count, start.programs, 4, classes)
     if classes <= PLANES:
-        start(kernels.sums, (), (z, partial), (size, classes), K=classes, GIVEN=False)
+        start(kernels.sums, (z, partial), (size, classes), K=classes, GIVEN=False)
     else:
         given = start.empty(count, 2, size)
-        start(kernels.normalise, (), (given,), (size, classes))
-        chunks = cdiv(classes, FEW)
-        start(kernels.sums, (), (given, partial), (size, classes), chunks, K=FEW, GIVEN=True)
-    found = partial.sum(1, dtype=torch.float64).movedim(1, 0)
-    # A pixel that counts has one label: all targets together are all pixels.
-    return torch.cat([found, found[2:].sum(2, keepdim=True).expand(-1, -1, classes)])
+        start(kernels.normalise, (given,), (size, classes))
+        start(kernels.sums, (given, partial), (size, classes), cdiv(classes, FEW), K=FEW, GIVEN=True)
+    return partial
 
 
-def pull_back(z: Tensor, pixels: Pixels, slopes: Tensor) -> Tensor:
-    """The gradient of the logits, from the slopes of intersection and prediction, [2, N, C]."""
+def pull_back(z: Tensor, pixels: Pixels, slopes: Tensor, upstream: Tensor | None = None) -> Tensor:
+    """The gradient of the logits, from the slopes of intersection and prediction, [2, N, C]; or, times `upstream`, from
+    what a verdict has left."""
     count, classes, size = z.shape
     out = torch.empty_like(z)
     if z.numel() == 0:
         return out
-    worth = tuple(slopes.contiguous())
+    given = (slopes, upstream, out)
     if not pixels.labelled:
         start = _Start(z, pixels, _width(8), count * classes)
-        start(kernels.switch_pull_back, worth, (out,), (size, classes), strides=out.stride())
+        start(kernels.switch_pull_back, given, (size, classes), strides=out.stride())
         return out
     start = _Start(z, pixels, _width(4 if classes <= 4 else 2 if classes <= 20 else 1), count)
     if classes <= PLANES:
-        start(kernels.pull_back, worth, (out,), (size,), strides=out.stride(), C=classes)
+        start(kernels.pull_back, given, (size,), strides=out.stride(), C=classes)
     else:
-        start(kernels.pull_back_many, worth, (out,), (size, classes), strides=out.stride())
+        start(kernels.pull_back_many, given, (size, classes), strides=out.stride())
     return out
 
 
@@ -88,14 +91,13 @@ class _Start:
     def __call__(
         self,
         kernel: Any,
-        slopes: tuple[Tensor, ...],
-        others: tuple[Tensor, ...],
+        others: tuple[Tensor | None, ...],
         sizes: tuple[int, ...],
         chunks: int = 1,
         strides: tuple[int, ...] = (),
         **constants: Any,
     ) -> None:
-        arguments = (*self.tensors, *slopes, *others, self.programs, *sizes)
+        arguments = (*self.tensors, *others, self.programs, *sizes)
         arguments += (*self.z.stride(), *strides, *self.strides, self.ignore)
         size = {"B": self.width, "num_warps": WARPS, **self.flags, **constants, **ALWAYS}
         grid = (self.images * self.programs, chunks)
@@ -106,4 +108,9 @@ def _room(device: torch.device) -> int:
     """Programs that run at the same time."""
     if device.type != "cuda":
         return 4
-    return torch.cuda.get_device_properties(device).multi_processor_count * PROGRAMS
+    return _processors(device.index or 0) * PROGRAMS
+
+
+@cache
+def _processors(device: int) -> int:
+    return torch.cuda.get_device_properties(device).multi_processor_count

@@ -81,13 +81,14 @@ def sums(
     z, label, weight, given, partial, programs, P, C, sn, sc, sp, tn, ts, un, us, ignore,
     K: tl.constexpr, B: tl.constexpr, WIDE: tl.constexpr, WEIGHTED: tl.constexpr, GIVEN: tl.constexpr,
 ):  # fmt: skip
-    """Intersection, prediction and target of K classes over some of an image's pixels: [N, programs, 3, C]."""
+    """Intersection, prediction, target and pixels of K classes over some of an image's pixels: [N, programs, 4, C]."""
     n = (tl.program_id(0) // programs).to(tl.int64)
     begin = tl.program_id(1) * K
     zero = tl.zeros((B,), tl.float32)
     hits, found, held = (), (), ()
     for _ in tl.static_range(K):
         hits, found, held = hits + (zero,), found + (zero,), held + (zero,)
+    seen = zero
     z += n * sn
     label += n * tn
     weight += n * un
@@ -126,13 +127,27 @@ def sums(
             more_found = more_found + (found[c] + p,)
             more_held = more_held + (held[c] + tl.where(y == c, u, 0.0),)
         hits, found, held = more_hits, more_found, more_held
+        seen += u
         o += step
-    own = partial + tl.program_id(0).to(tl.int64) * 3 * C + begin
+    own = partial + tl.program_id(0).to(tl.int64) * 4 * C + begin
+    all_seen = tl.sum(seen, axis=0)
     for c in tl.static_range(K):
         inside = begin + c < C
         tl.store(own + c, tl.sum(hits[c], axis=0), mask=inside)
         tl.store(own + C + c, tl.sum(found[c], axis=0), mask=inside)
         tl.store(own + 2 * C + c, tl.sum(held[c], axis=0), mask=inside)
+        tl.store(own + 3 * C + c, all_seen, mask=inside)
+
+
+@triton.jit
+def _slopes(slopes, upstream, programs, C):
+    """Where the slopes of predictions begin, and what the gradient is multiplied by: in a verdict one number follows
+    the slopes [2, N, C], the loss's share of its total."""
+    regions = tl.num_programs(0) // programs * C
+    factor = 1.0
+    if upstream is not None:
+        factor = tl.load(upstream) * tl.load(slopes + 2 * regions)
+    return slopes + regions, factor
 
 
 @triton.jit
@@ -147,10 +162,11 @@ def _label_factors(intersection, prediction, n, C, y, u, own, others, rest):
 
 @triton.jit
 def pull_back(
-    z, label, weight, intersection, prediction, out, programs, P, sn, sc, sp, dn, dc, dp, tn, ts, un, us, ignore,
+    z, label, weight, intersection, upstream, out, programs, P, sn, sc, sp, dn, dc, dp, tn, ts, un, us, ignore,
     C: tl.constexpr, B: tl.constexpr, WIDE: tl.constexpr, WEIGHTED: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of the logits."""
+    """The gradient of the logits, times `upstream`."""
+    prediction, factor = _slopes(intersection, upstream, programs, C)
     n = (tl.program_id(0) // programs).to(tl.int64)
     slopes = ()
     for c in tl.static_range(C):
@@ -182,7 +198,7 @@ def pull_back(
             others += e
             rest += e * slopes[c]
             es = es + (e,)
-        s, r, at_label = _label_factors(intersection, prediction, n, C, y, u, own, others, rest)
+        s, r, at_label = _label_factors(intersection, prediction, n, C, y, u * factor, own, others, rest)
         plane = out
         for c in tl.static_range(C):
             v = tl.where(y == c, at_label, es[c] * r * (slopes[c] - s))
@@ -193,10 +209,11 @@ def pull_back(
 
 @triton.jit
 def pull_back_many(
-    z, label, weight, intersection, prediction, out, programs, P, C, sn, sc, sp, dn, dc, dp, tn, ts, un, us, ignore,
+    z, label, weight, intersection, upstream, out, programs, P, C, sn, sc, sp, dn, dc, dp, tn, ts, un, us, ignore,
     B: tl.constexpr, WIDE: tl.constexpr, WEIGHTED: tl.constexpr,
 ):  # fmt: skip
     """The same of many classes: the planes of a few pixels are read twice, the second time from the cache."""
+    prediction, factor = _slopes(intersection, upstream, programs, C)
     n = (tl.program_id(0) // programs).to(tl.int64)
     first = tl.program_id(0) % programs * B
     o = _pixels(first, B, WIDE)
@@ -217,7 +234,7 @@ def pull_back_many(
             rest = rest * shrink + e * tl.load(prediction + n * C + c)
             m = top
             plane += sc
-        s, r, at_label = _label_factors(intersection, prediction, n, C, y, u, own, others, rest)
+        s, r, at_label = _label_factors(intersection, prediction, n, C, y, u * factor, own, others, rest)
         plane = z + n * sn
         target = out + n * dn
         for c in range(C):
@@ -281,14 +298,15 @@ def switch_sums(
 
 @triton.jit
 def switch_pull_back(
-    z, mask, weight, intersection, prediction, out, programs, P, C, sn, sc, sp, dn, dc, dp, tn, tc, tp, un, us, ignore,
+    z, mask, weight, intersection, upstream, out, programs, P, C, sn, sc, sp, dn, dc, dp, tn, tc, tp, un, us, ignore,
     B: tl.constexpr, WIDE: tl.constexpr, WEIGHTED: tl.constexpr,
 ):  # fmt: skip
+    prediction, factor = _slopes(intersection, upstream, programs, 1)  # a plane is a region
     plane = (tl.program_id(0) // programs).to(tl.int64)
     n, c = plane // C, plane % C
     first = tl.program_id(0) % programs * B
     o = _pixels(first, B, WIDE)
-    slope, hit = tl.load(prediction + plane), tl.load(intersection + plane)
+    slope, hit = tl.load(prediction + plane) * factor, tl.load(intersection + plane) * factor
     for _ in range(first, P, programs * B):
         t, u, e, _ = _switch(
             z + n * sn + c * sc, mask + n * tn + c * tc, weight + n * un, o, P, sp, tp, us, ignore, WEIGHTED

@@ -215,7 +215,8 @@ def stream(z, out, label, keep, ignore, weight, share, shift, scale, margin, dia
         masked = own == float("-inf")
         own = tl.where(masked, IMPOSSIBLE, own)
         base = tl.where(masked, 0.0, own)
-        top, S$sums = sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table, K, T, J, ALIGNED, AHEAD)
+        top, S$sums = sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table, K, T, J, ALIGNED,
+                                  AHEAD)
         weight_of_row, scaled = weights_of_row(own, row, True, weight, share, None)
         loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), entry_of_label(own, y, diagonal), scaled)
         own_slope = tl.where(masked, 0.0, own_slope)
