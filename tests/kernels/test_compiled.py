@@ -90,12 +90,18 @@ def compiled(name: str, kernel: str, classes: int, dtype: torch.dtype, save: boo
         options = {"num_warps": 4}
     else:
         mixed = kernel == "mixture_stream"
-        size = (launch.mixture_size if mixed else launch.row_size)(classes, source)
+        near = kernel == "near_rows"
+        size = launch.mixture_size(classes, source) if mixed else launch.row_size(classes, source, near)
         size |= {"VEC": vec, "ALIGNED": classes % vec == 0, "GRADIENT": not save}
-        size |= {"NORMALIZED": LOSSES[name].normalized} if mixed else {"SAVE": save}
+        if mixed:
+            size["NORMALIZED"] = LOSSES[name].normalized
+        elif kernel == "stream":
+            size["SAVE"] = save
+        elif kernel == "far_rows":
+            size["R"] = 16
         options = {n: size.pop(n) for n in ("num_warps", "maxnreg") if n in size}
     short = SHORT[dtype]
-    types = {"z": f"*{short}", "out": f"*{short}", "losses": "*fp32", "saved": "*fp32"}
+    types = {"z": f"*{short}", "out": f"*{short}", "losses": "*fp32", "saved": "*fp32", "far": "*u8"}
     soft = kernel.startswith("mixture") and not LOSSES[name].normalized
     types |= {"mix": "*fp32"} if soft else {"label": "*i64"}
     types |= {"share": "*fp32", "upstream": "*fp32", "N": "i32", "C": "i32", "stride": "i32", "out_stride": "i32"}

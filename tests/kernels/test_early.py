@@ -33,7 +33,8 @@ def early(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     monkeypatch.setattr(launch, "SMALL", 0)
     monkeypatch.setattr(launch, "PIXELS", 4)
     monkeypatch.setattr(launch, "QUESTIONS", 16)
-    monkeypatch.setattr(launch, "tile", lambda *_: {"K": 2, "T": 8, "num_warps": 1})
+    for name in ("tile", "near_tile"):
+        monkeypatch.setattr(launch, name, lambda *_: {"K": 2, "T": 8, "num_warps": 1})
     monkeypatch.setattr(means, "COUNT", {"B": 4, "num_warps": 1})
     monkeypatch.setattr(means, "SUM", {"B": 4, "num_warps": 1})
     monkeypatch.setattr(checks, "looks", lambda *_: False)  # as on a GPU
@@ -144,6 +145,7 @@ def test_many_targets_are_counted_by_many_programs(monkeypatch: pytest.MonkeyPat
     from whyloss.stats.kernels import means
 
     monkeypatch.setattr(means, "COUNTED", 8)
+    monkeypatch.setattr(means, "COUNT_MANY", {"B": 4, "num_warps": 1})
     monkeypatch.setattr(means, "COUNTERS", 4)
     for target in (torch.arange(50) % 3 - 1, (torch.arange(50) % 3 - 1).float()):
         assert means.share_of_each(target, -1, 0.0, torch.float64).item() == pytest.approx(1 / 33)

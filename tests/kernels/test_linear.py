@@ -19,6 +19,7 @@ N, D, C = 13, 8, 70
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "CPU_CHUNK", 4 * C)
     monkeypatch.setattr(linear, "GPU_ROWS", 4)
+    monkeypatch.setattr(linear, "GPU_BYTES", 0)
     monkeypatch.setattr(linear, "FEWEST_ROWS", 1)
 
 

@@ -31,6 +31,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "SMALL", 0)
     monkeypatch.setattr(launch, "STRETCH", 16)
     monkeypatch.setattr(launch, "tile", tile)
+    monkeypatch.setattr(launch, "near_tile", tile)
 
 
 def logits(classes: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:

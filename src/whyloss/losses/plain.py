@@ -51,8 +51,7 @@ def _fits(logits: Tensor, target: Tensor, questions: bool) -> bool:
         and logits.is_contiguous()
         and target.is_contiguous()
         and not target.requires_grad
-        and not engine.transformed(logits)
-        and not engine.transformed(target)
+        and not engine.transforming()
     )
 
 

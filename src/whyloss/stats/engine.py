@@ -175,6 +175,11 @@ def _say(reason: str) -> None:
     warnings.warn(f"whyloss computes losses on the GPU without its kernels: {reason}.", stacklevel=2)
 
 
+def transforming() -> bool:
+    """Whether a torch.func transform or forward-mode differentiation is under way, whatever it holds."""
+    return _functorch.peek_interpreter_stack() is not None or torch.autograd.forward_ad._current_level >= 0  # pyright: ignore
+
+
 def transformed(z: Tensor) -> bool:
     """Whether a torch.func transform or forward-mode differentiation is at work."""
     # The only question that torch answers about its own transforms; private there, and stable since torch 2.0.

@@ -21,9 +21,11 @@ from whyloss.stats.products import Total, add_product
 from whyloss.stats.rows import Rows, computing_dtype
 
 # Logits in a chunk where nobody says how much memory there is. On the CPU: products of this size run at full speed and
-# what lies between them is still in the last-level cache. On a GPU: rows, unless one chunk is cheaper anyway.
+# what lies between them is still in the last-level cache. On a GPU: rows, unless one chunk is cheaper anyway, or small
+# beside the memory that a GPU has.
 CPU_CHUNK = 2**22
 GPU_ROWS = 2048
+GPU_BYTES = 2**30
 FEWEST_ROWS = 16
 WORTH_DROPPING = 0.02  # share of ignored rows from which leaving them out of the products pays for the copy
 
@@ -108,7 +110,8 @@ class Head:
             chosen = CPU_CHUNK // classes
         else:
             # One chunk needs no accumulator, and takes less than one in float32 would: N * C * 2 <= C * D * 4.
-            chosen = rows if rows <= 2 * self.hidden.shape[1] else GPU_ROWS
+            one = rows <= 2 * self.hidden.shape[1] or rows * classes * self.weight.element_size() <= GPU_BYTES
+            chosen = rows if one else GPU_ROWS
         chunks = -(-rows // max(FEWEST_ROWS, chosen))
         return -(-rows // chunks)  # equal ones
 

@@ -23,6 +23,7 @@ QUESTIONS = 1024  # logits of the sigmoid link that go together: two wide access
 HELD = 32  # most classes of a pixel that are kept in registers
 PIXELS = 256  # that go together
 STRETCH = 4096  # of a row's gradient that one program makes
+SEEKERS = 512  # programs that look for rows which are left
 VECTOR = 16  # bytes of the widest access
 
 
@@ -57,9 +58,14 @@ def tile(classes: int, sums: int) -> dict[str, int]:
     return {"K": 4, "T": 2048, "num_warps": 8}
 
 
-def row_size(classes: int, source: Source) -> dict[str, int]:
-    """The same, with J: how many elements of a row fall to one lane, as a power of two."""
-    size = {"AHEAD": False, **tile(classes, len(source.sums))}
+def near_tile(classes: int, sums: int) -> dict[str, int]:
+    """The same where sums are relative to the label's logit."""
+    return {"K": 4, "T": 2048, "num_warps": 8}
+
+
+def row_size(classes: int, source: Source, near: bool = False) -> dict[str, int]:
+    """Either of them, with J: how many elements of a row fall to one lane, as a power of two."""
+    size = (near_tile if near else tile)(classes, len(source.sums))
     return {**size, "J": power_of_2(cdiv(classes, size["T"]))}
 
 
@@ -67,7 +73,6 @@ def mixture_size(classes: int, source: Source) -> dict[str, int]:
     """The same for soft targets. Left alone, the assembler spares registers for a third block of threads, and takes
     them from a few numbers that then live in memory."""
     size = row_size(classes, source)
-    del size["AHEAD"]
     return size if source.sums else {**size, "maxnreg": 128}
 
 
@@ -116,9 +121,17 @@ def forward(
         _start(made.small, (blocks,), arguments, {**size, "GRADIENT": out is not None})
         return
     vec, even = aligned(z, target)
-    size = {**row_size(classes, source), "VEC": vec, "ALIGNED": even}
-    flags = {"GRADIENT": out is not None, "SAVE": saved is not None}
-    _start(made.stream, (count,), (z, target, *(given[n] for n in (*names, "saved")), *sizes), {**size, **flags})
+    flags = {"VEC": vec, "ALIGNED": even, "GRADIENT": out is not None}
+    if source.near and saved is None:
+        far = torch.empty(count, dtype=torch.uint8, device=z.device)
+        arguments = (z, target, *(given[n] for n in names), far, *sizes)
+        _start(made.near_rows, (count,), arguments, {**row_size(classes, source, near=True), **flags})
+        arguments = (z, target, *(given[n] for n in ("label", *names[3:])), far, *sizes)
+        R = max(1, power_of_2(cdiv(count, SEEKERS)))
+        _start(made.far_rows, (cdiv(count, R),), arguments, {**row_size(classes, source), **flags, "R": R})
+        return
+    size = {**row_size(classes, source), **flags, "SAVE": saved is not None}
+    _start(made.stream, (count,), (z, target, *(given[n] for n in (*names, "saved")), *sizes), size)
 
 
 def planes(

@@ -39,7 +39,8 @@ class Sum:
 @dataclass
 class Plan:
     """graph: all lines. sums: by name, as the graph's inputs call them. loss: a line or a constant. own: the slope of
-    the label's logit. slope: that of the other logits. statistics: lines, if the formula is not part of the graph."""
+    the label's logit. slope: that of the other logits. statistics: lines, if the formula is not part of the graph.
+    largest: it matters which of the other logits is the largest."""
 
     graph: Graph = field(default_factory=Graph)
     sums: dict[str, Sum] = field(default_factory=dict[str, Sum])
@@ -47,6 +48,7 @@ class Plan:
     own: Any = None
     slope: Any = None
     statistics: dict[str, Any] = field(default_factory=dict[str, Any])
+    largest: bool = False
 
     def input(self, name: str) -> Cell:
         return Cell(self.graph, self.graph.add("input", name))
@@ -148,6 +150,7 @@ def plan(names: tuple[str, ...], program: Program | None, power: float | None, m
         "own": found.input("diagonal"),
     }
     wanted = needed(frozenset(names))
+    found.largest = "rival" in wanted
     for name in wanted:
         if name in REST:
             base[name] = REST[name].value(terms, rest)  # pyright: ignore

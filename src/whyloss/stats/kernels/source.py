@@ -11,7 +11,7 @@ from string import Template
 from typing import Any
 
 from whyloss.stats.kernels.plan import CELLS, Plan, simple
-from whyloss.stats.kernels.templates import EAGER, TRACED
+from whyloss.stats.kernels.templates import EAGER, NEAR, TRACED
 from whyloss.stats.program import Graph, Program, shortened
 
 SPELLED = {
@@ -59,12 +59,15 @@ class Source:
     text: str
     coefficients: int
     sums: tuple[str, ...]
+    near: bool = False  # whether sums may be relative to the label's logit
     statistics: Program | None = None
     pulled: Program | None = None
 
 
 def written(plan: Plan, scales: bool) -> Source:
     """`scales`: the scale of the logits is one number for each class."""
+    from whyloss.stats.kernels import near  # which is written in what stands here
+
     lines, ends = simple(plan)
     w = Writer(lines, ends)
     sums = tuple(n for n in plan.sums if f"sum {n}" in ends)
@@ -74,19 +77,22 @@ def written(plan: Plan, scales: bool) -> Source:
     parts = accumulation(w, plan, sums, extra)
     if not plan.statistics:
         parts.append(computation(w, sums, coefficients))
-    parts.append(slope_of_class(w, dict(zip(coefficients, names, strict=True)), extra))
-    templates = EAGER if plan.statistics else TRACED
-    fill = filling(sums, names, bool(extra), scales)
+    given = dict(zip(coefficients, names, strict=True))
+    parts.append(slope_of_class(w, given, extra))
+    fill = filling(sums, names, bool(extra), scales) | near.filling(w, sums, bool(extra))
+    close = not plan.statistics and near.fits(w, plan, sums)
+    templates = EAGER if plan.statistics else (*TRACED, NEAR) if close else TRACED
+    parts += near.functions(w, plan, sums, extra, given) if close else []
     text = HEADER + "\n\n".join([*map(without_blanks, parts), *(filled(t, fill) for t in templates)])
     if not plan.statistics:
-        return Source(text, len(names), sums)
+        return Source(text, len(names), sums, close)
     inputs = ("top", "own", "base", "S", *sums)
     statistics = as_torch(lines, {n: ends[f"statistic {n}"] for n in plan.statistics}, (*inputs, "label", "diagonal"))
     slopes = tuple(f"c_{n}" for n in plan.statistics)
     pulled = as_torch(
         lines, {"own": ends["own"], **dict(zip(names, coefficients, strict=True))}, (*inputs, *slopes, "weight")
     )
-    return Source(text, len(names), sums, statistics, pulled)
+    return Source(text, len(names), sums, False, statistics, pulled)
 
 
 def filling(sums: Sequence[str], k: Sequence[str], entry: bool, scales: bool) -> dict[str, Any]:

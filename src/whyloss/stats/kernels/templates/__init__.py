@@ -12,6 +12,7 @@ that is computed in."""
 
 from whyloss.stats.kernels.templates.long import LOADED, PASSES, PULL_BACK, STREAM, SUMS
 from whyloss.stats.kernels.templates.mixture import LONG, SHARED, SHORT
+from whyloss.stats.kernels.templates.near import NEAR as NEAR
 from whyloss.stats.kernels.templates.planes import PLANES
 from whyloss.stats.kernels.templates.short import SMALL, SMALL_PASSES, SMALL_SUMS
 

@@ -73,32 +73,20 @@ def loss_of_row(loss, own_is_masked, weight_of_row):
 
 PASSES = '''@triton.jit
 def sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table,
-                K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, ALIGNED: tl.constexpr, AHEAD: tl.constexpr):
+                K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, ALIGNED: tl.constexpr):
     """top, S and the sums over all classes but the label."""
     m = tl.full((T,), float("-inf"), ACC)
     S = tl.zeros((T,), ACC)
     $zeros
     tile = tl.arange(0, K)[:, None] * T + tl.arange(0, T)[None, :]
     full = length // (K * T) * (K * T)
-    if AHEAD:
-        if full > 0:
-            ahead = tl.load(z + middle + tile, eviction_policy="evict_last")
-            for i in range(0, full, K * T):
-                o = i + tile
-                x = ahead.to(ACC)
-                ahead = tl.load(z + middle + tl.minimum(i + K * T, full - K * T) + tile, eviction_policy="evict_last")
-                live = o < length
-                x = adjusted(x, shift, scale, head + o, live)
-                $entry_middle
-                m, S$sums = accumulate(x$entry, base, m, S$sums)
-    else:
-        for i in range(0, full, K * T):
-            o = i + tile
-            x = tl.load(z + middle + o, eviction_policy="evict_last").to(ACC)
-            live = o < length
-            x = adjusted(x, shift, scale, head + o, live)
-            $entry_middle
-            m, S$sums = accumulate(x$entry, base, m, S$sums)
+    for i in range(0, full, K * T):
+        o = i + tile
+        x = tl.load(z + middle + o, eviction_policy="evict_last").to(ACC)
+        live = o < length
+        x = adjusted(x, shift, scale, head + o, live)
+        $entry_middle
+        m, S$sums = accumulate(x$entry, base, m, S$sums)
     if full < length:
         o = full + tile
         live = o < length
@@ -146,7 +134,7 @@ def blank(out, row, stride, C, T: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.c
 
 @triton.jit
 def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, y, own_slope, C, shift, scale, table,
-                    top$k, K: tl.constexpr, T: tl.constexpr, ALIGNED: tl.constexpr, AHEAD: tl.constexpr):
+                    top$k, K: tl.constexpr, T: tl.constexpr, ALIGNED: tl.constexpr, CLOSE: tl.constexpr):
     """From the end to the beginning: what was read last is still near."""
     tile = tl.arange(0, K)[:, None] * T + tl.arange(0, T)[None, :]
     full = length // (K * T) * (K * T)
@@ -159,29 +147,18 @@ def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, 
         g = slope(x$entry, top$k)
         g = times(g, scale, head + o, live)
         tl.store(out + out_middle + o, g.to(out.dtype.element_ty), mask=live, eviction_policy="evict_first")
-    if AHEAD:
-        if full > 0:
-            ahead = tl.load(z + middle + full - K * T + tile, eviction_policy="evict_first")
-            for i in range(0, full, K * T):
-                o = (full - K * T - i) + tile
-                x = ahead.to(ACC)
-                ahead = tl.load(z + middle + tl.maximum(full - 2 * K * T - i, 0) + tile, eviction_policy="evict_first")
-                live = o < length
-                x = adjusted(x, shift, scale, head + o, live)
-                $entry_middle
-                g = slope(x$entry, top$k)
-                g = times(g, scale, head + o, live)
-                tl.store(out + out_middle + o, g.to(out.dtype.element_ty), eviction_policy="evict_first")
-    else:
-        for i in range(0, full, K * T):
-            o = (full - K * T - i) + tile
-            x = tl.load(z + middle + o, eviction_policy="evict_first").to(ACC)
-            live = o < length
-            x = adjusted(x, shift, scale, head + o, live)
-            $entry_middle
+    for i in range(0, full, K * T):
+        o = (full - K * T - i) + tile
+        x = tl.load(z + middle + o, eviction_policy="evict_first").to(ACC)
+        live = o < length
+        x = adjusted(x, shift, scale, head + o, live)
+        $entry_middle
+        if CLOSE:
+            g = slope_near(x$entry, top$k)
+        else:
             g = slope(x$entry, top$k)
-            g = times(g, scale, head + o, live)
-            tl.store(out + out_middle + o, g.to(out.dtype.element_ty), eviction_policy="evict_first")
+        g = times(g, scale, head + o, live)
+        tl.store(out + out_middle + o, g.to(out.dtype.element_ty), eviction_policy="evict_first")
     if not ALIGNED:
         lane = tl.arange(0, 32)
         column = tl.where(lane < head, lane, lane + length)
@@ -198,42 +175,71 @@ def gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, 
 '''
 
 STREAM = '''@triton.jit
-def stream(z, out, label, keep, ignore, weight, share, shift, scale, margin, diagonal, table, losses, saved,
-           N, C, stride, out_stride, K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, VEC: tl.constexpr,
-           ALIGNED: tl.constexpr, GRADIENT: tl.constexpr, SAVE: tl.constexpr, AHEAD: tl.constexpr):
-    """One row: its loss and, while it is near, its gradient; or the coefficients to make the gradient of, later."""
-    row = tl.program_id(0).to(tl.int64)
+def counts(row, label, keep, ignore):
+    """Whether a row counts for anything."""
     ok = True
     if keep is not None:
         ok = tl.load(keep + row) != 0
     elif ignore is not None:
         ok = tl.load(label + row) != ignore
-    if ok:
-        start, middle, head, length = split(row, stride, C, VEC, ALIGNED)
-        y = tl.load(label + row).to(tl.int32)
-        own = adjusted_label(tl.load(z + start + y), y, shift, scale, margin)
-        masked = own == float("-inf")
-        own = tl.where(masked, IMPOSSIBLE, own)
-        base = tl.where(masked, 0.0, own)
-        top, S$sums = sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table, K, T, J, ALIGNED,
-                                  AHEAD)
-        weight_of_row, scaled = weights_of_row(own, row, True, weight, share, None)
-        loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), entry_of_label(own, y, diagonal), scaled)
-        own_slope = tl.where(masked, 0.0, own_slope)
-        tl.store(losses + row, loss_of_row(loss, masked, weight_of_row))
-        if SAVE:
-            tl.store(saved + row, top)
-            tl.store(saved + N + row, own_slope)
-            $save_k
-        if GRADIENT:
-            tl.debug_barrier()
-            out_start, out_middle, out_head, out_length = split(row, out_stride, C, VEC, ALIGNED)
-            gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, y, own_slope, C,
-                            shift, scale, table, top$k, K, T, ALIGNED, AHEAD)
+    return ok
+
+
+@triton.jit
+def one_row(row, z, out, label, weight, share, shift, scale, margin, diagonal, table, losses, saved,
+            N, C, stride, out_stride, K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, VEC: tl.constexpr,
+            ALIGNED: tl.constexpr, GRADIENT: tl.constexpr, SAVE: tl.constexpr):
+    start, middle, head, length = split(row, stride, C, VEC, ALIGNED)
+    y = tl.load(label + row).to(tl.int32)
+    own = adjusted_label(tl.load(z + start + y), y, shift, scale, margin)
+    masked = own == float("-inf")
+    own = tl.where(masked, IMPOSSIBLE, own)
+    base = tl.where(masked, 0.0, own)
+    top, S$sums = sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table, K, T, J, ALIGNED)
+    weight_of_row, scaled = weights_of_row(own, row, True, weight, share, None)
+    loss, own_slope$k = compute(top, S$sums, own, y.to(ACC), entry_of_label(own, y, diagonal), scaled)
+    own_slope = tl.where(masked, 0.0, own_slope)
+    tl.store(losses + row, loss_of_row(loss, masked, weight_of_row))
+    if SAVE:
+        tl.store(saved + row, top)
+        tl.store(saved + N + row, own_slope)
+        $save_k
+    if GRADIENT:
+        tl.debug_barrier()
+        out_start, out_middle, out_head, out_length = split(row, out_stride, C, VEC, ALIGNED)
+        gradient_of_row(z, out, start, out_start, middle, out_middle, head, length, y, own_slope, C,
+                        shift, scale, table, top$k, K, T, ALIGNED, False)
+
+
+@triton.jit
+def stream(z, out, label, keep, ignore, weight, share, shift, scale, margin, diagonal, table, losses, saved,
+           N, C, stride, out_stride, K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, VEC: tl.constexpr,
+           ALIGNED: tl.constexpr, GRADIENT: tl.constexpr, SAVE: tl.constexpr):
+    """One row: its loss and, while it is near, its gradient; or the coefficients to make the gradient of, later."""
+    row = tl.program_id(0).to(tl.int64)
+    if counts(row, label, keep, ignore):
+        one_row(row, z, out, label, weight, share, shift, scale, margin, diagonal, table, losses, saved,
+                N, C, stride, out_stride, K, T, J, VEC, ALIGNED, GRADIENT, SAVE)
     else:
         tl.store(losses + row, 0.0)
         if GRADIENT:
             blank(out, row, out_stride, C, T, VEC, ALIGNED)
+
+
+@triton.jit
+def far_rows(z, out, label, weight, share, shift, scale, margin, diagonal, table, losses, far,
+             N, C, stride, out_stride, R: tl.constexpr, K: tl.constexpr, T: tl.constexpr, J: tl.constexpr,
+             VEC: tl.constexpr, ALIGNED: tl.constexpr, GRADIENT: tl.constexpr):
+    """The same for those of R rows that `near_rows` has left."""
+    first = tl.program_id(0).to(tl.int64) * R
+    rows = first + tl.arange(0, R)
+    left = tl.sum(tl.load(far + rows, mask=rows < N, other=0).to(tl.int32), axis=0)
+    if left > 0:
+        for r in range(R):
+            row = first + r
+            if tl.load(far + row, mask=row < N, other=0) != 0:
+                one_row(row, z, out, label, weight, share, shift, scale, margin, diagonal, table, losses, None,
+                        N, C, stride, out_stride, K, T, J, VEC, ALIGNED, GRADIENT, False)
 '''
 
 PULL_BACK = '''@triton.jit
@@ -284,8 +290,7 @@ def pull_back(z, out, label, keep, ignore, upstream, shift, scale, table, saved,
 
 SUMS = '''@triton.jit
 def sums(z, label, keep, ignore, shift, scale, margin, table, saved, N, C, stride,
-         K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.constexpr,
-         AHEAD: tl.constexpr):
+         K: tl.constexpr, T: tl.constexpr, J: tl.constexpr, VEC: tl.constexpr, ALIGNED: tl.constexpr):
     """One row's sums, for a formula that runs elsewhere."""
     row = tl.program_id(0).to(tl.int64)
     ok = True
@@ -299,8 +304,7 @@ def sums(z, label, keep, ignore, shift, scale, margin, table, saved, N, C, strid
         own = adjusted_label(tl.load(z + start + y), y, shift, scale, margin)
         masked = own == float("-inf")
         base = tl.where(masked, 0.0, own)
-        top, S$sums = sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table, K, T, J, ALIGNED,
-                                  AHEAD)
+        top, S$sums = sums_of_row(z, start, middle, head, length, y, base, C, shift, scale, table, K, T, J, ALIGNED)
         tl.store(saved + row, top)
         tl.store(saved + N + row, own)
         tl.store(saved + 2 * N + row, S)
