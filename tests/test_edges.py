@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from instances import ROWS, SIGMOID, SOFTMAX, Case, defaults, rows, value_and_gradient
+from instances import KERNELS, ROWS, SIGMOID, SOFTMAX, Case, defaults, rows, value_and_gradient
 from torch import Tensor
 
 import whyloss
@@ -309,3 +309,18 @@ def test_parameters_out_of_range_are_refused():
 def test_values_are_checked_on_request_only_where_that_costs():
     bad = torch.tensor([[2.0, -1.0]])
     assert torch.isfinite(whyloss.CrossEntropyLoss(validate=False)(torch.zeros(1, 2), bad))
+
+
+@pytest.mark.parametrize("engine", ["reference", "dense", *KERNELS])
+@pytest.mark.parametrize("shape", [(3, 5), (3, 5000), (2, 5, 3)])
+def test_a_nan_among_the_other_logits_reaches_the_loss(engine: str, shape: tuple[int, ...]):
+    for cls in (whyloss.CrossEntropyLoss, whyloss.FocalLoss, whyloss.BrierLoss, whyloss.MulticlassHingeLoss):
+        z, y = torch.randn(shape), torch.zeros(shape[0], *shape[2:], dtype=torch.int64)
+        z[1, 2] = math.nan
+        soft = torch.nn.functional.one_hot(y, shape[1]).movedim(-1, 1).float()
+        for target in (y, 0.9 * soft + 0.1 / shape[1]):
+            if target is not y and "triton" in engine and cls is whyloss.MulticlassHingeLoss:
+                continue
+            found = cls(engine=engine, reduction="none")(z, target).isnan()
+            assert found[1].all()
+            assert not found[0].any()

@@ -88,6 +88,8 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "sigmoids": lambda p, m: torch.sigmoid(m) + torch.nn.functional.logsigmoid(m) + m.tanh(),
     "pieces": lambda p, m: torch.where(m > 0.3, p * m, p - m) + torch.where(m <= 0, 0.0, p),
     "logic": lambda p, m: torch.where((m > 0) & ~(p < 0.5) | (m < -1), p, m),
+    "equality": lambda p, m: torch.where(m.clamp(0, 1) == 0, p, m) + torch.where(m.clamp(0, 1) != 1, 0.0, m * p),
+    "truths as numbers": lambda p, m: (m > 0.3) * p + m * ~(p < 0.5) + torch.maximum(m, 0.5 * (p <= m)) - (m.eq(m)) / p,
     "clamps": lambda p, m: m.clamp(-0.5, 0.5) + p.clamp_min(0.4) + torch.clamp(m, max=0.2) + torch.relu(m),
     "extremes": lambda p, m: torch.maximum(p, m) - torch.minimum(p, m * m) + torch.maximum(m, torch.zeros_like(m)),
     "sums of exponentials": lambda p, m: torch.logaddexp(p, m) * abs(m),

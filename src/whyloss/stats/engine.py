@@ -138,12 +138,12 @@ def plain(z: Tensor, rows: Rows, engine: Engine, empty: float) -> "Plain | Early
     if choose(z, rows, engine)[0] != "triton":
         return None
     from whyloss.stats.kernels import launch
-    from whyloss.stats.kernels.plain import Early, Plain
+    from whyloss.stats.kernels.plain import Early, Plain, Questions
 
     # Float16 cannot hold gradients that are divided by many rows: a loss scaler must have its say before.
     early = z.dtype != torch.float16
     if z.ndim == 1:
-        return Early(None, rows, z, empty) if early else None
+        return Questions(rows, z, empty) if early else None
     source = None if rows.normalized else triton.source(rows)
     if source is None or source.statistics is not None:
         return None

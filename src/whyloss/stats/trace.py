@@ -47,6 +47,9 @@ def trace(
 LOG_ODDS = ("log_p", "log_not_p", "p", "not_p")  # what follows from the log-odds alone
 
 
+COMPARISONS, LOGIC = ("lt", "le", "gt", "ge"), ("and", "or", "not")
+
+
 class Untraceable(Exception):
     """The formula does something that a symbol cannot follow."""
 
@@ -58,7 +61,16 @@ class Symbol:
         self.graph, self.line = graph, line
 
     def do(self, operation: str, *arguments: Any) -> Self:
-        return type(self)(self.graph, self.graph.add(operation, *(_argument(a) for a in arguments)))
+        taken = [_argument(a) for a in arguments]
+        asked = len(taken) if operation in LOGIC else int(operation == "where")  # how many of them may be true or false
+        taken[asked:] = [self._number(a) for a in taken[asked:]]
+        return type(self)(self.graph, self.graph.add(operation, *taken))
+
+    def _number(self, line: Any) -> Any:
+        """The line of a number; what is true or false counts as 1 or 0."""
+        if isinstance(line, int) and self.graph.lines[line][0] in (*COMPARISONS, *LOGIC):
+            return self.graph.add("where", line, 1.0, 0.0)
+        return line
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> "Symbol":
@@ -101,6 +113,8 @@ class Symbol:
         return self.do("pow", other, self)
 
     def __neg__(self) -> "Symbol":
+        if self._number(self.line) != self.line:
+            raise Untraceable("minus a truth")
         return self.do("neg", self)
 
     def __abs__(self) -> "Symbol":
@@ -117,6 +131,14 @@ class Symbol:
 
     def __ge__(self, other: Any) -> "Symbol":
         return self.do("ge", self, other)
+
+    def __eq__(self, other: Any) -> Any:  # of numbers, so that no formula takes it for the question who is who
+        return self.do("le", self, other) & self.do("ge", self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return ~(self == other)
+
+    __hash__ = object.__hash__
 
     def __and__(self, other: Any) -> "Symbol":
         return self.do("and", self, other)
@@ -174,6 +196,14 @@ def _relu(symbol: Symbol, x: Any) -> Symbol:
     return symbol.do("maximum", x, 0.0)
 
 
+def _eq(symbol: Symbol, x: Any, other: Any) -> Symbol:
+    return x == other
+
+
+def _ne(symbol: Symbol, x: Any, other: Any) -> Symbol:
+    return x != other
+
+
 def _expand_as(symbol: Symbol, x: Any, other: Any) -> Symbol:
     return symbol  # all statistics have one shape
 
@@ -188,6 +218,8 @@ FUNCTIONS: dict[str, Callable[..., Symbol]] = {
     **{name: _same(name) for name in (*ONE, *TWO, "where")},
     "true_divide": _same("div"),
     "logsigmoid": _same("log_sigmoid"),
+    "eq": _eq,
+    "ne": _ne,
     "square": _square,
     "reciprocal": _reciprocal,
     "clamp": _clamp,

@@ -14,8 +14,9 @@ from whyloss.stats.rows import Rows, computing_dtype
 
 # Pointers: z, out, label, keep, weight, offset, upstream [N], mix [N] or, with PAIRS, [N, 2], share, and `numbers` of
 # the program; None where there is none. `ignore`: the label, or share, of what counts for nothing. `losses` takes a
-# number for each logit or, if SUMMED, for each program. Only the last program is incomplete, so that the others read
-# and write in wide accesses.
+# number for each logit or, if SUMMED, for each program. `counts`: how many logits of a program count; the gradient is
+# then that of the mean over all N, and owed a factor where some do not. Only the last program is incomplete, so that
+# the others read and write in wide accesses.
 TEMPLATE = """@triton.jit
 def question($inputs):
     $lines
@@ -23,19 +24,19 @@ def question($inputs):
 
 
 @triton.jit
-def elementwise(z, out, label, mix, ignore, keep, weight, offset, share, upstream, numbers, losses, N,
+def elementwise(z, out, label, mix, ignore, keep, weight, offset, share, upstream, numbers, losses, counts, N,
                 B: tl.constexpr, GRADIENT: tl.constexpr, SUMMED: tl.constexpr, PAIRS: tl.constexpr):
     first = tl.program_id(0).to(tl.int64) * B
     if first + B <= N:
-        block(z, out, label, mix, ignore, keep, weight, offset, share, upstream, numbers, losses, N, first,
+        block(z, out, label, mix, ignore, keep, weight, offset, share, upstream, numbers, losses, counts, N, first,
               B, GRADIENT, SUMMED, PAIRS, False)
     else:
-        block(z, out, label, mix, ignore, keep, weight, offset, share, upstream, numbers, losses, N, first,
+        block(z, out, label, mix, ignore, keep, weight, offset, share, upstream, numbers, losses, counts, N, first,
               B, GRADIENT, SUMMED, PAIRS, True)
 
 
 @triton.jit
-def block(z, out, label, mix, ignore, keep, weight, offset, share, upstream, numbers, losses, N, first,
+def block(z, out, label, mix, ignore, keep, weight, offset, share, upstream, numbers, losses, counts, N, first,
           B: tl.constexpr, GRADIENT: tl.constexpr, SUMMED: tl.constexpr, PAIRS: tl.constexpr, LAST: tl.constexpr):
     o = first + tl.arange(0, B)
     live = o < N if LAST else None
@@ -70,6 +71,10 @@ def block(z, out, label, mix, ignore, keep, weight, offset, share, upstream, num
         loss, slope = loss * w, slope * w
     if keep is not None or ignore is not None:
         loss = tl.where(kept, loss, 0.0)
+    if counts is not None:
+        counted = tl.where(kept & live, 1, 0) if LAST else tl.where(kept, 1, 0)
+        tl.store(counts + tl.program_id(0), tl.sum(counted, axis=0))
+        slope = slope / N
     if SUMMED:
         if LAST:
             loss = tl.where(live, loss, 0.0)
@@ -138,7 +143,7 @@ def sweep(
     row |= {"share": None if each else upstream, "upstream": _flat(upstream) if each else None}
     row["ignore"] = rows.ignore
     row["numbers"] = number_of_each(rows, names, z)
-    losses = launch.elementwise(made, z, row, out if gradient else None, summed)
+    losses, _ = launch.elementwise(made, z, row, out if gradient else None, summed)
     return losses.sum() if summed else losses, out if gradient else None
 
 

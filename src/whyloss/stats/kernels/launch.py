@@ -22,6 +22,7 @@ ELEMENTS = 2048  # of small rows that go together
 QUESTIONS = 1024  # logits of the sigmoid link that go together: two wide accesses a thread in float32
 HELD = 32  # most classes of a pixel that are kept in registers
 PIXELS = 256  # that go together
+WIDE = 60_000  # classes from which few rows at a time fill the second-level cache
 STRETCH = 4096  # of a row's gradient that one program makes
 SEEKERS = 512  # programs that look for rows which are left
 VECTOR = 16  # bytes of the widest access
@@ -51,16 +52,21 @@ def module(text: str, double: bool = False) -> ModuleType:
 
 
 def tile(classes: int, sums: int) -> dict[str, int]:
-    """How a long row is read: K values a lane, T lanes. Of the widest rows few must be on their way at once, or the
-    second-level cache forgets them before their second reading."""
-    if classes >= 60_000 and not sums:
+    """How a long row is read: K values a lane, T lanes; the quickest of ten on an H200. Of the widest rows few must be
+    on their way at once, or the second-level cache forgets them before their second reading."""
+    if classes >= WIDE and not sums:
         return {"K": 4, "T": 4096, "num_warps": 16, "maxnreg": 64}
-    return {"K": 4, "T": 2048, "num_warps": 8}
+    return {"K": 4 if sums else 8, "T": 2048, "num_warps": 8}
 
 
 def near_tile(classes: int, sums: int) -> dict[str, int]:
     """The same where sums are relative to the label's logit."""
-    return {"K": 4, "T": 2048, "num_warps": 8}
+    if classes >= WIDE:
+        size = {"K": 4, "T": 4096, "num_warps": 16}
+        return size if sums > 1 else {**size, "maxnreg": 64}
+    if not sums:
+        return {"K": 8, "T": 2048, "num_warps": 8, "maxnreg": 80}
+    return {"K": 4, "T": 2048, "num_warps": 8, "maxnreg": 64 if sums == 1 else 80}
 
 
 def row_size(classes: int, source: Source, near: bool = False) -> dict[str, int]:
@@ -72,7 +78,7 @@ def row_size(classes: int, source: Source, near: bool = False) -> dict[str, int]
 def mixture_size(classes: int, source: Source) -> dict[str, int]:
     """The same for soft targets. Left alone, the assembler spares registers for a third block of threads, and takes
     them from a few numbers that then live in memory."""
-    size = row_size(classes, source)
+    size = {**row_size(classes, source), "K": 4}
     return size if source.sums else {**size, "maxnreg": 128}
 
 
@@ -122,7 +128,8 @@ def forward(
         return
     vec, even = aligned(z, target)
     flags = {"VEC": vec, "ALIGNED": even, "GRADIENT": out is not None}
-    if source.near and saved is None:
+    # With one sum and whole accesses the shorter way is not worth the second kernel.
+    if source.near and saved is None and (source.sums or not even):
         far = torch.empty(count, dtype=torch.uint8, device=z.device)
         arguments = (z, target, *(given[n] for n in names), far, *sizes)
         _start(made.near_rows, (count,), arguments, {**row_size(classes, source, near=True), **flags})
@@ -224,29 +231,35 @@ def short_rows(z: Tensor, *others: Tensor) -> tuple[dict[str, int], int]:
     return size, cdiv(count, R)
 
 
-def elementwise(text: str, z: Tensor, row: dict[str, Any], out: Tensor | None, summed: bool) -> Tensor:
-    """Losses of all logits [N], or their sums over programs; in the same pass the gradient into `out`."""
+def elementwise(
+    text: str, z: Tensor, row: dict[str, Any], out: Tensor | None, summed: bool, counted: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Losses of all logits [N], or their sums over programs; in the same pass the gradient into `out`. If `counted`,
+    how many logits of each program count, and the gradient is divided by N."""
     exact = torch.float64 if z.dtype == torch.float64 else torch.float32
     made, programs = module(text, exact == torch.float64), cdiv(z.numel(), QUESTIONS)
     losses = torch.empty(programs if summed else z.numel(), dtype=exact, device=z.device)
+    counts = torch.empty(programs, dtype=torch.int32, device=z.device) if counted else None
     names = ("label", "mix", "ignore", "keep", "weight", "offset", "share", "upstream", "numbers")
-    arguments = (z, z if out is None else out, *(row[n] for n in names), losses, z.numel())
+    arguments = (z, z if out is None else out, *(row[n] for n in names), losses, counts, z.numel())
     size = {"B": QUESTIONS, "GRADIENT": out is not None, "SUMMED": summed, "num_warps": 4}
     size["PAIRS"] = row["mix"] is not None and row["mix"].ndim == 2
     _start(made.elementwise, (programs,), arguments, size)
-    return losses
+    return losses, counts
 
 
-def scale_(x: Tensor, factor: Tensor) -> Tensor:
-    """x *= factor, read on the device; nothing is touched where it is 1."""
+def scale_(x: Tensor, factor: Tensor, owed: Tensor | None = None) -> Tensor:
+    """x *= factor * owed, read on the device; nothing is touched where that is 1."""
     programs = min(132 * 8, cdiv(x.numel(), 4096))
-    _start(_scale, (programs,), (x, factor, x.numel()), {"B": 4096, "PROGRAMS": programs, "num_warps": 8})
+    _start(_scale, (programs,), (x, factor, owed, x.numel()), {"B": 4096, "PROGRAMS": programs, "num_warps": 8})
     return x
 
 
 @triton.jit
-def _scale(x, factor, n, B: tl.constexpr, PROGRAMS: tl.constexpr):  # pyright: ignore
+def _scale(x, factor, owed, n, B: tl.constexpr, PROGRAMS: tl.constexpr):  # pyright: ignore
     s = tl.load(factor)
+    if owed is not None:
+        s = s * tl.load(owed)
     if s != 1.0:
         for b in range(tl.program_id(0), tl.cdiv(n, B), PROGRAMS):
             o = (tl.zeros((B,), tl.int64) + b) * B + tl.arange(0, B)

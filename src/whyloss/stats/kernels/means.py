@@ -34,6 +34,13 @@ def share_of_each(target: Tensor, ignore: int, empty: float, dtype: torch.dtype)
     return share
 
 
+def mean_of_parts(losses: Tensor, counts: Tensor, count: int, empty: float) -> tuple[Tensor, Tensor]:
+    """(the mean, from sums and counts of programs; what a mean over all `count` is to be multiplied by)."""
+    value, owed = (torch.empty((), dtype=losses.dtype, device=losses.device) for _ in range(2))
+    _start(mean_of_programs, 1, (losses, counts, value, owed, losses.numel(), count, empty), SUM)
+    return value, owed
+
+
 def total(losses: Tensor, share: Tensor | None) -> Tensor:
     """The sum of contiguous losses, times `share`."""
     if share is None or not 0 < losses.numel() <= SUMMED or share.dtype != losses.dtype:
@@ -91,6 +98,20 @@ def sum_of_losses(losses, share, value, n, B: tl.constexpr):
         o = i + tl.arange(0, B)
         found += tl.load(losses + o, mask=o < n, other=0.0).to(tl.float64)
     tl.store(value, (tl.sum(found, axis=0) * tl.load(share).to(tl.float64)).to(value.dtype.element_ty))
+
+
+@triton.jit
+def mean_of_programs(losses, counts, value, owed, n, count, empty, B: tl.constexpr):
+    """What `mean_of_parts` gives."""
+    found, kept = tl.zeros((B,), tl.float64), tl.zeros((B,), tl.int64)
+    for i in range(0, n, B):
+        o = i + tl.arange(0, B)
+        found += tl.load(losses + o, mask=o < n, other=0.0).to(tl.float64)
+        kept += tl.load(counts + o, mask=o < n, other=0).to(tl.int64)
+    all_kept = tl.sum(kept, axis=0)
+    share = one_over(all_kept, empty)
+    tl.store(value, (tl.sum(found, axis=0) * share).to(value.dtype.element_ty))
+    tl.store(owed, tl.where(all_kept > 0, share * count, 0.0).to(owed.dtype.element_ty))
 
 
 @triton.jit

@@ -72,7 +72,7 @@ def mixture(names: tuple[str, ...], program: Program, power: float | None, scale
         "S": terms.total(terms.e),
         **{n: found.input(f"all_{n}") - Cell(found.graph, s.line) for n, s in _sums(found)},
     }
-    some = left["S"] > 0.0
+    some = ~(left["S"] <= 0.0)
     safe = some.do("where", some, left["S"], 1.0)
     log_S = some.do("where", some, safe.do("log", safe), -HUGE)
     rest: Any = Rest(top, left["S"], log_S, 1.0 / safe, terms.total)  # pyright: ignore

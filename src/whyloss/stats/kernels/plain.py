@@ -123,30 +123,30 @@ class _Mean(torch.autograd.Function):
 
 class Early:
     """The same for contiguous logits and targets of any number: rows [N, C] or pixels [N, C, *spatial] and their
-    int64 labels, or, without a `source`, questions of any shape and what they ask for, in the same shape."""
+    int64 labels."""
 
-    def __init__(self, source: Source | None, rows: Rows, z: Tensor, empty: float):
+    def __init__(self, source: Source, rows: Rows, z: Tensor, empty: float):
         self.source, self.empty, self.exact = source, empty, computing_dtype(z)
-        self.wanted = "label" if rows.mix is None else "mix"
-        self.rows = replace(rows, label=None, mix=None)
+        self.rows = replace(rows, label=None)
         self.row = described(self.rows)
-        if source is None:
-            self.text, names = binary.source(rows)
-            self.row |= {"upstream": None, "numbers": binary.number_of_each(rows, names, z)}
 
     def mean(self, z: Tensor, target: Tensor) -> Tensor:
         """Differentiable in the logits; outside of torch.func transforms."""
         return _early(z, target, self, torch.is_grad_enabled())
 
+    def take(self, z: Tensor, target: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """(the mean, what the gradient in `out` is owed, if anything)."""
+        share = self.share(target)
+        return means.total(self.sweep(z, target, share, out), share), None
+
     def share(self, target: Tensor) -> Tensor:
+        """One over what the mean divides by."""
         assert self.rows.ignore is not None
         return means.share_of_each(target, self.rows.ignore, self.empty, self.exact)
 
-    def sweep(self, z: Tensor, target: Tensor, share: Tensor, out: Tensor | None) -> Tensor:
+    def sweep(self, z: Tensor, label: Tensor, share: Tensor, out: Tensor | None) -> Tensor:
         """What adds up to the sum of the losses; the gradient of that sum times `share` into `out`."""
-        row = {**self.row, self.wanted: target.view(-1)}
-        if self.source is None:
-            return launch.elementwise(self.text, z, {**row, "share": share}, out, summed=True)
+        row = {**self.row, "label": label.view(-1)}
         if z.ndim > 2:
             z, out = z.flatten(2), None if out is None else out.flatten(2)
             return launch.planes(self.source, z, row, out, share, summed=True)
@@ -154,43 +154,67 @@ class Early:
         launch.forward(self.source, z, row, losses, out, share, None)
         return losses
 
-    def exactly(self, z: Tensor, target: Tensor) -> Tensor:
+    def exactly(self, z: Tensor, label: Tensor) -> Tensor:
         """The losses in plain differentiable torch."""
-        rows = replace(self.rows, **{self.wanted: target.reshape(-1)})
-        if self.source is None:
-            return reference.binary_losses(z.to(self.exact).reshape(-1), rows)
+        rows = replace(self.rows, label=label.reshape(-1))
         return reference.row_losses(flat(z.flatten(2) if z.ndim > 2 else z).to(self.exact), rows)
+
+
+class Questions(Early):
+    """The same for the sigmoid link: logits of any shape, and what each is asked, in the same shape. All are counted on
+    the way; reading the targets twice would take half as long again."""
+
+    def __init__(self, rows: Rows, z: Tensor, empty: float):
+        self.empty, self.exact = empty, computing_dtype(z)
+        self.wanted = "label" if rows.mix is None else "mix"
+        self.rows = replace(rows, label=None, mix=None)
+        self.text, names = binary.source(rows)
+        self.row = described(self.rows) | {"upstream": None, "numbers": binary.number_of_each(rows, names, z)}
+
+    def take(self, z: Tensor, target: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        losses, counts = self._elementwise(z, target, None, out, counted=True)
+        assert counts is not None
+        return means.mean_of_parts(losses, counts, z.numel(), self.empty)
+
+    def sweep(self, z: Tensor, target: Tensor, share: Tensor, out: Tensor | None) -> Tensor:
+        return self._elementwise(z, target, share, out)[0]
+
+    def _elementwise(self, z: Tensor, target: Tensor, share: Tensor | None, out: Tensor | None, **how: bool) -> Any:
+        row = {**self.row, self.wanted: target.view(-1), "share": share}
+        return launch.elementwise(self.text, z, row, out, summed=True, **how)
+
+    def exactly(self, z: Tensor, target: Tensor) -> Tensor:
+        rows = replace(self.rows, **{self.wanted: target.reshape(-1)})
+        return reference.binary_losses(z.to(self.exact).reshape(-1), rows)
 
 
 class _Early(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, target: Tensor, early: Early, gradients: bool) -> Tensor:
-        share = early.share(target)
         out = torch.empty_like(z) if gradients and ctx.needs_input_grad[0] else None
-        losses = early.sweep(z, target, share, out)
+        value, owed = early.take(z, target, out)
         ctx.early, ctx.gradient = early, out
-        ctx.save_for_backward(z, target, share)
-        return means.total(losses, share)
+        ctx.save_for_backward(z, target, owed)
+        return value
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         (u,) = upstream
-        z, target, share = ctx.saved_tensors
+        z, target, owed = ctx.saved_tensors
         early: Early = ctx.early
         if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
-            value = early.exactly(z, target).sum() * share
+            value = early.exactly(z, target).sum() * early.share(target)
             (gradient,) = torch.autograd.grad(value, z, u, create_graph=True)
             return gradient, None, None, None
         # Whoever asks first gets the gradient itself; a second backward pass computes it again.
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
             gradient = torch.empty_like(z)
-            early.sweep(z, target, share * u, gradient)
+            early.sweep(z, target, early.share(target) * u, gradient)
         else:
-            launch.scale_(gradient, u)
+            launch.scale_(gradient, u, owed)
         return gradient, None, None, None
 
 
 # What `Function.apply` calls once it has looked for torch.func transforms, of which there are none here.
-_mean: Any = super(torch.autograd.Function, _Mean).apply
-_early: Any = super(torch.autograd.Function, _Early).apply
+_mean, _early = (super(torch.autograd.Function, kind).apply for kind in (_Mean, _Early))  # pyright: ignore

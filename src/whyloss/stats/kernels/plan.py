@@ -145,7 +145,7 @@ def plan(names: tuple[str, ...], program: Program | None, power: float | None, m
     base: dict[str, Cell] = {
         "log_odds": (found.input("own") - rest.top) - rest.log_S,  # pyright: ignore[reportAssignmentType]
         "logit": found.input("own"),
-        "rival": rest.S.do("where", rest.S > 0.0, rest.top, -HUGE),  # pyright: ignore
+        "rival": _one_of(rest.S > 0.0, rest.top, _one_of(rest.S <= 0.0, -HUGE, rest.S)),  # NaN where S is
         "label": found.input("label"),
         "own": found.input("diagonal"),
     }
@@ -166,9 +166,13 @@ def plan(names: tuple[str, ...], program: Program | None, power: float | None, m
     return found
 
 
+def _one_of(which: Any, yes: Any, no: Any) -> Any:
+    return which.do("where", which, yes, no)
+
+
 def _rest(found: Plan) -> Any:
     top, S = found.input("top"), found.input("S")
-    some = S > 0.0
+    some = ~(S <= 0.0)  # which a NaN among the logits passes, on its way to the loss: largest numbers overlook it
     safe = some.do("where", some, S, 1.0)
     log_S = some.do("where", some, safe.do("log", safe), -HUGE)
     return Rest(top, S, log_S, 1.0 / safe, found.total)  # pyright: ignore
