@@ -179,6 +179,19 @@ def test_long_rows(name: str, classes: int):
     assert code.stores[2] <= (3 if classes % 8 else 1)  # the label's, the ends'
 
 
+@pytest.mark.parametrize("classes", WIDTHS)
+@pytest.mark.parametrize("name", PLAIN)
+def test_long_rows_relative_to_the_label(name: str, classes: int):
+    code = compiled(name, "near_rows", classes, torch.bfloat16)
+    assert code.spills <= 4  # a number or two of the row, which wait while the loops run
+    # As many blocks of threads as the second-level cache has room for rows: four, or of the widest rows two.
+    assert code.registers <= 80
+    assert code.loads[16] >= 16
+    assert code.loads[2] <= (11 if classes % 8 else 2), "an access lost its width"
+    assert code.stores[16] >= 8
+    compiled(name, "far_rows", classes, torch.bfloat16)
+
+
 @pytest.mark.parametrize("classes", [128256, 670091])
 @pytest.mark.parametrize("name", PLAIN)
 def test_coefficients_and_the_gradient_from_them(name: str, classes: int):

@@ -1,10 +1,12 @@
 """Seconds of a call, in turns with others: a busy machine slows all of them alike.
 
-On the CPU by the wall clock; on CUDA by events, over inputs that take turns too, so that none is still in the cache;
-for small inputs also inside a CUDA graph, where the host has no part in it."""
+On the CPU by the wall clock; on CUDA by events, over inputs that take turns too, so that none is still in the cache.
+Large inputs come while the GPU is still busy, as in training, where the host runs ahead of it; small ones come to an
+idle GPU, where the host's part in the time is seen, and once more inside a CUDA graph, where the host has none."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import median
 from typing import TypeVar
 
@@ -13,6 +15,7 @@ import torch
 Key = TypeVar("Key")
 Run = Callable[[int], object]  # with the number of the inputs
 FEWEST, WARM = 3, 1
+AHEAD = 4_000_000  # cycles, some two milliseconds, that the host may run ahead
 REPLAYS = 20
 
 
@@ -22,11 +25,12 @@ def take_turns(
     rounds: int,
     seconds: float,
     after: Callable[[Key, int], None] | None = None,
+    busy: bool = False,
 ) -> dict[Key, list[float]]:
     """Seconds of each run in each round: at most so many rounds, or for so long, but never fewer than three.
 
-    `after` is told which run ended on which inputs, before the next begins."""
-    timed = _on_cuda if device == "cuda" else _on_cpu
+    `after` is told which run ended on which inputs, before the next begins. `busy`: a GPU has work to do when a run
+    comes, so that the host can run ahead."""
     found: dict[Key, list[float]] = {key: [] for key in runs}
     keys, end = list(runs), 0.0
     for number in range(-WARM, rounds):
@@ -37,7 +41,7 @@ def take_turns(
         # Every round another begins: what runs first after a pause would otherwise always be the same.
         first = number % max(1, len(keys))
         for key in keys[first:] + keys[:first]:
-            took = timed(runs[key], number + WARM)
+            took = once(partial(runs[key], number + WARM), device, busy)
             if after is not None:
                 after(key, number + WARM)
             if number >= 0:
@@ -45,17 +49,18 @@ def take_turns(
     return found
 
 
-def _on_cpu(run: Run, number: int) -> float:
-    start = time.perf_counter()
-    run(number)
-    return time.perf_counter() - start
-
-
-def _on_cuda(run: Run, number: int) -> float:
+def once(run: Callable[[], object], device: str, busy: bool = False) -> float:
+    """Seconds of one run."""
+    if device != "cuda":
+        began = time.perf_counter()
+        run()
+        return time.perf_counter() - began
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     torch.cuda.synchronize()
+    if busy:
+        torch.cuda._sleep(AHEAD)  # pyright: ignore[reportPrivateUsage] - torch has no other kernel that only waits
     start.record()
-    run(number)
+    run()
     end.record()
     torch.cuda.synchronize()
     return start.elapsed_time(end) / 1e3
@@ -74,7 +79,7 @@ def in_graph(run: Run, inputs: Sequence[object]) -> float | None:
         with torch.cuda.graph(graph):
             for number in range(len(inputs)):
                 run(number)
-        times = [_on_cuda(lambda number: graph.replay(), number) for number in range(REPLAYS)]
+        times = [once(graph.replay, "cuda") for _ in range(REPLAYS)]
     except Exception:  # whatever a peer may raise
         torch.cuda.synchronize()
         return None

@@ -5,11 +5,11 @@ losses need their sums before any gradient: the logits are read twice. A linear 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from time import perf_counter
 
 import torch
 
 from .case import Case, Dtype
+from .clock import once
 
 REGION = frozenset({"dice", "dice-and-cross-entropy"})
 TRIES = 15
@@ -52,13 +52,4 @@ def _product(device: str, dtype: Dtype) -> float:
 
 
 def _quickest(run: Callable[[], object], device: str) -> float:
-    times: list[float] = []
-    for _ in range(TRIES):
-        if device == "cuda":
-            torch.cuda.synchronize()
-        start = perf_counter()
-        run()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        times.append(perf_counter() - start)
-    return min(times[1:])
+    return min([once(run, device, busy=True) for _ in range(TRIES)][1:])

@@ -157,7 +157,7 @@ def _time(
         for place, contestant in enumerate(contestants)
         if not contestant.note
     }
-    times = take_turns(runs, device, effort.rounds, effort.seconds, after)
+    times = take_turns(runs, device, effort.rounds, effort.seconds, after, busy=clean.bytes > SMALL)
     if device == "cuda" and clean.bytes <= SMALL:
         for contestant in contestants:
             if not contestant.note and not contestant.overwrites:

@@ -1,7 +1,7 @@
 """The mean's part in kernels: what it divides by, and the sum. In torch each takes half a dozen operations, which are
 longer in coming than in doing."""
 
-# pyright: basic, reportMissingImports=false, reportGeneralTypeIssues=false
+# pyright: basic, reportMissingImports=false, reportGeneralTypeIssues=false, reportOperatorIssue=false
 
 from typing import Any
 

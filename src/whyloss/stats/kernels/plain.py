@@ -144,9 +144,9 @@ class Early:
         assert self.rows.ignore is not None
         return means.share_of_each(target, self.rows.ignore, self.empty, self.exact)
 
-    def sweep(self, z: Tensor, label: Tensor, share: Tensor, out: Tensor | None) -> Tensor:
+    def sweep(self, z: Tensor, target: Tensor, share: Tensor, out: Tensor | None) -> Tensor:
         """What adds up to the sum of the losses; the gradient of that sum times `share` into `out`."""
-        row = {**self.row, "label": label.view(-1)}
+        row = {**self.row, "label": target.view(-1)}
         if z.ndim > 2:
             z, out = z.flatten(2), None if out is None else out.flatten(2)
             return launch.planes(self.source, z, row, out, share, summed=True)
@@ -154,9 +154,9 @@ class Early:
         launch.forward(self.source, z, row, losses, out, share, None)
         return losses
 
-    def exactly(self, z: Tensor, label: Tensor) -> Tensor:
+    def exactly(self, z: Tensor, target: Tensor) -> Tensor:
         """The losses in plain differentiable torch."""
-        rows = replace(self.rows, label=label.reshape(-1))
+        rows = replace(self.rows, label=target.reshape(-1))
         return reference.row_losses(flat(z.flatten(2) if z.ndim > 2 else z).to(self.exact), rows)
 
 

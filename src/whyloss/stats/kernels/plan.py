@@ -142,10 +142,11 @@ def plan(names: tuple[str, ...], program: Program | None, power: float | None, m
     takes its slopes as inputs `c_<statistic>`. `moving`: sums are relative to the top, and to nothing else."""
     found = Plan()
     terms, rest = _Terms(found, power, moving), _rest(found)
+    S: Any = rest.S
     base: dict[str, Cell] = {
         "log_odds": (found.input("own") - rest.top) - rest.log_S,  # pyright: ignore[reportAssignmentType]
         "logit": found.input("own"),
-        "rival": _one_of(rest.S > 0.0, rest.top, _one_of(rest.S <= 0.0, -HUGE, rest.S)),  # NaN where S is
+        "rival": _one_of(S > 0.0, rest.top, _one_of(S <= 0.0, -HUGE, S)),  # NaN where S is
         "label": found.input("label"),
         "own": found.input("diagonal"),
     }
