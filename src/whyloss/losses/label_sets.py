@@ -9,6 +9,7 @@ from torch import Tensor
 
 from whyloss.losses import checks
 from whyloss.losses.loss import Link, Loss, Reduction
+from whyloss.losses.reduction import reduced
 from whyloss.stats.dense import computing
 
 
@@ -51,19 +52,8 @@ class LabelSetLoss(Loss):
         sample_weight: Tensor | None = None,
         normalizer: float | Tensor | None = None,
     ) -> Tensor:
-        if self.reduction != "mean" and normalizer is not None:
-            raise ValueError(f"normalizer replaces the denominator of 'mean'; the reduction is {self.reduction!r}.")
-        losses, counts = self.each(logits, target, sample_weight)
-        if self.reduction == "none":
-            return losses
-        total = losses.sum()
-        if self.reduction == "sum":
-            return total
-        if normalizer is not None:
-            return total / normalizer
-        counted = counts.sum()
-        empty = torch.nan if self.empty == "nan" else 0.0
-        return torch.where(counted == 0, total * empty, total / torch.where(counted == 0, 1.0, counted))
+        losses, weights = self.each(logits, target, sample_weight)
+        return reduced(losses, weights, self.reduction, normalizer, self.empty)
 
     def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""

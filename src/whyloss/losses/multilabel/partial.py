@@ -9,6 +9,7 @@ from torch.nn.functional import softplus
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.loss import LabelledLoss, Link
 from whyloss.losses.multilabel.asymmetric import AsymmetricLoss
+from whyloss.losses.reduction import reduced
 
 
 class SelectivePartialLoss(LabelledLoss):
@@ -75,18 +76,8 @@ class SelectivePartialLoss(LabelledLoss):
         sample_weight: Tensor | None = None,
         normalizer: float | Tensor | None = None,
     ) -> Tensor:
-        if self.reduction != "mean" and normalizer is not None:
-            raise ValueError(f"normalizer replaces the denominator of 'mean'; the reduction is {self.reduction!r}.")
         losses, weights = self.each(logits, target, sample_weight)
-        if self.reduction == "none":
-            return losses
-        if self.reduction == "sum":
-            return losses.sum()
-        if normalizer is not None:
-            return losses.sum() / normalizer
-        counted = weights.sum()
-        empty = torch.nan if self.empty == "nan" else 0.0
-        return torch.where(counted == 0, losses.sum() * empty, losses.sum() / torch.where(counted == 0, 1.0, counted))
+        return reduced(losses, weights, self.reduction, normalizer, self.empty)
 
     def each(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(weighted loss, weight) of each entry, whatever the reduction; both 0 for entries that are left out."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from whyloss.losses import checks, targets
 from whyloss.losses.loss import Loss, Reduction
 from whyloss.losses.proper.likelihood import CrossEntropyLoss
+from whyloss.losses.reduction import reduced
 from whyloss.stats.rows import computing_dtype
 
 
@@ -95,19 +96,9 @@ class AdaptiveSoftmaxLoss(Loss):
         normalizer: float | Tensor | None = None,
     ) -> Tensor:
         """`logits` are hidden states here, [..., D]."""
-        if self.reduction != "mean" and normalizer is not None:
-            raise ValueError(f"normalizer replaces the denominator of 'mean'; the reduction is {self.reduction!r}.")
-        losses, weight = self._rows(logits, target, sample_weight)
-        if self.reduction == "none":
-            return losses.reshape(target.shape)
-        total = losses.sum()
-        if self.reduction == "sum":
-            return total
-        if normalizer is not None:
-            return total / normalizer
-        counted = weight.sum()
-        empty = torch.nan if self.empty == "nan" else 0.0
-        return total * torch.where(counted == 0, empty, 1 / torch.where(counted == 0, 1.0, counted))
+        losses, weights = self._rows(logits, target, sample_weight)
+        losses = losses.reshape(target.shape) if self.reduction == "none" else losses
+        return reduced(losses, weights, self.reduction, normalizer, self.empty)
 
     def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from whyloss.losses import checks
 from whyloss.losses.loss import Link, Loss, Reduction
+from whyloss.losses.reduction import reduced
 from whyloss.losses.region import verdict
 from whyloss.losses.rows import without_autocast
 from whyloss.stats import regions
@@ -88,8 +89,6 @@ class RegionLoss(Loss):
         normalizer: float | Tensor | None = None,
         **reads: Tensor,
     ) -> Tensor:
-        if self.reduction != "mean" and normalizer is not None:
-            raise ValueError(f"normalizer replaces the denominator of 'mean'; the reduction is {self.reduction!r}.")
         if not self.by_steps:
             return self._reduced(*self._regions(logits, target, sample_weight, **reads), normalizer)
         z, pixels = self._entered(logits, target, sample_weight, reads)
@@ -98,16 +97,7 @@ class RegionLoss(Loss):
         return self._reduced(*self._of_pixels(z, pixels, logits.shape[2:], reads), normalizer)
 
     def _reduced(self, losses: Tensor, counts: Tensor, normalizer: float | Tensor | None = None) -> Tensor:
-        losses = losses * counts
-        if self.reduction == "none":
-            return losses
-        total = losses.sum()
-        if self.reduction == "sum":
-            return total
-        if normalizer is not None:
-            return total / normalizer
-        counted = counts.sum()
-        return total / torch.where(counted == 0, 1.0, counted)
+        return reduced(losses * counts, counts, self.reduction, normalizer)
 
     def parts(
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, **reads: Tensor
