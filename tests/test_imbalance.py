@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
 import whyloss
-from whyloss.stats.exact import HUGE, lse_of_others
+from whyloss.stats.each import lse_of_others
+from whyloss.stats.exact import HUGE
 
 COUNTS = torch.tensor([50.0, 30.0, 15.0, 5.0])
 RARE = torch.tensor([0.5, 0.4, 0.099, 0.001])

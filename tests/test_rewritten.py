@@ -268,7 +268,7 @@ def test_adaptive_softmax_is_torchs_and_has_the_options_of_other_losses():
         torch.autograd.grad(ours(h, y).sum(), [h, *ours.parameters()]),
         torch.autograd.grad(-theirs(h, y).output.sum(), [h, *theirs.parameters()]),
     )
-    torch.testing.assert_close(ours.log_probabilities(h), theirs.log_prob(h))
+    torch.testing.assert_close(ours.log_softmax(h), theirs.log_prob(h))
     each, weight = ours(h, y).detach(), torch.linspace(0, 2, 50).double()
     loss = copy.deepcopy(ours)
     loss.weight, loss.reduction = weight, "mean"
@@ -295,7 +295,7 @@ def test_adaptive_softmax_is_torchs_and_has_the_options_of_other_losses():
 
 def test_adaptive_softmax_refuses_in_words_and_takes_a_cluster_of_one():
     loss = whyloss.AdaptiveSoftmaxLoss(hidden_size=4, classes=6, cutoffs=(2, 5))
-    each = -loss.log_probabilities(torch.ones(6, 4)).diagonal()
+    each = -loss.log_softmax(torch.ones(6, 4)).diagonal()
     loss.reduction = "none"
     torch.testing.assert_close(loss(torch.ones(6, 4), torch.arange(6)), each)
     with pytest.raises(ValueError, match="rising cutoffs"):

@@ -10,7 +10,8 @@ from torch import Tensor
 
 import whyloss
 from whyloss.losses.algebra import RowSum
-from whyloss.stats.exact import HUGE, log_softmax, log_softmax_both
+from whyloss.stats.each import log_softmax, log_softmax_both
+from whyloss.stats.exact import HUGE
 
 LOG2 = math.log(2)
 EVEN = torch.zeros(1, 2)  # p = 1/2, 1/2

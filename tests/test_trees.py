@@ -75,7 +75,7 @@ def test_sums_and_totals_are_those_of_the_classes_below():
 
 def test_probabilities_given_the_parent_multiply_to_those_of_nodes():
     z, _ = rows(6, 7)
-    p = TREE.log_probabilities(TREE.log_given_parent(TREE.totals(z))).exp()
+    p = TREE.log_softmax(TREE.log_given_parent(TREE.totals(z))).exp()
     torch.testing.assert_close(p, torch.stack([probability(z, n) for n in TREE.names], 1))
 
 

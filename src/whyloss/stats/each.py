@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 from torch.special import log_ndtr
 
-from whyloss.stats.table import HUGE
+from whyloss.stats.exact import HUGE, share
 
 
 def log_odds_of_each(z: Tensor) -> Tensor:
@@ -18,7 +18,7 @@ def log_odds_of_each(z: Tensor) -> Tensor:
     others may all be too small to write down, so it has a sum of its own.
 
     >>> log_odds_of_each(torch.tensor([200.0, 0.0, -torch.inf]))
-    tensor([ 2.0000e+02, -2.0000e+02, -1.0000e+30])
+    tensor([ 2.0000e+02, -2.0000e+02, -1.2677e+30])
     """
     z = z.clamp_min(-HUGE)
     top, place = z.detach().max(-1, keepdim=True)
@@ -32,9 +32,70 @@ def log_odds_of_each(z: Tensor) -> Tensor:
     return (u - torch.log(others)).scatter(-1, place, of_top)
 
 
-def log_probabilities(z: Tensor) -> Tensor:
-    """[..., C] log p_j, exact near 0 too, in its slopes as well."""
-    return logsigmoid(log_odds_of_each(z))
+def others(x: Tensor) -> Tensor:
+    """[N, C] the sum of the other entries of each row of numbers >= 0. Leaving one out of the sum is exact but for the
+    largest, which gets a sum of its own."""
+    best = x.argmax(1, keepdim=True)
+    rest = x.scatter(1, best, 0.0).sum(1, keepdim=True)
+    return (rest + x.gather(1, best) - x).scatter(1, best, rest)
+
+
+def shares(x: Tensor) -> Tensor:
+    """[N, C] what share of its row's sum each number >= 0 is."""
+    return share(x, others(x))
+
+
+def log_softmax(z: Tensor) -> Tensor:
+    """log p of every class of logits [N, C], exact however near to 0 it is; -HUGE stands for minus infinity.
+
+    >>> log_softmax(torch.tensor([[20.0, 0.0]]))
+    tensor([[-2.0612e-09, -2.0000e+01]])
+    """
+    return _log_softmax(z)[0]
+
+
+def log_softmax_both(z: Tensor) -> tuple[Tensor, Tensor]:
+    """The same, and log(1 - p) of every class.
+
+    >>> log_softmax_both(torch.tensor([[20.0, 0.0]]))[1]
+    tensor([[-2.0000e+01, -2.0612e-09]])
+    """
+    log_p, log_rest, best = _log_softmax(z)
+    small = torch.exp(log_p.scatter(1, best, -HUGE))
+    return log_p, torch.log1p(-small).scatter(1, best, logsigmoid(log_rest))
+
+
+def lse_of_others(z: Tensor) -> Tensor:
+    """[N, C] for every class the log-sum-exp of the other classes; -HUGE where no other remains.
+
+    Leaving one class out of a sum is a subtraction, exact unless that class is the largest; the largest gets its own.
+
+    >>> lse_of_others(torch.tensor([[40.0, 0.0, -torch.inf]]))
+    tensor([[ 0., 40., 40.]])
+    """
+    best = z.detach().argmax(1, keepdim=True)
+    top = _finite(z.detach().gather(1, best))
+    e = torch.exp(z - top)
+    rest = z.scatter(1, best, -torch.inf)
+    second = _finite(rest.detach().amax(1, keepdim=True))
+    own = torch.exp(rest - second).sum(1, keepdim=True)
+    some = own > 0
+    of_largest = torch.where(some, second + torch.log(torch.where(some, own, 1.0)), -HUGE)
+    # The largest is among the others, at 1; less is left only where every class is masked.
+    others = top + torch.log((e.sum(1, keepdim=True) - e).clamp_min(0.5))
+    return others.scatter(1, best, of_largest)
+
+
+def softmax_and_rest(z: Tensor) -> tuple[Tensor, Tensor]:
+    """[N, C] p and 1 - p, each exact near 0, and so are their slopes: all is put together from what is small.
+
+    >>> softmax_and_rest(torch.tensor([[30.0, 0.0]]))
+    (tensor([[1.0000e+00, 9.3576e-14]]), tensor([[9.3576e-14, 1.0000e+00]]))
+    """
+    best = z.detach().argmax(1, keepdim=True)
+    p = torch.softmax(z, 1).scatter(1, best, 0.0)
+    rest = p.sum(1, keepdim=True)
+    return p.scatter(1, best, 1 - rest), (1 - p).scatter(1, best, rest)
 
 
 def log_sum_exp(z: Tensor) -> Tensor:
@@ -101,3 +162,17 @@ def _log_add(a: Tensor, b: Tensor) -> Tensor:
     """log(exp(a) + exp(b)); both slopes keep their accuracy."""
     larger, smaller = torch.where(a > b, a, b), torch.where(a > b, b, a)
     return larger - logsigmoid(larger - smaller)
+
+
+def _log_softmax(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """log p, the log-odds against each row's largest class, and which that is. Of no other can 1 - p be small, so that
+    its log-odds make every p."""
+    best = z.argmax(1, keepdim=True)
+    top = z.gather(1, best)
+    u = z - torch.where(torch.isneginf(top), 0.0, top)
+    log_rest = torch.logsumexp(u.scatter(1, best, -HUGE), 1, keepdim=True)
+    return u.scatter(1, best, 0.0).clamp_min(-HUGE) + logsigmoid(-log_rest), log_rest, best
+
+
+def _finite(x: Tensor) -> Tensor:
+    return torch.where(torch.isneginf(x), 0.0, x)

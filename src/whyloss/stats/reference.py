@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from whyloss.stats.exact import share, shares
+from whyloss.stats.each import shares
+from whyloss.stats.exact import share
 from whyloss.stats.rows import Rows, infinite
 from whyloss.stats.table import HUGE, REST, Rest, needed
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from whyloss.losses.batch import BatchLoss
-from whyloss.stats.exact import HUGE, softmax_and_rest, times_exp
+from whyloss.stats.each import softmax_and_rest
+from whyloss.stats.exact import HUGE, times_exp
 
 Average = Literal["macro", "micro"]
 

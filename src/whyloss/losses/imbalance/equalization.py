@@ -10,7 +10,7 @@ from whyloss.losses.imbalance.counts import over_ranks
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import Link
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.exact import lse_of_others
+from whyloss.stats.each import lse_of_others
 
 
 class EqualizationLoss(LabelSetLoss):

@@ -8,7 +8,8 @@ from torch.nn.functional import logsigmoid
 
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.loss import RowLoss
-from whyloss.stats.exact import lse_of_others, power
+from whyloss.stats.each import lse_of_others
+from whyloss.stats.exact import power
 
 
 class ReducedFocalLoss(RowLoss):

@@ -6,7 +6,7 @@ from torch import Tensor
 from whyloss.losses.imbalance.counts import class_counts
 from whyloss.losses.loss import Link
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.exact import lse_of_others
+from whyloss.stats.each import lse_of_others
 
 
 class SeesawLoss(WholeRowLoss):

@@ -139,7 +139,7 @@ class AdaptiveSoftmaxLoss(Loss):
             losses = losses.index_add(0, rows, of_cluster)
         return torch.where(counted, losses * weight, 0.0), weight
 
-    def log_probabilities(self, hidden: Tensor) -> Tensor:
+    def log_softmax(self, hidden: Tensor) -> Tensor:
         """[..., C] log-probabilities of all classes: all logits are made."""
         first = torch.log_softmax(self.first(hidden), -1)
         parts = [first[..., : self.cutoffs[0]]]

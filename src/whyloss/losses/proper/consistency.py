@@ -5,7 +5,8 @@ from torch import Tensor
 
 from whyloss.losses.whole import WholeRowLoss
 from whyloss.stats.dense import computing
-from whyloss.stats.exact import HUGE, log_softmax
+from whyloss.stats.each import log_softmax
+from whyloss.stats.exact import HUGE
 
 
 class JensenShannonConsistencyLoss(WholeRowLoss):

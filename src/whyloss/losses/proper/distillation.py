@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.exact import HUGE, log_softmax
+from whyloss.stats.each import log_softmax
+from whyloss.stats.exact import HUGE
 
 
 class _Distillation(WholeRowLoss):

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from whyloss.losses.proper.simplex import entmax_rows, normmax_rows
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.exact import HUGE, given_slope, log_softmax, others, tsallis_divergence
+from whyloss.stats.each import log_softmax, others
+from whyloss.stats.exact import HUGE, given_slope, tsallis_divergence
 
 
 class EntmaxLoss(WholeRowLoss):

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from whyloss.losses.loss import RowLoss
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.each import log_probabilities
+from whyloss.stats.each import log_softmax
 from whyloss.stats.table import HUGE
 
 
@@ -111,7 +111,7 @@ class OptimalTransportLoss(WholeRowLoss):
         if cost.shape[0] != logits.shape[1]:
             raise ValueError(f"{type(self).__name__}: cost {tuple(cost.shape)} but {logits.shape[1]} classes.")
         kernel = torch.exp(-cost / (self.epsilon * cost.max()))
-        log_p = log_probabilities(logits)
+        log_p = log_softmax(logits)
         log_q = torch.where(target > 0, torch.log(torch.where(target > 0, target, 1.0)), -HUGE)
         of_p = log_p
         of_q = log_q

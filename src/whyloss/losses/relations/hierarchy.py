@@ -182,7 +182,7 @@ class WordTreeLoss(WholeRowLoss):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """[N, nodes] the probability of every node; the first columns are the classes."""
-        return torch.exp(self.tree.log_probabilities(self.tree.log_given_parent(logits)))
+        return torch.exp(self.tree.log_softmax(self.tree.log_given_parent(logits)))
 
 
 class SoftHierarchyLoss(SoftLabelLoss):

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.relations.distances import steps_apart
-from whyloss.stats.each import log_probabilities, log_sum_exp
+from whyloss.stats.each import log_softmax, log_sum_exp
 
 
 class WeightedKappaLoss(BatchLoss):
@@ -46,7 +46,7 @@ class WeightedKappaLoss(BatchLoss):
         # In logarithms, as the odds of the last few mistakes may be too small to write down.
         share = (weight / weight.sum()).unsqueeze(1)
         apart = steps_apart(logits.shape[1], logits) ** self.exponent
-        log_p = log_probabilities(logits)
+        log_p = log_softmax(logits)
         observed = log_sum_exp((torch.log(share * (target @ apart)) + log_p).reshape(-1))
         by_chance = log_sum_exp((torch.log(share * ((share * target).sum(0) @ apart)) + log_p).reshape(-1))
         # Labels and predictions all in one class: both are sums of nothing, and agreement is no better than chance.

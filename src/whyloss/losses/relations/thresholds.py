@@ -34,13 +34,13 @@ class ThresholdLoss(WholeRowLoss):
         """[N, C - 1] log of the probability to be above class k."""
         raise NotImplementedError(f"{type(self).__name__} has no log_survival.")
 
-    def log_probabilities(self, logits: Tensor) -> Tensor:
+    def log_softmax(self, logits: Tensor) -> Tensor:
         """[N, C] log-probabilities of the classes, from logits whose last axis is [C - 1]."""
         return _log_classes(logits, "logit")
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """[N, C, ...] the probability of every class. Answers that contradict each other are made to sum to 1."""
-        p = torch.exp(self.log_probabilities(_classes_last(logits)))
+        p = torch.exp(self.log_softmax(_classes_last(logits)))
         return _classes_second(p / p.sum(-1, keepdim=True), logits)
 
     def labels(self, logits: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ class CornLoss(ThresholdLoss):
     def log_survival(self, logits: Tensor) -> Tensor:
         return logsigmoid(logits).cumsum(-1)
 
-    def log_probabilities(self, logits: Tensor) -> Tensor:
+    def log_softmax(self, logits: Tensor) -> Tensor:
         return pad(self.log_survival(logits), (1, 0)) + pad(logsigmoid(-logits), (0, 1))
 
     def enter(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: Mapping[str, Tensor]) -> Whole:
@@ -208,12 +208,12 @@ class CumulativeLinkLoss(ThresholdLoss):
                 f"{type(self).__name__}: the logits of a row must fall from class to class, but those of row {row} "
                 f"rise: {logits[row, :6].tolist()}. They are score less thresholds; CumulativeLinkHead makes such."
             )
-        return -weighed(target, self.log_probabilities(logits)).sum(1)
+        return -weighed(target, self.log_softmax(logits)).sum(1)
 
     def log_survival(self, logits: Tensor) -> Tensor:
         return _log_above(-logits, self.curve)
 
-    def log_probabilities(self, logits: Tensor) -> Tensor:
+    def log_softmax(self, logits: Tensor) -> Tensor:
         return _log_classes(logits, self.curve)
 
 

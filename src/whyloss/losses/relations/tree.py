@@ -195,7 +195,7 @@ class Tree(nn.Module):
         found = [logsigmoid(log_odds_of_each(_gather(x, f, -torch.inf)))[:, f >= 0] for f in self.families]
         return torch.cat(found, 1)[:, self.order]
 
-    def log_probabilities(self, given_parent: Tensor) -> Tensor:
+    def log_softmax(self, given_parent: Tensor) -> Tensor:
         """[N, nodes] log-probability of every node, from those given the parent."""
         return _gather(given_parent, self.path, 0.0).sum(2)
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.exact import log_softmax, log_softmax_both, share
+from whyloss.stats.each import log_softmax, log_softmax_both
+from whyloss.stats.exact import share
 
 
 class NormalizedNegativeCrossEntropyLoss(WholeRowLoss):

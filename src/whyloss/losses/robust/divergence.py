@@ -9,7 +9,7 @@ from torch.nn.functional import logsigmoid
 
 from whyloss.losses.loss import Link, RowLoss
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.exact import log_softmax, others
+from whyloss.stats.each import log_softmax, others
 
 
 class JensenShannonLoss(RowLoss):

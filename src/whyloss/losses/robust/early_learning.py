@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.exact import log_softmax, others
+from whyloss.stats.each import log_softmax, others
 from whyloss.stats.rows import infinite
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from whyloss.losses.loss import RowLoss
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.exact import log_softmax_both
+from whyloss.stats.each import log_softmax_both
 
 
 def complementary_labels(target: Tensor, classes: int, generator: torch.Generator | None = None) -> Tensor:

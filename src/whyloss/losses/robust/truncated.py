@@ -7,7 +7,8 @@ from torch import Tensor
 
 from whyloss.losses.loss import RowLoss
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.exact import expm1, log_softmax
+from whyloss.stats.each import log_softmax
+from whyloss.stats.exact import expm1
 
 
 class TruncatedGeneralizedCrossEntropyLoss(RowLoss):
