@@ -159,12 +159,13 @@ def test_a_kernel_is_started_as_triton_would_start_it(gpu: list[Any]):
     x, wide, factor = torch.zeros(64), torch.zeros(64).double(), torch.ones(4)
     ways = list[bool]()
     variants = [
-        *((x, factor, n) for n in (64, 48, 17, 19, 1, 2**31, 2**31 + 1)),
-        *((x[i:], factor, 32) for i in (1, 4)),
-        (x, factor[1:], 32),
-        (wide, factor, 64),
-        (wide, factor.double(), 64),
-        (x, factor, True),
+        *((x, factor, None, n) for n in (64, 48, 17, 19, 1, 2**31, 2**31 + 1)),
+        *((x[i:], factor, None, 32) for i in (1, 4)),
+        (x, factor[1:], None, 32),
+        (x, factor, factor, 32),
+        (wide, factor, None, 64),
+        (wide, factor.double(), None, 64),
+        (x, factor, None, True),
     ]
     for _ in range(2):
         for arguments in variants:
