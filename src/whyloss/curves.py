@@ -53,7 +53,7 @@ def caption(loss: Loss) -> str:
         samples = "One sample of two labels" if isinstance(loss, LabelSetLoss) else "A batch of two samples"
         return f"{samples}, a yes with the logit d / 2 and a no with -d / 2."
     if walk := inputs.walk(loss):
-        return f"{walk.caption} Gradient: size of the slope in {walk.varied}."
+        return f"{walk.caption} Gradient: size of what backward gives for {walk.varied}."
     if isinstance(loss, BinnedLoss):
         return f"{_classes(loss)} bins, the number in the middle of the last one, the other bins alike."
     if not isinstance(loss, LabelledLoss) or (held := inputs.held(loss)) is None:
@@ -65,7 +65,9 @@ def _rows(loss: LabelledLoss) -> str:
     """The rows of a curve, in words."""
     if _of_cosines(loss):
         scaled = "" if loss.cosines else f" times |x| = {inputs.SCALING:g}"
-        return f"Rows of ten cosines{scaled}, all but the label's 0. Gradient: size of the slope in the label's cosine."
+        seen = " A batch with a feature of either length was seen before." if loss.stateful and loss.reads else ""
+        rows = f"Rows of ten cosines{scaled}, all but the label's 0.{seen}"
+        return f"{rows} Gradient: size of the slope in the label's cosine."
     if loss.link == "sigmoid":
         return "One logit, its answer yes. Gradient: size of the slope in that logit."
     if isinstance(loss, ThresholdLoss):
@@ -118,11 +120,18 @@ def _walk_panels(walk: inputs.Walk) -> list[Panel]:
     x = torch.linspace(*walk.ends, 97, dtype=torch.float64)
     drawn = {name: _on_the_way(line, x) for name, line in walk.lines.items()}
     plain = walk.reference and (walk.reference[0], _on_the_way(walk.reference[1], x))
+    if plain and not _among(plain[1][0], torch.cat([value for value, _ in drawn.values()])):
+        plain = None  # of another size, it would say nothing
     found: list[Panel] = []
     for title, lines in zip(("loss", f"gradient |d loss / d {walk.varied}|"), _lines(drawn, plain), strict=True):
         y = [number for line in lines if not line.reference for number in line.y]
         found.append(Panel(title, walk.x_name, x.tolist(), lines, *around(min(y), max(y))))
     return found
+
+
+def _among(values: Tensor, others: Tensor) -> bool:
+    """Whether most of these values are between the others' least and largest."""
+    return bool(((values >= others.min()) & (values <= others.max())).double().mean() > 0.5)
 
 
 def _on_the_way(line: Callable[[Tensor], Tensor], x: Tensor) -> Curve:
@@ -208,7 +217,9 @@ def _classes(loss: Loss) -> int:
         return _bins(loss).count
     if isinstance(loss, TreeLoss):
         return loss.tree.classes
-    return next((len(t) for t in _unequal(loss)), getattr(loss, "classes", 2))
+    # With two classes, not to be one is to be the other.
+    fewest = 3 if "complement" in loss.reads else 2
+    return next((len(t) for t in _unequal(loss)), getattr(loss, "classes", fewest))
 
 
 def _bins(loss: BinnedLoss) -> Bins:

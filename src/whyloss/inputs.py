@@ -47,14 +47,14 @@ def of_rows(loss: LabelledLoss, name: str) -> dict[str, OfRows]:
 
 def held(loss: LabelledLoss) -> str | None:
     """What a row is held beside, in words; None where nothing is known of it."""
-    words = [READS[read][1] for read in loss.reads if read in READS]
-    return " ".join(words) if len(words) == len(loss.reads) <= 1 else None
+    if not loss.reads:
+        return ""
+    return READS[loss.reads[0]][1] if len(loss.reads) == 1 and loss.reads[0] in READS else None
 
 
 def _alike(z: Tensor, p: float) -> Tensor:
-    """Rows like these, or single logits, in which the label has this probability."""
-    of_label = torch.full((len(z),), p, dtype=z.dtype)
-    return torch.logit(of_label) if z.ndim == 1 else logits(of_label, z.shape[1])
+    """As many rows as these, in which the label has this probability."""
+    return logits(torch.full((len(z),), p, dtype=z.dtype), z.shape[1])
 
 
 def _views(loss: LabelledLoss) -> dict[str, OfRows]:
@@ -69,10 +69,8 @@ def _views(loss: LabelledLoss) -> dict[str, OfRows]:
 
 def _teacher(loss: Any) -> dict[str, OfRows]:
     def taught(z: Tensor, y: Tensor, p: float) -> Tensor:
-        said = _alike(z.detach(), p)
-        if loss.teacher == "probabilities":
-            said = said.sigmoid() if said.ndim == 1 else said.softmax(1)
-        return loss(z, said, labels=y)
+        said = _alike(z, p)
+        return loss(z, said.softmax(1) if loss.teacher == "probabilities" else said, labels=y)
 
     return {f"teacher at p_y = {p}": lambda z, y, p=p: taught(z, y, p) for p in (TRUSTED, DOUBTED)}
 
@@ -110,9 +108,9 @@ def _norms(loss: LabelledLoss) -> dict[str, OfRows]:
 READS: dict[str, tuple[Callable[[Any], dict[str, OfRows]], str]] = {
     "views": (_views, f"Two more views of the sample say the same, or p_y = {TRUSTED} whatever it says."),
     "labels": (_teacher, f"The teacher gives the label {TRUSTED}, or {DOUBTED}."),
-    "complement": (_complement, "The class that it is not: the first."),
+    "complement": (_complement, "The class that the row is not: the first."),
     "index": (_remembered, f"The model gave this sample's label {TRUSTED}, or {DOUBTED}, for {EPOCHS} epochs."),
-    "norm": (_norms, ""),  # the cosines say it
+    "norm": (_norms, ""),  # said of the cosines
 }
 
 
@@ -152,7 +150,7 @@ def _batch(loss: Any) -> Walk | None:
         varied="d",
         ends=(-LEAD, LEAD),
         lines={"one row": lambda d: loss(one(d), labels), "all rows": lambda d: loss(led(d.expand(4)), labels)},
-        reference=("CrossEntropyLoss of one row", lambda d: CrossEntropyLoss()(one(d), labels)),
+        reference=("CrossEntropyLoss, one row", lambda d: CrossEntropyLoss()(one(d), labels)),
         caption="A batch of four rows, two of each of two classes. One row's label leads by d logits, the others by "
         f"{SETTLED:g}; or all by d.",
     )

@@ -144,7 +144,7 @@ def around(low: float, high: float) -> tuple[float, float]:
     """The ends of an axis for these values: from 0 on, or near them where they would look alike.
 
     >>> around(0.0, 3.9), around(-0.2, 0.61), around(0.6931, 0.7156)
-    ((0.0, 4.0), (-0.2, 0.8), (0.69, 0.72))
+    ((0.0, 4.0), (-0.2, 0.8), (0.688, 0.72))
     """
     if low > 0 and high - low < high / 5 and high - low > 1e-9 * high:
         step = nice_top((high - low) / 3)
