@@ -11,9 +11,8 @@ from rich.console import Console
 
 from whyloss import curves, picture, show
 from whyloss.losses.catalogue import FAMILIES
-from whyloss.losses.continuous import BinnedLoss
-from whyloss.losses.loss import LabelledLoss, Loss, RowLoss
-from whyloss.losses.region import RegionLoss
+from whyloss.losses.loss import Loss, RowLoss
+from whyloss.losses.whole import WholeRowLoss
 from whyloss.pages import markdown
 from whyloss.picture import Line, Panel
 
@@ -29,12 +28,9 @@ def printed(name: str, parameters: list[str] | None = None, width: int = 80) -> 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_loss_is_shown_within_80_columns(name: str) -> None:
     text = printed(name)
-    loss = show.build(name).loss
-    cls = type(loss)
+    cls = type(show.build(name).loss)
     picture_lines = [line for line in text.splitlines() if re.search("[⠁-⣿]", line)]
-    assert len(picture_lines) >= (picture.ROWS - 1 if curves.panels(loss, name) else 0)
-    # A row has a curve where nothing but its logits and label counts.
-    assert bool(picture_lines) or loss.reads or not isinstance(loss, BinnedLoss | LabelledLoss | RegionLoss)
+    assert len(picture_lines) >= picture.ROWS - 1
     assert cls.source in " ".join(text.split())
     # Examples stay whole, so that they can be copied; everything else fits.
     assert all(len(line) <= 80 for line in text.splitlines() if not line.startswith(("  >>>", "  ...")))
@@ -76,6 +72,22 @@ def test_regions_are_drawn_against_their_overlap() -> None:
     assert shifted.lines[1].y[half] == pytest.approx(0.5)
     assert grown.lines[0].y[grown.x.index(2.0)] == pytest.approx(0.5)
     assert min(grown.lines[0].y) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_loss_that_reads_what_nothing_is_known_of_says_so() -> None:
+    class StrangeLoss(WholeRowLoss):
+        reads = ("strange",)
+
+    loss = StrangeLoss()
+    assert curves.panels(loss, "") == []
+    assert curves.caption(loss).startswith("No curve")
+
+
+def test_lines_are_told_apart_without_colours() -> None:
+    x = [0.0, 1.0]
+    looks = picture.strokes([Line("a", x), Line("b", x), Line("c", x, reference=True)])
+    assert [stroke.name for stroke in looks] == ["own", "second", "reference"]
+    assert len({stroke.dots for stroke in looks}) == 3
 
 
 def test_a_drawn_line_rises_where_the_curve_does() -> None:

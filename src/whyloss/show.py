@@ -94,8 +94,8 @@ def build(name: str, parameters: Sequence[str] = ()) -> Shown:
     given = dict(_parsed(cls, text) for text in parameters)
     needed = (n for n, f in cls.fields().items() if n in SAMPLES and not isinstance(f.default, int | float))
     values = {n: SAMPLES[n] for n in needed} | given
-    if issubclass(cls, LabelSetLoss) and "classes" in values:
-        values["classes"] = given.get("classes", 2)  # a yes and a no
+    if "classes" in values and (issubclass(cls, LabelSetLoss) or "index" in cls.reads):
+        values["classes"] = given.get("classes", 2)  # a yes and a no; what a memory says, and the other class
     fixed: dict[str, Any] = {"reduction": "none"} if issubclass(cls, LabelledLoss | BinnedLoss) else {}
     if issubclass(cls, RegionLoss) and "sigmoid" in cls.links:
         fixed["link"] = "sigmoid"  # one region, without its background

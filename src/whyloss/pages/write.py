@@ -43,7 +43,7 @@ def page(cls: type[Loss]) -> str:
         cls=cls,
         shown=shown.title,
         pictures=[(panel.title, Markup(picture.svg(panel))) for panel in panels],
-        lines=panels[0].lines if panels else [],
+        lines=list(zip(panels[0].lines, picture.strokes(panels[0].lines), strict=True)) if panels else [],
         caption=curves.caption(shown.loss),
     )
 
