@@ -5,7 +5,19 @@ import math
 
 import pytest
 import torch
-from instances import KERNELS, ROWS, SIGMOID, SOFTMAX, Case, defaults, rows, value_and_gradient
+from instances import (
+    BATCHES,
+    KERNELS,
+    LABEL_SETS,
+    ROWS,
+    SIGMOID,
+    SOFTMAX,
+    WHOLE,
+    Case,
+    defaults,
+    rows,
+    value_and_gradient,
+)
 from torch import Tensor
 
 import whyloss
@@ -322,3 +334,30 @@ def test_a_nan_among_the_other_logits_reaches_the_loss(engine: str, shape: tuple
             found = cls(engine=engine, reduction="none")(z, target).isnan()
             assert found[1].all()
             assert not found[0].any()
+
+
+OTHERS = [case for case in defaults([*WHOLE, *LABEL_SETS, *BATCHES]) if "sigmoid" in case.links]
+
+
+@pytest.mark.parametrize("right", [True, False])
+@pytest.mark.parametrize("case", OTHERS, ids=str)
+def test_infinite_answers_are_the_limit_of_large_ones(case: Case, right: bool):
+    """Of losses that are no functions of sums; a loss that grows without end is infinite there, and its slopes are
+    numbers."""
+    _, targets, classes, reads = case.call("sigmoid")
+    z, t = torch.randn(targets[0].shape, dtype=torch.float64), targets[0].long()
+
+    def at(size: float) -> tuple[Tensor, Tensor]:
+        moved = z.clone()
+        moved[0, :2] = size * torch.where((t[0, :2] == 1) == right, 1.0, -1.0).double()
+        loss = case.build(classes, link="sigmoid").double()
+        return value_and_gradient(loss, moved, t, **reads)
+
+    (near, _), (far, _), (value, slope) = at(1e5), at(1e6), at(INF)
+    if right and case.cls in (whyloss.PairwiseAUCLoss, whyloss.PartialAUCLoss):
+        assert not value.isnan()  # sums of squares over sorted logits: one that large takes all the digits
+    elif torch.isfinite(far) and abs(far - near) > 1:
+        assert value == INF
+    else:
+        torch.testing.assert_close(value, far, rtol=1e-4, atol=1e-4)
+    assert not slope.isnan().any()

@@ -11,6 +11,7 @@ from torch import Tensor
 from whyloss.losses import checks, targets
 from whyloss.losses.loss import Link, Loss
 from whyloss.stats.dense import computing
+from whyloss.stats.each import to_infinity
 from whyloss.stats.rows import computing_dtype
 from whyloss.stats.smoothing import one_hot
 
@@ -82,7 +83,7 @@ class BatchLoss(Loss):
         # With nothing in the batch, `value` sees a batch of equal rows and its result is not used.
         seen = torch.where(some, weight, 1.0)
         with torch.autocast(z.device.type, enabled=False):
-            value = self.value(z, t, seen, **reads)
+            value = to_infinity(self.value(z if self.link == "softmax" else targets.finite(z), t, seen, **reads))
         return torch.where(some, value, value.detach().nan_to_num() * 0 + (torch.nan if self.empty == "nan" else 0.0))
 
 

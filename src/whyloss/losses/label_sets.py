@@ -7,10 +7,11 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from whyloss.losses import checks
+from whyloss.losses import checks, targets
 from whyloss.losses.loss import Link, Loss, Reduction
 from whyloss.losses.reduction import reduced
 from whyloss.stats.dense import computing
+from whyloss.stats.each import to_infinity
 
 
 class LabelSetLoss(Loss):
@@ -87,7 +88,7 @@ class LabelSetLoss(Loss):
         counted = known & (counts != 0).unsqueeze(1)
         z, weight = torch.where(counted, z, 0.0), torch.where(counted, weight, 0.0)
         with torch.autocast(z.device.type, enabled=False):
-            losses = self.losses(z, yes * weight, (1 - yes) * weight)
+            losses = to_infinity(self.losses(targets.finite(z), yes * weight, (1 - yes) * weight))
         losses = torch.where(counts != 0, losses * counts, 0.0)
         return losses.reshape(shape), counts.reshape(shape)
 

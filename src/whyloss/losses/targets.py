@@ -5,6 +5,7 @@ from torch import Tensor
 
 from whyloss.losses import checks
 from whyloss.losses.checks import Labelled, Weighted
+from whyloss.stats.exact import HUGE
 
 
 def as_rows(logits: Tensor, link: str) -> Tensor:
@@ -13,6 +14,12 @@ def as_rows(logits: Tensor, link: str) -> Tensor:
     if logits.ndim == 1:
         return logits.unsqueeze(0)
     return logits if logits.ndim == 2 else logits.movedim(1, -1).reshape(-1, logits.shape[1])
+
+
+def finite(z: Tensor) -> Tensor:
+    """Logits of questions with huge numbers in place of infinite ones, so that no formula makes inf - inf of them. What
+    becomes huge with them is infinite (`each.to_infinity`)."""
+    return z.nan_to_num(torch.nan, HUGE, -HUGE) if checks.worth_masking(torch.isinf(z)) else z
 
 
 def of_softmax(

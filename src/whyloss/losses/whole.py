@@ -15,6 +15,7 @@ from whyloss.losses.loss import LabelledLoss
 from whyloss.losses.rows import Entered
 from whyloss.stats import engine
 from whyloss.stats.dense import computing
+from whyloss.stats.each import to_infinity
 from whyloss.stats.rows import Rows, computing_dtype
 from whyloss.stats.smoothing import Smoothing, one_hot
 
@@ -94,6 +95,8 @@ class Whole(Entered):
             self._noted(loss.before)
             each = loss.losses(self.z, self.target, **self.reads)
             self._noted(loss.after)
+        if loss.link == "sigmoid":
+            each = to_infinity(each)
         if self.factor is not None:
             each = each * self.factor
         if self.rows.keep is not None:
@@ -127,6 +130,7 @@ def enter(
         shape = torch.Size(())
     z = computing(targets.as_rows(logits, loss.link))
     if binary:
+        z = targets.finite(z)
         z = torch.stack([torch.zeros_like(z), z], 1)
         label, mix, keep = targets.of_sigmoid(loss, target, soft, dtype)
         mix = None if mix is None else torch.stack([1 - mix, mix], 1)
