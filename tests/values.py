@@ -72,6 +72,11 @@ def test_values_by_hand(loss: whyloss.Loss, z: Tensor, y: int, expected: float |
         (whyloss.SigmoidFocalLoss(alpha=0.9, gamma=1.0), LOG3, 1, 0.9 * 1 / 4 * math.log(4 / 3)),
         (whyloss.BinaryHingeLoss(), 0.25, 1, 0.75),
         (whyloss.BinaryHingeLoss(power=2), 0.25, 0, 1.25**2),
+        # p = 1/2 is a no with its focus; p = 3/4 is past tau and taken for a yes; a yes is a margin of 1 behind.
+        (whyloss.SelfPacedCorrectionLoss(), 0.0, 0, LOG2 / 4),
+        (whyloss.SelfPacedCorrectionLoss(), LOG3, 0, math.log(4 / 3) / 16),
+        (whyloss.SelfPacedCorrectionLoss(gamma=1.0), -LOG3, 0, math.log(4 / 3) / 4),
+        (whyloss.SelfPacedCorrectionLoss(), 1 + LOG3, 1, math.log(4 / 3) / 16),
     ],
 )
 def test_values_of_the_sigmoid_link_by_hand(loss: whyloss.Loss, z: float, y: int, expected: float):
@@ -192,3 +197,25 @@ def test_class_weights_from_counts():
     assert (weights[0] / weights[1]).item() == pytest.approx(effective[1] / effective[0])
     assert weights[2] == 0
     assert whyloss.effective_number_weights(torch.tensor([5, 50]), beta=0.0).tolist() == [1, 1]
+
+
+def test_distribution_balanced_loss_has_the_weights_and_shifts_of_its_paper():
+    # The sample's one label has r = 1, the other (1/5) / (1/50) = 10; shifts are 0.05 log(100 / n - 1), 0 and log 19.
+    def sigmoid(x: float) -> float:
+        return 1 / (1 + math.exp(-x))
+
+    loss = whyloss.DistributionBalancedLoss(counts=torch.tensor([50.0, 5.0]), samples=100)
+    yes = (0.1 + sigmoid(10 * (1 - 0.2))) * LOG2
+    no = (0.1 + sigmoid(10 * (10 - 0.2))) * math.log1p(19 ** (-2 * 0.05)) / 2
+    assert loss(torch.zeros(1, 2).double(), torch.tensor([[1, 0]])).item() == pytest.approx((yes + no) / 2, rel=1e-6)
+
+
+def test_region_mutual_information_of_single_pixels_is_what_is_left_of_a_variance():
+    # Half the pixels are of each class: the labels' variance is 1/4, all of which a perfect prediction explains but
+    # for epsilon, which is added to both variances.
+    loss = whyloss.RegionMutualInformationLoss(balance=0.0, side=1, stride=1)
+    y = torch.tensor([[0, 0, 1, 1]])
+    perfect = 80 * torch.nn.functional.one_hot(y, 2).movedim(-1, 1).double()
+    left = 1 / 4 - (1 / 4) ** 2 / (1 / 4 + 1e-6) + 1e-6
+    assert loss(perfect, y).item() == pytest.approx(math.log(left) / 2, rel=1e-6)
+    assert loss(torch.zeros(1, 2, 4).double(), y).item() == pytest.approx(math.log(1 / 4 + 1e-6) / 2, rel=1e-6)

@@ -1095,7 +1095,7 @@ def distribution_balanced_loss(
     alpha: float = 0.1,
     beta: float = 10.0,
     mu: float = 0.2,
-    lam: float = 5.0,
+    lam: float = 2.0,
     kappa: float = 0.05,
     **options: Unpack[LabelSetOptions],
 ) -> Tensor: ...
@@ -1313,6 +1313,6 @@ def region_mutual_information_loss(
     balance: float = 0.5,
     side: int = 3,
     stride: int = 3,
-    epsilon: float = 0.0005,
+    epsilon: float = 1e-06,
     **options: Unpack[RegionOptions],
 ) -> Tensor: ...

@@ -24,7 +24,7 @@ class SeesawLoss(WholeRowLoss):
         cumulative: whether to add the labels of each training batch to the counts.
 
     Formula: -log(exp z_y / (exp z_y + sum_j!=y S_j exp z_j)) with S_j = min(1, n_j / n_y)^p max(1, p_j / p_y)^q.
-    Source: Wang et al. 2021, arXiv:2008.10032, section 3.
+    Source: Wang et al. 2021, arXiv:2008.10032, section 3. The authors' code takes p_y for 0.01 where it is less.
 
     >>> import torch, whyloss
     >>> loss = whyloss.SeesawLoss(counts=torch.tensor([100.0, 1.0]), p=0.5)

@@ -190,8 +190,8 @@ class AdaFaceLoss(_MarginByRow):
     """A margin that is angular for short features and additive for long ones: hard examples count if the image is good.
 
     The length of a feature, beside those of its batch, stands for the quality of the image; no gradient flows through
-    it. The batch's mean and deviation are remembered (`alpha` is the share of the new batch, as the paper writes it)
-    and used as they are in evaluation mode.
+    it. The batch's mean and deviation are remembered (`alpha` is the share of the new batch, as the paper writes it;
+    the authors' code: 0.01) and used as they are in evaluation mode.
 
     Args:
         scale: > 0, what the cosines are multiplied by.

@@ -100,7 +100,7 @@ class HillLoss(RowLoss):
         a = self.lam - 1
         far = a + p * ((1 - 2 * a) + p * ((a - 2) + p))
         no = torch.where(not_p > 0.5, far, (self.lam - not_p) * not_p * not_p)
-        return torch.where(label > 0.5, _focal_margin(log_odds, self.margin, self.gamma), no)
+        return torch.where(label > 0.5, _focal(log_odds - self.margin, self.gamma), no)
 
 
 class SelfPacedCorrectionLoss(RowLoss):
@@ -111,14 +111,15 @@ class SelfPacedCorrectionLoss(RowLoss):
     Args:
         tau: in (0, 1), the probability above which a no is taken for a yes.
         margin: >= 0, by which yeses must exceed p = 1/2 to count as half right.
-        gamma: >= 0, focus of the yeses; with margin and gamma 0 yeses cost cross-entropy.
+        gamma: >= 0, focus of yeses and noes; with margin and gamma 0 both cost cross-entropy.
 
-    Formula: yes: -(1 - p_m)^gamma log p_m, p_m = sigmoid(z - margin); no: -log(1 - p) if p <= tau, else -log p.
-    Source: Zhang et al. 2021, arXiv:2112.07368, section 3.3 (SPLC).
+    Formula: yes: -(1 - p_m)^gamma log p_m, p_m = sigmoid(z - margin); no: -p^gamma log(1 - p) if p <= tau, else
+    -(1 - p)^gamma log p. Source: Zhang et al. 2021, arXiv:2112.07368, section 3.3 (SPLC), with the focal margin loss;
+    as in the authors' code a no that is taken for a yes has no margin.
 
     >>> import torch, whyloss
     >>> whyloss.SelfPacedCorrectionLoss()(torch.tensor([0.0, 3.0]), torch.tensor([0, 0]))
-    tensor(0.3709)
+    tensor(0.0867)
     """
 
     link: Link = "sigmoid"
@@ -127,7 +128,7 @@ class SelfPacedCorrectionLoss(RowLoss):
     gamma: float = 2.0
     source = "Zhang et al. 2021, arXiv:2112.07368, section 3.3"
     short = ("splc",)
-    equation = "yes: -(1 - p_m)^gamma log p_m; no: -log(1 - p) if p <= tau, else -log p"
+    equation = "yes: -(1 - p_m)^gamma log p_m; no: -p^gamma log(1 - p) if p <= tau, else -(1 - p)^gamma log p"
     links = ("sigmoid",)
     bounded = False
 
@@ -137,13 +138,11 @@ class SelfPacedCorrectionLoss(RowLoss):
         self.require(self.margin >= 0, "margin >= 0", self.margin)
         self.require(self.gamma >= 0, "gamma >= 0", self.gamma)
 
-    def formula(self, log_odds: Tensor, log_p: Tensor, log_not_p: Tensor, not_p: Tensor, label: Tensor) -> Tensor:
-        no = -torch.where(not_p > self.tau, log_not_p, log_p)
-        return torch.where(label > 0.5, _focal_margin(log_odds, self.margin, self.gamma), no)
+    def formula(self, log_odds: Tensor, not_p: Tensor, label: Tensor) -> Tensor:
+        # Of a no, not_p is the probability of the yes; to take it for a yes turns its log-odds round.
+        no = torch.where(not_p > self.tau, -log_odds, log_odds)
+        return _focal(torch.where(label > 0.5, log_odds - self.margin, no), self.gamma)
 
 
-def _focal_margin(log_odds: Tensor, margin: float, gamma: float) -> Tensor:
-    """Focal loss of the log-odds after a margin is taken off."""
-    led = log_odds - margin
-    log_wrong = logsigmoid(-led)
-    return -power(torch.sigmoid(-led), log_wrong, gamma) * logsigmoid(led)
+def _focal(log_odds: Tensor, gamma: float) -> Tensor:
+    return -power(torch.sigmoid(-log_odds), logsigmoid(-log_odds), gamma) * logsigmoid(log_odds)

@@ -18,8 +18,8 @@ class DistributionBalancedLoss(LabelSetLoss):
         samples: > every count, how many samples there are.
         alpha: >= 0, lifts the smoothed weight.
         beta: > 0, how steeply the weight is smoothed.
-        mu: in [0, 1], the ratio that is weighted with alpha + 1/2; the paper's is 0.3 for VOC and 0.2 for COCO.
-        lam: >= 1, how much less easy noes cost; 1 is none.
+        mu: in [0, 1], the ratio that is weighted with alpha + 1/2; the authors' is 0.2 for COCO and 0.3 for VOC.
+        lam: >= 1, how much less easy noes cost; 1 is none. The authors' is 2 for COCO and 5 for VOC.
         kappa: >= 0, share of the prior's log-odds that each label's logit is shifted by.
 
     Formula: 1/L sum_j w_j (y_j softplus(-(z_j - v_j)) + (1 - y_j) softplus(lam (z_j - v_j)) / lam), with
@@ -32,7 +32,7 @@ class DistributionBalancedLoss(LabelSetLoss):
     >>> import torch, whyloss
     >>> loss = whyloss.DistributionBalancedLoss(counts=torch.tensor([50.0, 5.0]), samples=100)
     >>> loss(torch.zeros(1, 2), torch.tensor([[1, 0]]))
-    tensor(0.4242)
+    tensor(0.5342)
     """
 
     counts: Tensor
@@ -40,7 +40,7 @@ class DistributionBalancedLoss(LabelSetLoss):
     alpha: float = 0.1
     beta: float = 10.0
     mu: float = 0.2
-    lam: float = 5.0
+    lam: float = 2.0
     kappa: float = 0.05
     source = "Wu et al. 2020, arXiv:2007.09654, eqs. 4-8"
     short = ("db",)

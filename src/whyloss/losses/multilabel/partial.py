@@ -16,8 +16,9 @@ class SelectivePartialLoss(LabelledLoss):
     """Asymmetric loss for partly annotated labels: what was not annotated is a no, unless it is likely to be a yes.
 
     Not annotated are the targets that equal `unannotated`. Of these, the sample's `top` most probable labels (by the
-    model itself) and the labels with a prior above `max_prior` count for nothing; the others are noes with a focus of
-    their own. `ignore_index` still takes an entry out for good.
+    model itself; the authors' code takes `top` times N of the whole batch) and the labels with a prior above
+    `max_prior` count for nothing; the others are noes with a focus of their own. `ignore_index` still takes an entry
+    out for good.
 
     Args:
         gamma_positive: >= 0, focus of the yeses.

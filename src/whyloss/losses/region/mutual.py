@@ -24,7 +24,8 @@ class RegionMutualInformationLoss(PairLoss):
         balance: in [0, 1], the share of the cross-entropy (the paper's lambda).
         side: > 0, pixels of a patch along each axis.
         stride: > 0, images are first averaged over blocks of this many pixels along each axis; 1 leaves them.
-        epsilon: > 0, added to every variance, so that a class without variance has a loss too.
+        epsilon: > 0, added to every variance, so that a class without variance has a loss too. The authors' code adds
+            5e-4 to sums over the patches, which are their number times the variances.
 
     Formula: balance CE + (1 - balance) mean over classes of log det(V_t - V_tp V_p^-1 V_pt + epsilon) / (2 side^d),
     with V covariances over patches, V_p with epsilon on its diagonal. Source: Zhao et al. 2019, arXiv:1910.12037,
@@ -42,7 +43,7 @@ class RegionMutualInformationLoss(PairLoss):
     balance: float = 0.5
     side: int = 3
     stride: int = 3
-    epsilon: float = 5e-4
+    epsilon: float = 1e-6
     source = "Zhao et al. 2019, arXiv:1910.12037, section 3"
     short = ("rmi",)
     equation = "balance CE + (1 - balance) log det(V_t - V_tp V_p^-1 V_pt + epsilon) / (2 side^d)"

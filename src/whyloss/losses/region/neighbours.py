@@ -82,7 +82,7 @@ class NeighborAwareCalibrationLoss(WholeRowLoss):
         radius: >= 0, how many neighbours on each side are counted with the pixel itself, all alike.
 
     Formula: -log p_y + penalty sum_c |tau_c - z_c|^norm, tau_c the share of label c about the pixel. Source: Murugesan
-    et al. 2023, arXiv:2303.06268, section 2 (the sum over classes; some implementations take the mean). Ignored
+    et al. 2023, arXiv:2303.06268, section 2 (the sum over classes; the authors' code takes the mean). Ignored
     neighbours, and those beyond the border, are left out.
 
     >>> import torch, whyloss

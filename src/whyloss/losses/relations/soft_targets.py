@@ -85,7 +85,8 @@ def triangular_targets(classes: int, alpha: float = 0.05) -> Tensor:
     """[C, C] masses of triangular distributions that reach into the neighbouring classes alone.
 
     Args:
-        alpha: in (0, 1/3), the share that each neighbour gets.
+        alpha: in (0, 1/3), the share that each neighbour gets. In the paper the one neighbour of an end class gets a
+            slightly different one.
 
     Source: Vargas et al. 2023, "Soft labelling based on triangular distributions for ordinal classification",
     Information Fusion 93.

@@ -86,8 +86,8 @@ class DeterminantMutualInformationLoss(BatchLoss):
     Any relabelling of the classes is as good for it, so start from a model trained with cross-entropy, at a small
     learning rate. Batches should be large beside C: with fewer rows than classes there is no determinant. It is
     computed in float64. Classes without a label in the batch are left out (what is left is the volume that the others
-    span). Common implementations add 0.001 to the determinant, which is at most 1e-10 for 10 classes, so that little of
-    it is left.
+    span). The authors' code takes sums over the rows in place of means, and adds 0.001 to the determinant: the same but
+    for a constant as long as the determinant of the sums is large.
 
     Args:
         floor: >= 0; singular values of the joint distribution much below it count as it, so that a model that tells no
