@@ -5,6 +5,8 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
+from whyloss.stats.visible import traced
+
 
 class Labelled(Protocol):
     """A loss whose labels can be checked."""
@@ -21,11 +23,6 @@ class Weighted(Protocol):
 
 
 GLANCE = 2**16  # elements that are looked at at once: what is made of them stays in the cache
-
-
-def traced(x: Tensor) -> bool:
-    """Inside torch.compile or a torch.func transform, where a value cannot be looked at."""
-    return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x)  # pyright: ignore
 
 
 def looks(loss: Labelled, x: Tensor) -> bool:
