@@ -15,6 +15,7 @@ from whyloss.stats.visible import SURE, visible
 
 TABLE = 2**21  # entries of a table that is worth its memory
 
+
 class Tree(nn.Module):
     """A tree of classes, from nested dicts; `Tree.from_paths` and `Tree.from_parents` take other forms.
 
@@ -42,7 +43,7 @@ class Tree(nn.Module):
     height: Tensor  # [nodes] steps above the farthest leaf below
     order: Tensor  # [nodes] where each node is in the families, one after the other
     levels: int  # of families
-    parting: Tensor | None  # [nodes, C] how many steps the way to a class shares with that to a node; all if it is below
+    parting: Tensor | None  # [nodes, C] steps that the ways to node and class share; all if it is below
 
     def __init__(self, nested: Mapping[str, Any]):
         super().__init__()
