@@ -160,12 +160,12 @@ def plain_labels(loss: Labelled, label: Tensor, classes: int) -> bool:
     return least >= 0 and most < classes and not least <= loss.ignore_index <= most
 
 
-def plain_shares(loss: Labelled, t: Tensor) -> bool:
+def plain_shares(loss: Labelled, t: Tensor, highest: float = 1.0) -> bool:
     """Whether one look finds every soft yes-or-no target between 0 and 1 and none ignored, as is usual."""
     if t.numel() == 0 or not looks(loss, t):
         return False
     least, most = (float(x) for x in t.detach().aminmax())
-    return least >= 0 and most <= 1 and not least <= loss.ignore_index <= most
+    return least >= 0 and most <= highest and not least <= loss.ignore_index <= most
 
 
 def zeros_and_ones(loss: Labelled, t: Tensor) -> bool:

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
+from whyloss.stats.exact import logistic
 from whyloss.stats.visible import traced
 
 # (logits, what else is given) -> results, and what makes of their gradients that of the logits.
@@ -23,6 +25,18 @@ def closed(function: Callable[..., Tensor], both: Callable[..., tuple[Tensor, Te
         return (value,), lambda g: g * slope
 
     return pulled_back(function, forward, z, *given)
+
+
+def cross_entropies(z: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """yes * softplus(-z) + no * softplus(z): what a yes-or-no question costs by how much the answer is either."""
+
+    def written(z: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+        return yes * softplus(-z) + no * softplus(z)
+
+    def both(z: Tensor, yes: Tensor, no: Tensor) -> tuple[Tensor, Tensor]:
+        return logistic(z, yes, no), (no * torch.sigmoid(z)).sub_(yes * torch.sigmoid(-z))
+
+    return closed(written, both, z, yes, no)
 
 
 def pulled_back(function: Callable[..., Any], forward: Forward, z: Tensor, *given: Any) -> Any:
