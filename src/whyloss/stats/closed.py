@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import logsigmoid, softplus
 
-from whyloss.stats.exact import logistic
+from whyloss.stats.exact import logistic, times_exp
 from whyloss.stats.visible import traced
 
 # (logits, what else is given) -> results, and what makes of their gradients that of the logits.
@@ -25,6 +25,19 @@ def closed(function: Callable[..., Tensor], both: Callable[..., tuple[Tensor, Te
         return (value,), lambda g: g * slope
 
     return pulled_back(function, forward, z, *given)
+
+
+def expit(z: Tensor) -> Tensor:
+    """sigmoid(z), whose slope stays alive where it rounds to 1."""
+
+    def written(z: Tensor) -> Tensor:
+        return times_exp(torch.sigmoid(z), logsigmoid(z))
+
+    def both(z: Tensor) -> tuple[Tensor, Tensor]:
+        p = torch.sigmoid(z)
+        return p, p * torch.sigmoid(-z)
+
+    return closed(written, both, z)
 
 
 def cross_entropies(z: Tensor, yes: Tensor, no: Tensor) -> Tensor:
