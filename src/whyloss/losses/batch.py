@@ -72,8 +72,12 @@ class BatchLoss(Loss):
         shape = torch.Size((*logits.shape[:1], *logits.shape[2:])) if self.link == "softmax" else logits.shape
         if logits.ndim == 1 and self.link == "softmax":
             shape = torch.Size(())
+        given = targets.sample_weight(name, sample_weight, shape, dtype)
         weight = torch.ones(z.shape[:1] if self.link == "softmax" else z.shape, dtype=dtype, device=z.device)
-        if (given := targets.sample_weight(name, sample_weight, shape, dtype)) is not None:
+        if given is None and keep is None and z.numel():
+            with torch.autocast(z.device.type, enabled=False):
+                return self.value(z, t, weight, **reads)
+        if given is not None:
             weight = weight * given.reshape(weight.shape)
         weight = weight if keep is None else torch.where(keep, weight, 0.0)
         counted = weight != 0

@@ -5,6 +5,8 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
+from whyloss.stats.visible import traced
+
 
 class Labelled(Protocol):
     """A loss whose labels can be checked."""
@@ -21,11 +23,6 @@ class Weighted(Protocol):
 
 
 GLANCE = 2**16  # elements that are looked at at once: what is made of them stays in the cache
-
-
-def traced(x: Tensor) -> bool:
-    """Inside torch.compile or a torch.func transform, where a value cannot be looked at."""
-    return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x)  # pyright: ignore
 
 
 def looks(loss: Labelled, x: Tensor) -> bool:
@@ -163,12 +160,12 @@ def plain_labels(loss: Labelled, label: Tensor, classes: int) -> bool:
     return least >= 0 and most < classes and not least <= loss.ignore_index <= most
 
 
-def plain_shares(loss: Labelled, t: Tensor) -> bool:
+def plain_shares(loss: Labelled, t: Tensor, highest: float = 1.0) -> bool:
     """Whether one look finds every soft yes-or-no target between 0 and 1 and none ignored, as is usual."""
     if t.numel() == 0 or not looks(loss, t):
         return False
     least, most = (float(x) for x in t.detach().aminmax())
-    return least >= 0 and most <= 1 and not least <= loss.ignore_index <= most
+    return least >= 0 and most <= highest and not least <= loss.ignore_index <= most
 
 
 def zeros_and_ones(loss: Labelled, t: Tensor) -> bool:

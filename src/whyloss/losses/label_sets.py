@@ -72,6 +72,9 @@ class LabelSetLoss(Loss):
         shape = logits.shape[:axis] + logits.shape[axis + 1 :]
         z = computing(logits.movedim(axis, -1).reshape(-1, logits.shape[axis]))
         t = target.movedim(axis, -1).reshape(z.shape)
+        alike = sample_weight is None and self.weight is None and t.dtype != torch.bool
+        if alike and checks.plain_shares(self, t, self.highest):
+            return self._plain(z, t.to(z.dtype), shape)
         known = t != self.ignore_index
         yes = torch.where(known, t.to(z.dtype), 0.0)
         _check_values(self, yes)
@@ -91,6 +94,12 @@ class LabelSetLoss(Loss):
             losses = to_infinity(self.losses(targets.finite(z), yes * weight, (1 - yes) * weight))
         losses = torch.where(counts != 0, losses * counts, 0.0)
         return losses.reshape(shape), counts.reshape(shape)
+
+    def _plain(self, z: Tensor, yes: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor]:
+        """The same where every label is known and counts once."""
+        with torch.autocast(z.device.type, enabled=False):
+            losses = self.losses(z, yes, 1 - yes)
+        return losses.reshape(shape), torch.ones_like(losses).reshape(shape)
 
 
 def _check_values(loss: LabelSetLoss, yes: Tensor) -> None:

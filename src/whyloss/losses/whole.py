@@ -39,6 +39,7 @@ class WholeRowLoss(LabelledLoss):
     """
 
     takes_labels: ClassVar[bool] = False  # where targets are labels, `losses` gets these, [N], and no distributions
+    takes_odds: ClassVar[bool] = False  # with the sigmoid link `losses` gets logits and shares of yes, [N] each
 
     def losses(self, *args: Any, **kwargs: Any) -> Tensor:
         """losses(logits, target, **reads): [N] from logits [N, C], minus infinity where a class is masked, and target
@@ -129,17 +130,21 @@ def enter(
     if logits.ndim == 1 and not binary:
         shape = torch.Size(())
     z = computing(targets.as_rows(logits, loss.link))
+    as_odds = binary and loss.takes_odds and loss.weight is None and not loss.label_smoothing and loss.adjust is None
     if binary:
         z = targets.finite(z)
-        z = torch.stack([torch.zeros_like(z), z], 1)
         label, mix, keep = targets.of_sigmoid(loss, target, soft, dtype)
-        mix = None if mix is None else torch.stack([1 - mix, mix], 1)
+        if not as_odds:
+            z = torch.stack([torch.zeros_like(z), z], 1)
+            mix = None if mix is None else torch.stack([1 - mix, mix], 1)
     else:
         label, mix, keep = targets.of_softmax(loss, target, soft, z.shape[1], dtype)
     # Of labels no distribution is made where the loss can do without.
     as_labels = loss.takes_labels and mix is None and not loss.label_smoothing
     as_labels = as_labels and (loss.adjust is None or loss.adjust.margin is None)
-    if as_labels:
+    if as_odds:
+        q = mix if mix is not None else targets.known(label).to(dtype)
+    elif as_labels:
         q = targets.known(label).long()
     else:
         q = mix if mix is not None else one_hot(targets.known(label).long(), z.shape[1], dtype)
@@ -158,8 +163,10 @@ def enter(
     factor, counts_for = _product(landed, per_sample), _product(of_classes, per_sample)
     if factor is not None:
         keep = targets.both(keep, factor != 0)
+    if binary and loss.takes_odds and not as_odds:
+        z, q = z[:, 1] - z[:, 0], q[:, 1]
     if keep is not None:
-        z = torch.where(keep.unsqueeze(1), z, 0.0)
+        z = torch.where(keep if z.ndim == 1 else keep.unsqueeze(1), z, 0.0)
     rows = Rows(names=(), formula=loss.losses, label=None, keep=keep)
     read = {n: _safe(x, keep, dtype) for n, x in _reads(loss, reads, shape).items()}
     return Whole(loss, z, rows, counts_for, shape, target=q, factor=factor, reads=read)

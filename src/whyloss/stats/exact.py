@@ -19,6 +19,12 @@ def times_exp(value: Tensor, logarithm: Tensor) -> Tensor:
     return value.detach() * torch.exp(logarithm - logarithm.detach())
 
 
+def logistic(z: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """yes * softplus(-z) + no * softplus(z) for finite z: a sum of what is not below 0, so that no digit is lost."""
+    common = torch.log1p(torch.exp(-z.abs()))
+    return (yes + no) * common + yes * (-z).clamp_min(0) + no * z.clamp_min(0)
+
+
 def power(x: Tensor, log_x: Tensor, exponent: float) -> Tensor:
     """x^exponent, with finite slopes where x is 0, whatever the exponent.
 

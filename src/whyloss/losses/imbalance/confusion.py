@@ -3,15 +3,16 @@
 They want the whole data set in view; on small batches they estimate something else. A threshold tuned on validation
 rows is the plain way to a good F1."""
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from whyloss.losses.batch import BatchLoss
+from whyloss.stats.closed import expit, pulled_back
 from whyloss.stats.each import softmax_and_rest
-from whyloss.stats.exact import HUGE, times_exp
+from whyloss.stats.exact import HUGE
 
 Average = Literal["macro", "micro"]
 
@@ -37,6 +38,7 @@ class ConfusionLoss(BatchLoss):
     Options are those of `BatchLoss`."""
 
     average: Average = "macro"
+    takes_labels = True
 
     def of_shares(self, shares: Shares) -> Tensor:
         """[C] the loss of each class."""
@@ -56,17 +58,51 @@ class ConfusionLoss(BatchLoss):
     def shares(self, logits: Tensor, target: Tensor, weight: Tensor) -> Shares:
         if self.link == "softmax":
             weight = weight.unsqueeze(1)
-            p, not_p = softmax_and_rest(logits)
-        else:
-            odds = logits.nan_to_num(torch.nan, HUGE, -HUGE)
-            p = times_exp(torch.sigmoid(odds), logsigmoid(odds))
-            not_p = times_exp(torch.sigmoid(-odds), logsigmoid(-odds))
-        yes, no = weight * target, weight * (1 - target)
         total = weight.sum(0, dtype=torch.float64)
         total = torch.where(total > 0, total, 1.0)
-        return Shares(
-            *((a * b).sum(0, dtype=torch.float64) / total for a, b in ((yes, p), (no, p), (yes, not_p), (no, not_p)))
-        )
+        if self.link == "sigmoid":
+            sums = pulled_back(_of_odds, _of_odds_by_hand, logits, weight * target, weight * (1 - target))
+        elif target.ndim == 1:
+            sums = _of_labels(*softmax_and_rest(logits), target.unsqueeze(1), weight)
+        else:
+            sums = _sums(*softmax_and_rest(logits), weight * target, weight * (1 - target))
+        return Shares(*(part / total for part in sums))
+
+
+Sums = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def _sums(p: Tensor, not_p: Tensor, yes: Tensor, no: Tensor) -> Sums:
+    tp, fp, fn, tn = ((a * b).sum(0, dtype=torch.float64) for a, b in ((yes, p), (no, p), (yes, not_p), (no, not_p)))
+    return tp, fp, fn, tn
+
+
+def _of_odds(odds: Tensor, yes: Tensor, no: Tensor) -> Sums:
+    odds = odds.nan_to_num(torch.nan, HUGE, -HUGE)
+    return _sums(expit(odds), expit(-odds), yes, no)
+
+
+def _of_odds_by_hand(odds: Tensor, yes: Tensor, no: Tensor) -> tuple[Sums, Callable[..., Tensor]]:
+    p, not_p = torch.sigmoid(odds), torch.sigmoid(-odds)
+
+    def back(*upstream: Tensor | None) -> Tensor:
+        tp, fp, fn, tn = (0.0 if u is None else u for u in upstream)
+        rises = yes * torch.as_tensor(tp - fn).to(p.dtype)
+        return rises.add_(no * torch.as_tensor(fp - tn).to(p.dtype)).mul_(p).mul_(not_p)
+
+    return _sums(p, not_p, yes, no), back
+
+
+def _of_labels(p: Tensor, not_p: Tensor, label: Tensor, weight: Tensor) -> Sums:
+    """The sums for one label a row: only its own entry is a yes."""
+    zero = torch.zeros(p.shape[1], dtype=torch.float64, device=p.device)
+
+    def halves(of_all: Tensor) -> tuple[Tensor, Tensor]:
+        own = (weight * of_all.gather(1, label)).squeeze(1).double()
+        others = (weight * of_all.scatter(1, label, 0.0)).sum(0, dtype=torch.float64)
+        return zero.index_add(0, label.squeeze(1), own), others
+
+    return *halves(p), *halves(not_p)
 
 
 class SoftF1Loss(ConfusionLoss):

@@ -4,12 +4,13 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import logsigmoid
 
 from whyloss.losses.imbalance.counts import over_ranks
 from whyloss.losses.label_sets import LabelSetLoss
 from whyloss.losses.loss import Link
 from whyloss.losses.whole import WholeRowLoss
+from whyloss.stats.closed import cross_entropies
 from whyloss.stats.each import lse_of_others
 
 
@@ -45,7 +46,7 @@ class EqualizationLoss(LabelSetLoss):
 
     def losses(self, logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         spared = (self.frequency < self.threshold) & (positive > 0).any(1, keepdim=True)
-        return (positive * softplus(-logits) + torch.where(spared, 0.0, negative) * softplus(logits)).sum(1)
+        return cross_entropies(logits, positive, torch.where(spared, 0.0, negative)).sum(1)
 
 
 class SoftmaxEqualizationLoss(WholeRowLoss):
@@ -149,7 +150,7 @@ class EqualizationV2Loss(LabelSetLoss):
             z = logits.detach()
             self.pulled_up.add_(over_ranks((positive * torch.sigmoid(-z)).sum(0)))
             self.pushed_down.add_(over_ranks((negative * torch.sigmoid(z)).sum(0)))
-        return (positive * softplus(-logits) + negative * softplus(logits)).sum(1)
+        return cross_entropies(logits, positive, negative).sum(1)
 
     def balance(self) -> Tensor:
         """[C] f_j: 1 for a class in balance, near 0 for one that is mostly pushed down."""

@@ -9,6 +9,8 @@ from torch.nn.functional import softplus
 
 from whyloss.losses.loss import Link
 from whyloss.losses.whole import WholeRowLoss
+from whyloss.stats.closed import closed
+from whyloss.stats.exact import logistic
 
 
 class QualityFocalLoss(WholeRowLoss):
@@ -32,6 +34,7 @@ class QualityFocalLoss(WholeRowLoss):
     short = ("qfl", "quality-focal")
     equation = "-|t - p|^beta (t log p + (1 - t) log(1 - p))"
     links = ("sigmoid",)
+    takes_odds = True
     bounded = False
 
     def check(self) -> None:
@@ -39,10 +42,24 @@ class QualityFocalLoss(WholeRowLoss):
         self.require(self.beta == 0 or self.beta >= 1, "beta = 0 or beta >= 1", self.beta)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        odds, (no, yes) = logits[:, 1] - logits[:, 0], target.unbind(1)
+        return closed(self._losses, self._with_slope, logits, target)
+
+    def _losses(self, odds: Tensor, yes: Tensor) -> Tensor:
         # t - p without a difference of nearly equal numbers where t is 0 or 1.
+        no = 1 - yes
         distance = (yes * torch.sigmoid(-odds) - no * torch.sigmoid(odds)).abs()
         return distance**self.beta * (yes * softplus(-odds) + no * softplus(odds))
+
+    def _with_slope(self, odds: Tensor, yes: Tensor) -> tuple[Tensor, Tensor]:
+        no, p, not_p = 1 - yes, torch.sigmoid(odds), torch.sigmoid(-odds)
+        missing = yes * not_p - no * p  # the cross-entropy falls by as much
+        entropy = logistic(odds, yes, no)
+        if self.beta == 0:
+            return entropy, -missing
+        distance = missing.abs()
+        focus = distance**self.beta
+        falls = (distance ** (self.beta - 1)).copysign(missing).mul_(p).mul_(not_p).mul_(entropy).mul_(self.beta)
+        return focus * entropy, falls.add_(focus * missing).neg_()
 
 
 class VarifocalLoss(WholeRowLoss):
@@ -70,6 +87,7 @@ class VarifocalLoss(WholeRowLoss):
     short = ("vfl", "varifocal")
     equation = "-t (t log p + (1 - t) log(1 - p)) if t > 0 else -alpha p^gamma log(1 - p)"
     links = ("sigmoid",)
+    takes_odds = True
     bounded = False
 
     def check(self) -> None:
@@ -78,7 +96,16 @@ class VarifocalLoss(WholeRowLoss):
         self.require(self.gamma >= 0, "gamma >= 0", self.gamma)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        odds, (no, yes) = logits[:, 1] - logits[:, 0], target.unbind(1)
+        return closed(self._losses, self._with_slope, logits, target)
+
+    def _losses(self, odds: Tensor, yes: Tensor) -> Tensor:
         of_yes, of_no = softplus(-odds), softplus(odds)
         negative = self.alpha * torch.exp(-self.gamma * of_yes) * of_no
-        return yes * (yes * of_yes + no * of_no) + (yes == 0) * negative
+        return yes * (yes * of_yes + (1 - yes) * of_no) + (yes == 0) * negative
+
+    def _with_slope(self, odds: Tensor, yes: Tensor) -> tuple[Tensor, Tensor]:
+        no, p, not_p = 1 - yes, torch.sigmoid(odds), torch.sigmoid(-odds)
+        of_no = softplus(odds)
+        negative = (yes == 0) * (self.alpha * torch.exp(-self.gamma * softplus(-odds)))
+        value = yes * logistic(odds, yes, no) + negative * of_no
+        return value, yes * (no * p - yes * not_p) + negative * (p + self.gamma * not_p * of_no)

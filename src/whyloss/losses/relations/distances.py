@@ -6,7 +6,8 @@ from torch.nn.functional import logsigmoid, pad
 
 from whyloss.losses.whole import WholeRowLoss
 from whyloss.stats.each import above, log_cumsum_exp, log_odds_of_each, to_infinity, weighed
-from whyloss.stats.table import HUGE
+from whyloss.stats.exact import HUGE
+from whyloss.stats.visible import SURE, visible
 
 
 def steps_apart(classes: int, like: Tensor) -> Tensor:
@@ -111,14 +112,28 @@ class SLACELoss(WholeRowLoss):
         super().check()
         self.require(self.alpha > 0, "alpha > 0", self.alpha)
 
+    takes_labels = True
+
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
         steps = steps_apart(logits.shape[1], logits)
-        soft_label = torch.softmax(-self.alpha * steps, 1)
         near_to_far = steps.argsort(dim=1, stable=True)
-        z = logits[:, near_to_far]  # [N, label, place]
-        inside, outside = log_cumsum_exp(z), log_cumsum_exp(z.flip(2)).flip(2)
         # For each label and class, how many classes are at least as near; the last of them closes the sum.
-        count = (steps.unsqueeze(1) <= steps.unsqueeze(2)).sum(2)
-        rest = pad(outside[..., 1:], (0, 1), value=-HUGE)
-        log_share = logsigmoid(inside - rest).gather(2, (count - 1).expand_as(z))
-        return to_infinity(weighed(target, -(soft_label * log_share).sum(2)).sum(1))
+        last = (steps.unsqueeze(1) <= steps.unsqueeze(2)).sum(2) - 1
+        soft_label = torch.softmax(-self.alpha * steps, 1)
+        # A class further off closes the same sum as one as far: all together they count for the place that does.
+        counts = torch.zeros_like(soft_label).scatter_add(1, last, soft_label)
+        if target.ndim == 1:
+            z, counts = logits.gather(1, near_to_far[target]), counts[target]
+            return to_infinity(-weighed(counts, _log_shares_up_to(z)).sum(1))
+        log_share = _log_shares_up_to(logits[:, near_to_far])  # [N, label, place]
+        return to_infinity(weighed(target, -weighed(counts, log_share).sum(2)).sum(1))
+
+
+def _log_shares_up_to(z: Tensor) -> Tensor:
+    """[..., C] log of what a softmax gives to the classes k <= j."""
+    if visible(z):
+        e = torch.exp(z - z.detach().amax(-1, keepdim=True))
+        if bool((e.detach()[..., 0] > SURE).all()):
+            return -torch.log1p(above(e) / e.cumsum(-1))
+    inside, outside = log_cumsum_exp(z), log_cumsum_exp(z.flip(-1)).flip(-1)
+    return logsigmoid(inside - pad(outside[..., 1:], (0, 1), value=-HUGE))

@@ -16,6 +16,7 @@ from whyloss.losses.relations.soft_labels import SoftLabelLoss
 from whyloss.losses.relations.tree import Tree
 from whyloss.losses.whole import Whole, WholeRowLoss
 from whyloss.stats.each import to_infinity, weighed
+from whyloss.stats.smoothing import one_hot
 
 
 class TreeLoss(WholeRowLoss):
@@ -26,6 +27,7 @@ class TreeLoss(WholeRowLoss):
 
     tree: Tree
     links = ("softmax",)
+    takes_labels = True
 
     def shares(self, below: Tensor, target: Tensor) -> Tensor:
         """[N, nodes] what each log-probability given the parent counts for, from the target's mass on each node, and on
@@ -38,8 +40,22 @@ class TreeLoss(WholeRowLoss):
             self.tree = Tree(self.tree)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
+        if target.ndim == 1:
+            on_the_way = self.tree.log_on_the_way(logits[:, : self.tree.classes], target)
+            if on_the_way is not None:
+                return -(self._shares_on_the_way(target, logits.dtype) * on_the_way).sum(1)
+            target = one_hot(target, self.tree.nodes, logits.dtype)
         given_parent = self.tree.log_given_parent(self.tree.totals(logits[:, : self.tree.classes]))
         return to_infinity(-weighed(self.shares(self.tree.sums(target), target), given_parent).sum(1))
+
+    def _shares_on_the_way(self, node: Tensor, dtype: torch.dtype) -> Tensor:
+        """[N, levels] what counts for each step on the way to one node a row."""
+        every, path = torch.arange(self.tree.nodes, device=node.device), self.tree.path
+        few = len(node) < len(every)
+        asked = node if few else every
+        q = one_hot(asked, len(every), dtype)
+        found = pad(self.shares(self.tree.sums(q), q), (0, 1)).gather(1, path[asked] % (len(every) + 1))
+        return found if few else found[node]
 
     def enter(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: Mapping[str, Tensor]) -> Whole:
         name, tree = type(self).__name__, self.tree

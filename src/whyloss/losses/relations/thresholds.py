@@ -95,6 +95,7 @@ class CoralLoss(ThresholdLoss):
     """
 
     importance: Tensor | None = None
+    takes_labels = True
     source = "Cao et al. 2020, arXiv:1901.07884"
     short = ("coral",)
     equation = "-sum_k [y > k] log s(z_k) + [y <= k] log(1 - s(z_k))"
@@ -104,7 +105,12 @@ class CoralLoss(ThresholdLoss):
     convex = True
 
     def answers(self, logits: Tensor, target: Tensor) -> Tensor:
-        each = _log_loss(logits, above(target)[:, :-1], target.cumsum(1)[:, :-1])
+        if target.ndim == 1:
+            steps = logits.shape[1]
+            answer = torch.ones(steps + 1, steps, dtype=logits.dtype, device=logits.device).tril(-1) * 2 - 1
+            each = -logsigmoid(logits * answer[target])
+        else:
+            each = _log_loss(logits, above(target)[:, :-1], target.cumsum(1)[:, :-1])
         return (each if self.importance is None else each * self.importance.to(each.dtype)).sum(1)
 
     def log_survival(self, logits: Tensor) -> Tensor:

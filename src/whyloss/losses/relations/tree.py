@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, pad
 
 from whyloss.stats.each import log_odds_of_each, log_sum_exp
+from whyloss.stats.visible import SURE, visible
+
+TABLE = 2**21  # entries of a table that is worth its memory
 
 
 class Tree(nn.Module):
@@ -40,6 +43,7 @@ class Tree(nn.Module):
     height: Tensor  # [nodes] steps above the farthest leaf below
     order: Tensor  # [nodes] where each node is in the families, one after the other
     levels: int  # of families
+    parting: Tensor | None  # [nodes, C] steps that the ways to node and class share; all if it is below
 
     def __init__(self, nested: Mapping[str, Any]):
         super().__init__()
@@ -144,6 +148,18 @@ class Tree(nn.Module):
             self._keep(f"family{level}", torch.tensor([own + [-1] * (most - len(own)) for own in group]))
         flat = torch.cat([f[f >= 0] for f in self.families])
         self._keep("order", flat.argsort())
+        self.register_buffer("parting", self._parting(), persistent=False)
+
+    def _parting(self) -> Tensor | None:
+        if self.nodes * self.classes > TABLE:
+            return None
+        together = torch.ones(self.nodes, self.classes, dtype=torch.bool)
+        steps = torch.zeros(self.nodes, self.classes, dtype=torch.int64)
+        for here in self.path.unbind(1):
+            # From a node on, all ways that led there stay together.
+            together = together & ((here.unsqueeze(1) == here[: self.classes]) | (here < 0).unsqueeze(1))
+            steps += together
+        return steps
 
     def _keep(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value, persistent=False)
@@ -194,6 +210,19 @@ class Tree(nn.Module):
         """[N, nodes] log-probability of every node given its parent: a softmax of `x` [N, nodes] in each family."""
         found = [logsigmoid(log_odds_of_each(_gather(x, f, -torch.inf)))[:, f >= 0] for f in self.families]
         return torch.cat(found, 1)[:, self.order]
+
+    def log_on_the_way(self, z: Tensor, node: Tensor) -> Tensor | None:
+        """[N, levels] log-probability given its parent of every node on the way to one node a row, 0 behind it, from
+        logits [N, C]; None where the sums of exponentials might not hold it."""
+        if self.parting is None or not visible(z):
+            return None
+        e = torch.exp(z - z.detach().amax(1, keepdim=True))
+        # What leaves the way at each step, and last what is below the node.
+        parts = e.new_zeros(len(e), self.path.shape[1] + 1).scatter_add(1, self.parting[node], e)
+        if not bool((parts.detach()[:, -1] > SURE).all()):
+            return None
+        rest = parts[:, :-1]
+        return -torch.log1p(rest / (parts.flip(1).cumsum(1)[:, :-1].flip(1)))
 
     def log_softmax(self, given_parent: Tensor) -> Tensor:
         """[N, nodes] log-probability of every node, from those given the parent."""

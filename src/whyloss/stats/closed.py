@@ -1,0 +1,95 @@
+"""Functions whose slope is known in closed form: computed with the value, so that no intermediate result is kept.
+
+Where more is asked for than a gradient (second derivatives, forward mode, torch.func, torch.compile), autograd
+differentiates the function as it is written. Knows torch only."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, softplus
+
+from whyloss.stats.exact import logistic, times_exp
+from whyloss.stats.visible import traced
+
+# (logits, what else is given) -> results, and what makes of their gradients that of the logits.
+Forward = Callable[..., tuple[tuple[Tensor, ...], Callable[..., Tensor]]]
+
+
+def closed(function: Callable[..., Tensor], both: Callable[..., tuple[Tensor, Tensor]], z: Tensor, *given: Any) -> Any:
+    """function(z, *given), an elementwise function of z, where both(z, *given) is (its value, its slope)."""
+
+    def forward(z: Tensor, *given: Any) -> tuple[tuple[Tensor, ...], Callable[..., Tensor]]:
+        value, slope = both(z, *given)
+        return (value,), lambda g: g * slope
+
+    return pulled_back(function, forward, z, *given)
+
+
+def expit(z: Tensor) -> Tensor:
+    """sigmoid(z), whose slope stays alive where it rounds to 1."""
+
+    def written(z: Tensor) -> Tensor:
+        return times_exp(torch.sigmoid(z), logsigmoid(z))
+
+    def both(z: Tensor) -> tuple[Tensor, Tensor]:
+        p = torch.sigmoid(z)
+        return p, p * torch.sigmoid(-z)
+
+    return closed(written, both, z)
+
+
+def cross_entropies(z: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """yes * softplus(-z) + no * softplus(z): what a yes-or-no question costs by how much the answer is either."""
+
+    def written(z: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+        return yes * softplus(-z) + no * softplus(z)
+
+    def both(z: Tensor, yes: Tensor, no: Tensor) -> tuple[Tensor, Tensor]:
+        return logistic(z, yes, no), (no * torch.sigmoid(z)).sub_(yes * torch.sigmoid(-z))
+
+    return closed(written, both, z, yes, no)
+
+
+def pulled_back(function: Callable[..., Any], forward: Forward, z: Tensor, *given: Any) -> Any:
+    """function(z, *given), one tensor or several, where `forward` has its results and its pull-back."""
+    if not (torch.is_grad_enabled() and z.requires_grad) or _more(z, given):
+        return function(z, *given)
+    return _Closed.apply(z, function, forward, given)
+
+
+def _more(z: Tensor, given: tuple[Any, ...]) -> bool:
+    """Whether more than the gradient of z may be asked for."""
+    others = any(isinstance(x, Tensor) and x.requires_grad for x in given)
+    functorch = torch._C._functorch  # pyright: ignore
+    return (
+        others
+        or traced(z)
+        or functorch.peek_interpreter_stack() is not None
+        or torch.autograd.forward_ad._current_level >= 0  # pyright: ignore
+    )
+
+
+class _Closed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, function: Any, forward: Forward, given: tuple[Any, ...]) -> Any:
+        ctx.set_materialize_grads(False)
+        results, ctx.back = forward(z, *given)
+        ctx.function, ctx.given = function, given
+        ctx.save_for_backward(z)
+        return results[0] if len(results) == 1 else results
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
+        nothing = (None,) * 3
+        if all(u is None for u in upstream):
+            return None, *nothing
+        if not torch.is_grad_enabled():
+            return ctx.back(*upstream), *nothing
+        (z,) = ctx.saved_tensors  # create_graph: the derivative itself must be differentiable
+        results = ctx.function(z, *ctx.given)
+        results = (results,) if isinstance(results, Tensor) else results
+        asked = [(r, u) for r, u in zip(results, upstream, strict=True) if u is not None]
+        (gradient,) = torch.autograd.grad([r for r, _ in asked], z, [u for _, u in asked], create_graph=True)
+        return gradient, *nothing
