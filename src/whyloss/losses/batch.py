@@ -76,7 +76,7 @@ class BatchLoss(Loss):
         weight = torch.ones(z.shape[:1] if self.link == "softmax" else z.shape, dtype=dtype, device=z.device)
         if given is None and keep is None and z.numel():
             with torch.autocast(z.device.type, enabled=False):
-                return self.value(z, t, weight, **reads)
+                return to_infinity(self.value(z, t, weight, **reads))
         if given is not None:
             weight = weight * given.reshape(weight.shape)
         weight = weight if keep is None else torch.where(keep, weight, 0.0)
@@ -87,7 +87,7 @@ class BatchLoss(Loss):
         # With nothing in the batch, `value` sees a batch of equal rows and its result is not used.
         seen = torch.where(some, weight, 1.0)
         with torch.autocast(z.device.type, enabled=False):
-            value = to_infinity(self.value(z if self.link == "softmax" else targets.finite(z), t, seen, **reads))
+            value = to_infinity(self.value(z, t, seen, **reads))
         return torch.where(some, value, value.detach().nan_to_num() * 0 + (torch.nan if self.empty == "nan" else 0.0))
 
 
@@ -101,7 +101,7 @@ def _of_rows(loss: BatchLoss, logits: Tensor, target: Tensor, soft: bool) -> tup
 
 
 def _of_labels(loss: BatchLoss, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-    z = computing(logits.reshape(len(logits), -1) if logits.ndim > 1 else logits.reshape(-1, 1))
+    z = targets.finite(computing(logits.reshape(len(logits), -1) if logits.ndim > 1 else logits.reshape(-1, 1)))
     label, mix, keep = targets.of_sigmoid(loss, target, target.is_floating_point(), z.dtype)
     t = (mix if mix is not None else targets.known(label)).to(z.dtype).reshape(z.shape)
     return z, t, None if keep is None else keep.reshape(z.shape)

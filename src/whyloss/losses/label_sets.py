@@ -98,7 +98,7 @@ class LabelSetLoss(Loss):
     def _plain(self, z: Tensor, yes: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor]:
         """The same where every label is known and counts once."""
         with torch.autocast(z.device.type, enabled=False):
-            losses = self.losses(z, yes, 1 - yes)
+            losses = to_infinity(self.losses(targets.finite(z), yes, 1 - yes))
         return losses.reshape(shape), torch.ones_like(losses).reshape(shape)
 
 
