@@ -13,8 +13,9 @@ from torch.nn.functional import logsigmoid, softplus
 from whyloss.stats.exact import logistic, times_exp
 from whyloss.stats.visible import traced
 
-# (logits, what else is given) -> results, and what makes of their gradients that of the logits.
-Forward = Callable[..., tuple[tuple[Tensor, ...], Callable[..., Tensor]]]
+# (logits, what else is given) -> results, and what makes of their gradients that of the logits; None where it has to
+# be the function as it is written. What it keeps must not be the results themselves, which know where they come from.
+Forward = Callable[..., tuple[tuple[Tensor, ...], Callable[..., Tensor]] | None]
 
 
 def closed(function: Callable[..., Tensor], both: Callable[..., tuple[Tensor, Tensor]], z: Tensor, *given: Any) -> Any:
@@ -56,7 +57,9 @@ def pulled_back(function: Callable[..., Any], forward: Forward, z: Tensor, *give
     """function(z, *given), one tensor or several, where `forward` has its results and its pull-back."""
     if not (torch.is_grad_enabled() and z.requires_grad) or _more(z, given):
         return function(z, *given)
-    return _Closed.apply(z, function, forward, given)
+    with torch.no_grad():
+        found = forward(z.detach(), *given)
+    return function(z, *given) if found is None else _Closed.apply(z, function, given, *found)
 
 
 def _more(z: Tensor, given: tuple[Any, ...]) -> bool:
@@ -73,16 +76,17 @@ def _more(z: Tensor, given: tuple[Any, ...]) -> bool:
 
 class _Closed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, function: Any, forward: Forward, given: tuple[Any, ...]) -> Any:
+    def forward(
+        ctx: Any, z: Tensor, function: Any, given: tuple[Any, ...], results: tuple[Tensor, ...], back: Any
+    ) -> Any:
         ctx.set_materialize_grads(False)
-        results, ctx.back = forward(z, *given)
-        ctx.function, ctx.given = function, given
+        ctx.function, ctx.given, ctx.back = function, given, back
         ctx.save_for_backward(z)
         return results[0] if len(results) == 1 else results
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
-        nothing = (None,) * 3
+        nothing = (None,) * 4
         if all(u is None for u in upstream):
             return None, *nothing
         if not torch.is_grad_enabled():

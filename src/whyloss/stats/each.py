@@ -3,12 +3,17 @@
 Knows torch only. All of it works on the last axis, on any device, and can be differentiated twice. A class at minus
 infinity is masked: it adds nothing, and its own logarithm is a huge negative number, so that nothing becomes NaN."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 from torch.special import log_ndtr
 
+from whyloss.stats.closed import pulled_back
 from whyloss.stats.exact import HUGE, share
+from whyloss.stats.visible import SURE, visible
 
 
 def log_odds_of_each(z: Tensor) -> Tensor:
@@ -20,6 +25,10 @@ def log_odds_of_each(z: Tensor) -> Tensor:
     >>> log_odds_of_each(torch.tensor([200.0, 0.0, -torch.inf]))
     tensor([ 2.0000e+02, -2.0000e+02, -1.2677e+30])
     """
+    return pulled_back(_log_odds, _log_odds_by_hand, z)
+
+
+def _log_odds(z: Tensor) -> Tensor:
     z = z.clamp_min(-HUGE)
     top, place = z.detach().max(-1, keepdim=True)
     u = z - top
@@ -30,6 +39,84 @@ def log_odds_of_each(z: Tensor) -> Tensor:
     log_rest = torch.log(torch.exp(rest - rest_top).sum(-1, keepdim=True))
     of_top = (z.gather(-1, place) - rest_top) - log_rest
     return (u - torch.log(others)).scatter(-1, place, of_top)
+
+
+def _log_odds_by_hand(z: Tensor) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
+    if (row := _row(z)) is None:
+        return None
+    e, rest, place = row.e, row.rest, row.place
+    others = 1 + rest - e  # of the largest this is meaningless
+
+    def back(g: Tensor) -> Tensor:
+        of_top = g.gather(-1, place)
+        b = (g / others).scatter_(-1, place, 0.0)
+        total = b.sum(-1, keepdim=True)
+        found = (b - total).mul_(e).add_(g).addcmul_(row.spread(), of_top, value=-1)
+        return row.unmasked(found.scatter_(-1, place, of_top - total))
+
+    return ((row.u - torch.log(others)).scatter_(-1, place, -row.log_rest),), back
+
+
+def log_not_p(z: Tensor) -> Tensor:
+    """[..., C] log(1 - p) of every class of a softmax over the last axis, exact wherever p is.
+
+    >>> log_not_p(torch.tensor([20.0, 0.0]))
+    tensor([-2.0000e+01, -2.0612e-09])
+    """
+    return pulled_back(lambda z: logsigmoid(-log_odds_of_each(z)), _log_not_p_by_hand, z)
+
+
+def _log_not_p_by_hand(z: Tensor) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
+    if (row := _row(z)) is None:
+        return None
+    place, total = row.place, 1 + row.rest
+    p = row.e / total  # 0 for the largest
+
+    def back(g: Tensor) -> Tensor:
+        of_top = g.gather(-1, place) / total  # times p of the largest
+        falls = g * p / (1 - p)
+        whole = falls.sum(-1, keepdim=True)
+        found = (p * whole).sub_(falls).addcmul_(row.spread(), of_top)
+        return row.unmasked(found.scatter_(-1, place, whole / total - of_top))
+
+    return (torch.log1p(-p).scatter_(-1, place, row.log_rest - torch.log1p(row.rest)),), back
+
+
+@dataclass
+class _Row:
+    """Rows relative to their largest logit, which has a place of its own: beside it the others may all be too small to
+    write down."""
+
+    u: Tensor  # [..., C] logits less the largest, and for that a huge negative number
+    e: Tensor  # [..., C] exponentials of these
+    rest: Tensor  # [..., 1] their sum
+    log_rest: Tensor
+    place: Tensor  # [..., 1] where the largest is
+    exact: bool  # whether `rest` says all
+    masked: Tensor | None
+
+    def spread(self) -> Tensor:
+        """[..., C] softmax of the others."""
+        if self.exact:
+            return self.e / self.rest
+        return torch.exp(self.u - self.log_rest).scatter_(-1, self.place, 0.0)
+
+    def unmasked(self, slope: Tensor) -> Tensor:
+        return slope if self.masked is None else slope.masked_fill_(self.masked, 0.0)
+
+
+def _row(z: Tensor) -> _Row | None:
+    if not visible(z) or not z.numel():
+        return None
+    top, place = z.max(-1, keepdim=True)
+    if not bool((top > -HUGE).all()):
+        return None
+    masked = z < -HUGE if bool(z.min() < -HUGE) else None
+    u = (z - top).clamp_min_(-HUGE).scatter_(-1, place, -2 * HUGE)
+    e = torch.exp(u)
+    rest = e.sum(-1, keepdim=True)
+    exact = bool((rest > SURE).all())
+    return _Row(u, e, rest, torch.log(rest) if exact else torch.logsumexp(u, -1, keepdim=True), place, exact, masked)
 
 
 def others(x: Tensor) -> Tensor:
@@ -92,10 +179,34 @@ def softmax_and_rest(z: Tensor) -> tuple[Tensor, Tensor]:
     >>> softmax_and_rest(torch.tensor([[30.0, 0.0]]))
     (tensor([[1.0000e+00, 9.3576e-14]]), tensor([[9.3576e-14, 1.0000e+00]]))
     """
+    return pulled_back(_softmax_and_rest, _softmax_and_rest_by_hand, z)
+
+
+def _softmax_and_rest(z: Tensor) -> tuple[Tensor, Tensor]:
     best = z.detach().argmax(1, keepdim=True)
     p = torch.softmax(z, 1).scatter(1, best, 0.0)
     rest = p.sum(1, keepdim=True)
     return p.scatter(1, best, 1 - rest), (1 - p).scatter(1, best, rest)
+
+
+def _softmax_and_rest_by_hand(z: Tensor) -> tuple[tuple[Tensor, Tensor], Callable[..., Tensor]]:
+    top, best = z.max(1, keepdim=True)
+    e = (z - top).exp_().scatter_(1, best, 0.0)
+    total = 1 + e.sum(1, keepdim=True)
+    p = e.div_(total)
+    rest = p.sum(1, keepdim=True)
+    not_p = (1 - p).scatter_(1, best, rest)
+    p.scatter_(1, best, 1 - rest)
+    kept = p.detach()
+
+    def back(of_p: Tensor | None, of_rest: Tensor | None) -> Tensor:
+        slope = of_p if of_rest is None else -of_rest if of_p is None else of_p - of_rest
+        assert slope is not None
+        # The largest has what the others leave it.
+        ahead = slope - slope.gather(1, best)
+        return ahead.sub_((kept * ahead).sum(1, keepdim=True)).mul_(kept)
+
+    return (p, not_p), back
 
 
 def log_sum_exp(z: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from whyloss.stats.visible import visible
+
 
 class Bins(nn.Module):
     """Neighbouring intervals of the line, and the number that each of them stands for. Part of a loss and of a model.
@@ -119,17 +121,25 @@ class Bins(nn.Module):
         tensor([[0.2407, 0.5186, 0.2407],
                 [0.0000, 0.0000, 1.0000]])
         """
-        # In float64. What lies beyond an edge is erfcx times a bell, whose height is told relative to the range's point
-        # next to the number: far out masses stay numbers, and they are no differences of what is nearly 1. From `far`
-        # beyond the ends on, the end bin has all but exp(-1000) of the mass, and nothing changes any more.
+        # In float64. Of both tails at an edge the smaller one is taken, so that masses are no differences of what is
+        # nearly 1; the two of the bin that holds the number are what it lacks.
         edges = self.edges.double()
-        far = 1000 * sigma * (1 + sigma / edges.diff().min())
-        v = values.double().clamp(edges[0] - far, edges[-1] + far).unsqueeze(-1)
-        z, near = (edges - v) / sigma, (v.clamp(edges[0], edges[-1]) - v) / sigma
-        beyond = torch.special.erfcx(z.abs() / 2**0.5) * torch.exp((near - z) * (near + z) / 2) / 2
-        over = z > 0
-        holds = over[..., 1:] & ~over[..., :-1]
-        masses = torch.where(over, -beyond, beyond).diff(dim=-1) + holds
+        v = values.double().unsqueeze(-1)
+        if not visible(v) or not v.numel() or not bool(((v >= edges[0]) & (v <= edges[-1])).all()):
+            masses = _between(_tails_far_out(edges, v, sigma))
+        else:
+            # Beyond some standard deviations a mass is too small to write down.
+            reach = (14 if values.dtype == torch.float32 else 39) * sigma
+            first = torch.searchsorted(edges, v - reach) - 1
+            width = int((torch.searchsorted(edges, v + reach) - first).max()) + 1
+            if width < self.count:
+                # Past the last edge it is repeated, and what lies between is nothing.
+                place = first + torch.arange(width, device=v.device)
+                near = _between(_tails(edges[place.clamp(0, self.count)], v, sigma))
+                masses = near.new_zeros(*values.shape, self.count)
+                masses = masses.scatter_add(-1, place[..., :-1].clamp(0, self.count - 1), near)
+            else:
+                masses = _between(_tails(edges, v, sigma))
         return (masses / masses.sum(-1, keepdim=True)).to(values.dtype)
 
     def project(self, values: Tensor, probabilities: Tensor) -> Tensor:
@@ -179,6 +189,30 @@ class Bins(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.count} bins from {float(self.edges[0]):g} to {float(self.edges[-1]):g}"
+
+
+def _between(tails: Tensor) -> Tensor:
+    """The masses between edges. Where the sign of the tails changes the whole mass of 1 is missing."""
+    above = torch.signbit(tails)
+    return tails.diff(dim=-1) + (above[..., 1:] & ~above[..., :-1])
+
+
+def _tails(edges: Tensor, v: Tensor, sigma: float | Tensor) -> Tensor:
+    """The smaller tail of a normal distribution about v at every edge: what lies below it, or less what lies above."""
+    z = (edges - v) / (sigma * 2**0.5)
+    return torch.special.erfc(z.abs()).copysign_(-z).mul_(0.5)
+
+
+def _tails_far_out(edges: Tensor, v: Tensor, sigma: float | Tensor) -> Tensor:
+    """The same for numbers beyond the edges, up to a factor, so that what is small stays a number.
+
+    A tail is erfcx times a bell, whose height is told relative to the range's point next to the number. From `far`
+    beyond the ends on, the end bin has all but exp(-1000) of the mass, and nothing changes any more."""
+    far = 1000 * sigma * (1 + sigma / edges.diff().min())
+    v = v.clamp(edges[0] - far, edges[-1] + far)
+    z, near = (edges - v) / sigma, (v.clamp(edges[0], edges[-1]) - v) / sigma
+    beyond = torch.special.erfcx(z.abs() / 2**0.5) * torch.exp((near - z) * (near + z) / 2) / 2
+    return torch.where(z > 0, -beyond, beyond)
 
 
 def _last(logits: Tensor) -> Tensor:

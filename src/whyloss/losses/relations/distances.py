@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.each import above, log_cumsum_exp, log_odds_of_each, to_infinity, weighed
+from whyloss.stats.each import above, log_cumsum_exp, log_not_p, softmax_and_rest, to_infinity, weighed
 from whyloss.stats.exact import HUGE
 from whyloss.stats.visible import SURE, visible
 
@@ -34,15 +34,20 @@ class SquaredEarthMoverLoss(WholeRowLoss):
     equation = "sum_k (P(class <= k) - Q(class <= k))^2"
     links = ("softmax",)
     ordered = True
+    takes_labels = True
     proper = True
     bounded = True
     symmetric = False
     convex = False
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        p = torch.exp(logsigmoid(log_odds_of_each(logits)))
+        p, _ = softmax_and_rest(logits.clamp_min(-HUGE))
         # P_k - Q_k, where P_k and Q_k are shares, without subtracting what is nearly 1 from 1
-        difference = p.cumsum(1) * above(target) - above(p) * target.cumsum(1)
+        if target.ndim == 1:
+            below = torch.ones(logits.shape[1], logits.shape[1], dtype=torch.bool, device=p.device).tril(-1)
+            difference = torch.where(below[target], p.cumsum(1), above(p))
+        else:
+            difference = p.cumsum(1) * above(target) - above(p) * target.cumsum(1)
         return (difference * difference).sum(1)
 
 
@@ -68,6 +73,7 @@ class ClassDistanceWeightedCrossEntropyLoss(WholeRowLoss):
     equation = "-sum_k |k - y|^alpha log(1 - p_k)"
     links = ("softmax",)
     ordered = True
+    takes_labels = True
     proper = False
     bounded = False
     symmetric = False
@@ -77,8 +83,9 @@ class ClassDistanceWeightedCrossEntropyLoss(WholeRowLoss):
         self.require(self.alpha > 0, "alpha > 0", self.alpha)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        weight = target @ steps_apart(logits.shape[1], logits) ** self.alpha
-        return to_infinity(-weighed(weight, logsigmoid(-log_odds_of_each(logits))).sum(1))
+        weight = steps_apart(logits.shape[1], logits) ** self.alpha
+        weight = weight[target] if target.ndim == 1 else target @ weight
+        return to_infinity(-(weight * log_not_p(logits)).sum(1))
 
 
 class SLACELoss(WholeRowLoss):
@@ -104,6 +111,7 @@ class SLACELoss(WholeRowLoss):
     equation = "-sum_k softmax(-alpha |k - y|)_k log sum_{j: |j - y| <= |k - y|} p_j"
     links = ("softmax",)
     ordered = True
+    takes_labels = True
     proper = False
     bounded = False
     symmetric = False
@@ -111,8 +119,6 @@ class SLACELoss(WholeRowLoss):
     def check(self) -> None:
         super().check()
         self.require(self.alpha > 0, "alpha > 0", self.alpha)
-
-    takes_labels = True
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
         steps = steps_apart(logits.shape[1], logits)

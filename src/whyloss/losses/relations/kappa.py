@@ -5,7 +5,8 @@ from torch import Tensor
 
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.relations.distances import steps_apart
-from whyloss.stats.each import log_softmax, log_sum_exp
+from whyloss.stats.each import log_softmax, log_sum_exp, softmax_and_rest
+from whyloss.stats.visible import SURE, visible
 
 
 class WeightedKappaLoss(BatchLoss):
@@ -34,6 +35,7 @@ class WeightedKappaLoss(BatchLoss):
     short = ("kappa", "qwk")
     equation = "log(1 - kappa) of the batch, kappa weighted by |i - j|^exponent"
     links = ("softmax",)
+    takes_labels = True
     ordered = True
     proper = False
     convex = False
@@ -43,12 +45,23 @@ class WeightedKappaLoss(BatchLoss):
         self.require(self.exponent > 0, "exponent > 0", self.exponent)
 
     def value(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        # In logarithms, as the odds of the last few mistakes may be too small to write down.
         share = (weight / weight.sum()).unsqueeze(1)
         apart = steps_apart(logits.shape[1], logits) ** self.exponent
+        if target.ndim == 1:
+            costs = apart[target]
+            held = torch.zeros_like(logits[0]).index_add(0, target, share.squeeze(1))
+        else:
+            costs, held = target @ apart, (share * target).sum(0)
+        if visible(logits):
+            p, _ = softmax_and_rest(logits)
+            predicted = share * p
+            observed, by_chance = (costs * predicted).sum(), (held @ apart) @ predicted.sum(0)
+            if bool(observed > SURE) and bool(by_chance > SURE):
+                return torch.log(observed / by_chance) if self.log else observed / by_chance
+        # In logarithms, as the odds of the last few mistakes may be too small to write down.
         log_p = log_softmax(logits)
-        observed = log_sum_exp((torch.log(share * (target @ apart)) + log_p).reshape(-1))
-        by_chance = log_sum_exp((torch.log(share * ((share * target).sum(0) @ apart)) + log_p).reshape(-1))
+        observed = log_sum_exp((torch.log(share * costs) + log_p).reshape(-1))
+        by_chance = log_sum_exp((torch.log(share * (held @ apart)) + log_p).reshape(-1))
         # Labels and predictions all in one class: both are sums of nothing, and agreement is no better than chance.
         some = ~torch.isneginf(by_chance)
         ratio = torch.where(some, torch.where(some, observed, 0.0) - torch.where(some, by_chance, 0.0), 0.0)
