@@ -63,7 +63,11 @@ def log_not_p(z: Tensor) -> Tensor:
     >>> log_not_p(torch.tensor([20.0, 0.0]))
     tensor([-2.0000e+01, -2.0612e-09])
     """
-    return pulled_back(lambda z: logsigmoid(-log_odds_of_each(z)), _log_not_p_by_hand, z)
+
+    def written(z: Tensor) -> Tensor:
+        return logsigmoid(-log_odds_of_each(z))
+
+    return pulled_back(written, _log_not_p_by_hand, z)
 
 
 def _log_not_p_by_hand(z: Tensor) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
