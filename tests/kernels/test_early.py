@@ -145,7 +145,6 @@ def test_many_targets_are_counted_by_many_programs(monkeypatch: pytest.MonkeyPat
     from whyloss.stats.kernels import means
 
     monkeypatch.setattr(means, "COUNTED", 8)
-    monkeypatch.setattr(means, "COUNT_MANY", {"B": 4, "num_warps": 1})
     monkeypatch.setattr(means, "COUNTERS", 4)
     for target in (torch.arange(50) % 3 - 1, (torch.arange(50) % 3 - 1).float()):
         assert means.share_of_each(target, -1, 0.0, torch.float64).item() == pytest.approx(1 / 33)

@@ -13,11 +13,10 @@ from torch import Tensor
 from whyloss.stats.kernels import handles
 
 COUNTED = 2**16  # targets that one program counts while more of them would still be on their way
-COUNT = {"B": 1024, "num_warps": 4}
-COUNT_MANY = {"B": 4096, "num_warps": 8}
+COUNT = {"B": 4096, "num_warps": 8}
 COUNTERS = 1024  # programs that count together
 SUM = {"B": 4096, "num_warps": 8}
-SUMMED = 2**18  # losses that one program adds up before torch's two kernels have
+SUMMED = 2**16  # losses that one program adds up before torch's two kernels have
 ALWAYS = {"enable_fp_fusion": True}  # said, because Triton's default is to change
 
 
@@ -29,7 +28,7 @@ def share_of_each(target: Tensor, ignore: int, empty: float, dtype: torch.dtype)
         _start(share_of_targets, 1, (target, share, count, ignore, empty), COUNT)
         return share
     found = torch.empty(COUNTERS, dtype=torch.int32, device=target.device)
-    _start(count_targets, COUNTERS, (target, found, count, ignore), {**COUNT_MANY, "PROGRAMS": COUNTERS})
+    _start(count_targets, COUNTERS, (target, found, count, ignore), {**COUNT, "PROGRAMS": COUNTERS})
     _start(share_of_counts, 1, (found, share, empty), {"B": COUNTERS, "num_warps": 4})
     return share
 
