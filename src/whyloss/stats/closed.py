@@ -23,7 +23,7 @@ def closed(function: Callable[..., Tensor], both: Callable[..., tuple[Tensor, Te
 
     def forward(z: Tensor, *given: Any) -> tuple[tuple[Tensor, ...], Callable[..., Tensor]]:
         value, slope = both(z, *given)
-        return (value,), lambda g: g * slope
+        return (value,), slope.mul
 
     return pulled_back(function, forward, z, *given)
 
