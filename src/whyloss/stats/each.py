@@ -63,11 +63,11 @@ def log_not_p(z: Tensor) -> Tensor:
     >>> log_not_p(torch.tensor([20.0, 0.0]))
     tensor([-2.0000e+01, -2.0612e-09])
     """
+    return pulled_back(_log_not_p, _log_not_p_by_hand, z)
 
-    def written(z: Tensor) -> Tensor:
-        return logsigmoid(-log_odds_of_each(z))
 
-    return pulled_back(written, _log_not_p_by_hand, z)
+def _log_not_p(z: Tensor) -> Tensor:
+    return logsigmoid(-_log_odds(z))
 
 
 def _log_not_p_by_hand(z: Tensor) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
@@ -88,22 +88,21 @@ def _log_not_p_by_hand(z: Tensor) -> tuple[tuple[Tensor], Callable[[Tensor], Ten
 
 @dataclass
 class _Row:
-    """Rows relative to their largest logit, which has a place of its own: beside it the others may all be too small to
-    write down."""
+    """Rows relative to their largest logit, which has a place of its own."""
 
     u: Tensor  # [..., C] logits less the largest, and for that a huge negative number
     e: Tensor  # [..., C] exponentials of these
     rest: Tensor  # [..., 1] their sum
-    log_rest: Tensor
     place: Tensor  # [..., 1] where the largest is
-    exact: bool  # whether `rest` says all
     masked: Tensor | None
+    log_rest: Tensor
+    # e and rest relative to the second largest, where beside the largest they may be too small to write down
+    near: tuple[Tensor, Tensor] | None
 
     def spread(self) -> Tensor:
         """[..., C] softmax of the others."""
-        if self.exact:
-            return self.e / self.rest
-        return torch.exp(self.u - self.log_rest).scatter_(-1, self.place, 0.0)
+        e, rest = self.near or (self.e, self.rest)
+        return e / rest
 
     def unmasked(self, slope: Tensor) -> Tensor:
         return slope if self.masked is None else slope.masked_fill_(self.masked, 0.0)
@@ -119,8 +118,13 @@ def _row(z: Tensor) -> _Row | None:
     u = (z - top).clamp_min_(-HUGE).scatter_(-1, place, -2 * HUGE)
     e = torch.exp(u)
     rest = e.sum(-1, keepdim=True)
-    exact = bool((rest > SURE).all())
-    return _Row(u, e, rest, torch.log(rest) if exact else torch.logsumexp(u, -1, keepdim=True), place, exact, masked)
+    if bool((rest > SURE).all()):
+        return _Row(u, e, rest, place, masked, torch.log(rest), None)
+    others = z.clamp_min(-HUGE).scatter_(-1, place, -2 * HUGE)  # not u, which is rounded
+    second = others.amax(-1, keepdim=True)
+    by_second = others.sub_(second).exp_()
+    of_second = by_second.sum(-1, keepdim=True)
+    return _Row(u, e, rest, place, masked, (second - top) + torch.log(of_second), (by_second, of_second))
 
 
 def others(x: Tensor) -> Tensor:
