@@ -27,7 +27,7 @@ test-kernels: $(BIN)/.triton  ## the GPU code without a GPU: in Triton's interpr
 	  tests/kernels/test_region_kernels.py
 
 test-gpu: $(READY)  ## the same on the GPU of this machine
-	$(ONE_THREAD) WHYLOSS_DEVICE=cuda $(BIN)/pytest -n auto -m 'not slow' -k 'triton or kernels' \
+	$(ONE_THREAD) WHYLOSS_DEVICE=cuda $(BIN)/pytest -n auto --maxprocesses 8 -m 'not slow' -k 'triton or kernels' \
 	  --ignore tests/kernels/test_compiled.py tests/kernels tests/laws.py tests/test_edges.py tests/test_overwriting.py tests/accuracy.py
 
 check: $(READY)  ## all that has to hold before a change goes in
