@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from noted import Operations
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import whyloss
 
@@ -239,18 +239,6 @@ def test_a_small_mean_is_three_kernels_of_tritons_choice(gpu: list[Any], dtype: 
             for place, started in (("first", first), ("last", last)):
                 assert functions.setdefault((place, apart), started[0]) is started[0]
     assert len(set(map(id, functions.values()))) == len(functions)
-
-
-class Operations(TorchDispatchMode):
-    """Notes every operation of torch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.append(func.name().removeprefix("aten::").partition(".")[0])
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("loss", [whyloss.CrossEntropyLoss, whyloss.FocalLoss, whyloss.BrierLoss])

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 from instances import OVERLAPS, Case, value_and_gradient
+from noted import Operations
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import whyloss
 from whyloss.losses.region.region import RegionLoss
@@ -259,18 +259,6 @@ def test_what_was_written_over_is_not_read_again():
     value.backward()
     with torch.no_grad():
         assert not whyloss.DiceLoss()(z, t.to(DEVICE)).requires_grad
-
-
-class Operations(TorchDispatchMode):
-    """Notes every operation of torch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.append(func.name().removeprefix("aten::").partition(".")[0])
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("link", ["softmax", "sigmoid"])
