@@ -14,7 +14,7 @@ from instances import ROWS, Case, value_and_gradient
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from whyloss.stats import tile
+from whyloss.stats import block
 
 CASES = [
     case
@@ -117,10 +117,9 @@ def test_value_and_gradient_are_within_what_is_allowed(case: Case, engine: str):
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if "softmax" in c.links and "dense" in c.engines], ids=str)
-def test_tiles_of_few_rows_are_as_exact(case: Case, monkeypatch: pytest.MonkeyPatch):
-    """One row that is very wrong or very right sends its whole tile another way."""
-    monkeypatch.setattr(tile, "TILE", 64)
-    monkeypatch.setattr(tile, "BARE_TILE", 64)
+def test_blocks_of_few_rows_are_as_exact(case: Case, monkeypatch: pytest.MonkeyPatch):
+    """One row that is very wrong or very right sends its whole block another way."""
+    monkeypatch.setattr(block, "SIZE", 64)
     found = of_case(case, "dense")
     assert found.share <= 1, found
 

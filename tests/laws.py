@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 import whyloss
-from whyloss.stats import dense, elementwise
+from whyloss.stats import block, elementwise
 
 ON_ENGINE = [pytest.param(c, e, id=f"{c}-{e}") for c in SOFTMAX for e in c.engines]
 BINARY_ENGINE = [pytest.param(c, e, id=f"{c}-{e}") for c in SIGMOID for e in c.binary_engines]
@@ -22,7 +22,7 @@ HALF = [torch.bfloat16, torch.float16]
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two rows of four classes a block, so that a handful of rows already crosses several."""
-    monkeypatch.setattr(dense, "BLOCK", 8)
+    monkeypatch.setattr(block, "SIZE", 8)
     monkeypatch.setattr(elementwise, "BLOCK", 8)
 
 

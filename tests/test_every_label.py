@@ -8,7 +8,7 @@ from instances import SOFTMAX, Case, defaults, rows, soft, value_and_gradient
 from torch.nn.functional import one_hot
 
 import whyloss
-from whyloss.stats import dense, mixture
+from whyloss.stats import block, dense, mixture
 
 CASES = [case for case in SOFTMAX if not case.cls.normalized or not case.numbers]
 WEIGHT = torch.tensor([0.5, 2, 1, 0, 3])
@@ -87,7 +87,7 @@ def test_a_tile_that_cannot_be_exact_goes_to_the_reference_and_no_other(loss: An
 @pytest.mark.parametrize("case", defaults(SOFTMAX), ids=str)
 def test_pixels_stay_in_place(case: Case, dtype: torch.dtype, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(dense, "IMAGE", 1)
-    monkeypatch.setattr(dense, "ROWS", 5)
+    monkeypatch.setattr(block, "ROWS", 5)
     if {"counts"} & set(case.cls.fields()):
         options = {}
     z = rows(2 * 12, 5)[0].reshape(2, 5, 3, 4).to(dtype)

@@ -15,7 +15,7 @@ from torch.nn.functional import linear as layer
 
 import whyloss
 from whyloss.losses.declared import KNOWN
-from whyloss.stats import dense, linear, vocabulary
+from whyloss.stats import block, linear, vocabulary
 
 ON_LINK = [pytest.param(c, link, id=f"{c}-{link}") for c in ROWS for link in c.links]
 BY_DEFAULT = [pytest.param(c, link, id=f"{c}-{link}") for c in defaults(ROWS) for link in c.links]
@@ -27,7 +27,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four rows a chunk and two a block, so that a handful of rows already crosses several."""
     monkeypatch.setattr(linear, "CPU_CHUNK", 4 * C)
     monkeypatch.setattr(linear, "FEWEST_ROWS", 1)
-    monkeypatch.setattr(dense, "BLOCK", 2 * C)
+    monkeypatch.setattr(block, "SIZE", 2 * C)
 
 
 def parts(dtype: torch.dtype = torch.float64, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:

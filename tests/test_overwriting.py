@@ -9,7 +9,7 @@ from torch import Tensor
 
 import whyloss
 from whyloss.bench.memory import peak_bytes
-from whyloss.stats import dense, elementwise
+from whyloss.stats import block, dense, elementwise
 
 ENGINES = ("dense", *KERNELS)
 LOSSES = {
@@ -22,7 +22,7 @@ LOSSES = {
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dense, "BLOCK", 16)
+    monkeypatch.setattr(block, "SIZE", 16)
     monkeypatch.setattr(dense, "IMAGE", 20)
     monkeypatch.setattr(elementwise, "BLOCK", 16)
 
@@ -102,7 +102,7 @@ def test_what_is_not_to_be_overwritten_is_not(engine: str):
 
 @pytest.mark.parametrize("loss", [whyloss.CrossEntropyLoss, whyloss.BrierLoss, whyloss.SigmoidFocalLoss])
 def test_no_memory_of_the_logits_size_is_needed(loss: Any, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(dense, "BLOCK", 2**16)
+    monkeypatch.setattr(block, "SIZE", 2**16)
     monkeypatch.setattr(elementwise, "BLOCK", 2**14)
     z, y = inputs((4000, 250), loss().link, torch.float32)
 

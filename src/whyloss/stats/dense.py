@@ -1,7 +1,7 @@
 """The dense engine for the CPU: from logits that exist to losses and the gradient, in two passes.
 
-Rows go in blocks, on which the formula runs once, and a block in tiles (tile.py), which stay in the cache while their
-logits become exponentials, in the memory that will hold the gradient. No other tensor of the logits' size is made.
+Rows go in blocks (block.py), which stay in the cache while their logits become exponentials, in the memory that will
+hold the gradient. No other tensor of the logits' size is made.
 
 Pixels stay where they are: a block of an image's is a transposed view, [B, C] with the pixels side by side, and torch's
 loops go along the strides."""
@@ -13,14 +13,10 @@ import torch
 from torch import Tensor
 
 from whyloss.stats import mixture, reference
+from whyloss.stats.block import Block, block_rows
 from whyloss.stats.rows import Rows, computing_dtype, flat, infinite, over
 from whyloss.stats.table import CONSTANT
-from whyloss.stats.tile import Tile, tile_rows
 
-# Elements and rows in a block: large enough that running the formula once a block costs little beside it, small enough
-# that the numbers per row stay in the cache, and what is computed in another dtype than the logits is not fresh memory
-# every time.
-BLOCK, ROWS = 2**21, 2**16
 # Logits of an image from which on blocks of its own are worth their few dozen operations; smaller ones become rows.
 IMAGE = 2**15
 
@@ -105,13 +101,13 @@ def _swept(
         found = None if found is None else found.unflatten(0, (z.shape[0], z.shape[2])).movedim(2, 1)
         return losses, found if out is None or found is None else out.copy_(found)
     grad = (torch.empty_like(z) if out is None else out) if gradient else None
-    step, dtype = max(1, min(BLOCK // classes, ROWS)), computing_dtype(z)
+    step, dtype = block_rows(classes), computing_dtype(z)
     width = z.shape[0] if z.ndim == 2 else z.shape[2]
     spare = None
     # What is computed takes the logits' place when it is done.
     shared = grad is not None and grad.data_ptr() == z.data_ptr()
     if grad is None or grad.dtype != dtype or shared:
-        size = min(step if gradient else min(tile_rows(classes), step), width)
+        size = min(step, width)
         spare = torch.empty((size, classes) if z.ndim == 2 else (classes, size), dtype=dtype, device=z.device)
         spare = spare if z.ndim == 2 else spare.T
     losses: list[Tensor] = []
@@ -141,80 +137,42 @@ def _one_block(z: Tensor, grad: Tensor | None, spare: Tensor | None, rows: Rows,
     if rows.every_label:
         losses = mixture.losses(z, buffer, rows, upstream, grad is not None)
     else:
-        block = _Block(z, buffer, rows)
-        losses = block.losses(upstream, grad is not None)
-        if grad is not None:
-            block.pull_back()
+        losses = _of_labels(z, buffer, rows, upstream, grad is not None)
     if grad is not None and buffer is not grad:
         grad.copy_(buffer)
     return losses
 
 
-class _Block:
-    """Some rows on which the formula runs once, in tiles; `buffer` [B, C] holds first the exponentials, then the
-    gradient. A buffer of fewer rows than there are is used for one tile after the other."""
-
-    def __init__(self, z: Tensor, buffer: Tensor, rows: Rows):
-        assert rows.label is not None
-        self.rows, self.buffer = rows, buffer
-        self.ignored = None if rows.keep is None or bool(rows.keep.all()) else ~rows.keep
-        self.coefficients: dict[str, Tensor] = {}
-        step = min(tile_rows(z.shape[1], rows.names), len(buffer))
-        if len(z) <= step:
-            self.tiles = [Tile(z, buffer, rows.label, rows)]
-            self.base, self.impossible = self.tiles[0].base, self.tiles[0].impossible
-            return
-        parts = [slice(start, start + step) for start in range(0, len(z), step)]
-        reused = len(buffer) < len(z)
-        self.tiles = [Tile(z[p], buffer[: len(z[p])] if reused else buffer[p], rows.label[p], rows) for p in parts]
-        self.base = {name: torch.cat([tile.base[name] for tile in self.tiles]) for name in self.tiles[0].base}
-        self.impossible = None
-        if any(tile.impossible is not None for tile in self.tiles):
-            self.impossible = torch.cat([_or_false(tile) for tile in self.tiles])
-
-    def losses(self, upstream: Tensor | None, gradient: bool) -> Tensor:
-        """The weighted losses; keeps the coefficients of the pull-back if a gradient is wanted."""
-        program = self.rows.program(gradient)
-        value, slopes = self._by_autograd(gradient) if program is None else program(self.base)
-        if gradient:
-            weight = self._row_weight(upstream)
-            self.coefficients = slopes if weight is None else {name: slope * weight for name, slope in slopes.items()}
-            if self.ignored is not None:
-                self.coefficients = {n: c.masked_fill(self.ignored, 0.0) for n, c in self.coefficients.items()}
-        if self.impossible is not None:
-            value = infinite(value, self.impossible)
-        if self.rows.weight is not None:
-            value = value * self.rows.weight
-        return value if self.ignored is None else value.masked_fill(self.ignored, 0.0)
-
-    def _by_autograd(self, gradient: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        """The formula run as it is, and differentiated by autograd."""
-        with torch.set_grad_enabled(gradient):
-            base = {n: s.detach().requires_grad_(gradient and n not in CONSTANT) for n, s in self.base.items()}
-            loss = self.rows.run(base)
-        if not loss.requires_grad:
-            return loss, {}
-        leaves = {name: s for name, s in base.items() if s.requires_grad}
-        slopes = torch.autograd.grad(loss, list(leaves.values()), torch.ones_like(loss), allow_unused=True)
-        return loss.detach(), {n: c for n, c in zip(leaves, slopes, strict=True) if c is not None}  # pyright: ignore[reportUnnecessaryComparison]
-
-    def _row_weight(self, upstream: Tensor | None) -> Tensor | None:
-        if upstream is None or self.rows.weight is None:
-            return self.rows.weight if upstream is None else upstream
-        return upstream * self.rows.weight
-
-    def pull_back(self) -> None:
-        """Turns the exponentials in the buffer into the gradient."""
-        if len(self.tiles) == 1:
-            self.tiles[0].pull_back(self.coefficients)
-        else:
-            sizes = [len(tile.e) for tile in self.tiles]
-            split = {name: c.split(sizes) for name, c in self.coefficients.items()}
-            for number, tile in enumerate(self.tiles):
-                tile.pull_back({name: parts[number] for name, parts in split.items()})
-        if self.ignored is not None and not all(tile.finite for tile in self.tiles):
-            self.buffer[self.ignored] = 0.0
+def _of_labels(z: Tensor, buffer: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool) -> Tensor:
+    """The weighted losses; leaves the gradient in the buffer if one is wanted."""
+    assert rows.label is not None
+    block = Block(z, buffer, rows.label, rows)
+    ignored = None if rows.keep is None or bool(rows.keep.all()) else ~rows.keep
+    program = rows.program(gradient)
+    value, slopes = _by_autograd(block, gradient) if program is None else program(block.base)
+    if gradient:
+        weight = rows.weight if upstream is None else upstream if rows.weight is None else upstream * rows.weight
+        if weight is not None:
+            slopes = {name: slope * weight for name, slope in slopes.items()}
+        if ignored is not None:
+            slopes = {name: slope.masked_fill(ignored, 0.0) for name, slope in slopes.items()}
+        block.pull_back(slopes)
+        if ignored is not None and not block.finite:
+            buffer[ignored] = 0.0
+    if block.impossible is not None:
+        value = infinite(value, block.impossible)
+    if rows.weight is not None:
+        value = value * rows.weight
+    return value if ignored is None else value.masked_fill(ignored, 0.0)
 
 
-def _or_false(tile: Tile) -> Tensor:
-    return torch.zeros_like(tile.label, dtype=torch.bool) if tile.impossible is None else tile.impossible
+def _by_autograd(block: Block, gradient: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    """The formula run as it is, and differentiated by autograd."""
+    with torch.set_grad_enabled(gradient):
+        base = {n: s.detach().requires_grad_(gradient and n not in CONSTANT) for n, s in block.base.items()}
+        loss = block.rows.run(base)
+    if not loss.requires_grad:
+        return loss, {}
+    leaves = {name: s for name, s in base.items() if s.requires_grad}
+    slopes = torch.autograd.grad(loss, list(leaves.values()), torch.ones_like(loss), allow_unused=True)
+    return loss.detach(), {n: c for n, c in zip(leaves, slopes, strict=True) if c is not None}  # pyright: ignore[reportUnnecessaryComparison]

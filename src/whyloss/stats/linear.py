@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from whyloss.stats import dense, elementwise, reference, vocabulary
+from whyloss.stats.block import elements
 from whyloss.stats.engine import Engine, obstacle, obstacle_to_kernels, transformed
 from whyloss.stats.exact import soft_capped
 from whyloss.stats.kernels import absent
@@ -98,7 +99,7 @@ class Head:
         block that is being computed in 32."""
         rows, classes = max(1, self.hidden.shape[0]), self.weight.shape[0]
         in_32 = self.hidden.device.type == "cpu" and self.weight.element_size() < 4
-        spare = 4 * min(dense.BLOCK, rows * classes) if in_32 else 0
+        spare = 4 * min(elements(), rows * classes) if in_32 else 0
         return (memory - spare) // (classes * self.weight.element_size() * (1 if self.in_place() else 2))
 
     def chunk(self) -> int:

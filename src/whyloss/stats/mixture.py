@@ -18,14 +18,15 @@ from torch import Tensor
 from torch.linalg import vecdot
 
 from whyloss.stats import reference
+from whyloss.stats.block import needed, scaled_into
+from whyloss.stats.exponentials import exp_into
 from whyloss.stats.program import Program
 from whyloss.stats.rows import Rows, computing_dtype
 from whyloss.stats.smoothing import Smoothing
 from whyloss.stats.table import REST, Rest
-from whyloss.stats.tile import needed, scaled_into
 
 # Elements in a tile: with the few tensors of its size that a loss makes, it fits the second-level cache.
-TILE = 2**17
+TILE = 2**18
 # The least sum of the others' exponentials, the largest being 1: its square, or its power, keeps all its digits.
 LEAST = -80.0
 
@@ -76,7 +77,7 @@ def _linear(
     top, best = z.max(1, keepdim=True)
     logs = vecdot(mix, torch.sub(z, top, out=out)).unsqueeze(1)
     none, whole = torch.zeros_like(top), mix.sum(1, keepdim=True)
-    R = out.exp_().scatter_(1, best, none).sum(1, keepdim=True)
+    R = exp_into(out, out).scatter_(1, best, none).sum(1, keepdim=True)
     slope = program.slopes["log_p"]
     constant = program.run(torch.zeros((), dtype=z.dtype))[0]
     value = ((logs - whole * R.log1p()) * slope + whole * constant).squeeze(1)
@@ -193,7 +194,7 @@ class Labels:
         self.power = rows.power or 0.0
         self.u = z - top
         one = torch.ones_like(top)
-        self.e = torch.exp(self.u, out=out).scatter_(1, best, one - one)
+        self.e = exp_into(out, self.u).scatter_(1, best, one - one)
         self.R = self.e.sum(1, keepdim=True)
         self.e.scatter_(1, best, one)
         self.S, self.log_S = self.R + 1, self.R.log1p()

@@ -1,4 +1,4 @@
-"""The ways a tile of the dense engine may take to its exponentials: each is taken where it should be, and all are
+"""The ways a block of the dense engine may take to its exponentials: each is taken where it should be, and all are
 right."""
 
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 from instances import SOFTMAX, Case, rows, value_and_gradient
 
 import whyloss
-from whyloss.stats import dense, tile
+from whyloss.stats import block
 
 # What is added to all logits, and to the label's: usual; a large sum; a sure label; a hopeless one; far from 0; beyond
 # what its rivals' exponentials can hold beside it.
@@ -29,7 +29,7 @@ def way_of(loss: Any, z: torch.Tensor, y: torch.Tensor) -> str:
     from whyloss.losses.rows import enter
 
     entered = enter(loss, z, y, None).rows
-    found = tile.Tile(z, torch.empty_like(z), y, entered)
+    found = block.Block(z, torch.empty_like(z), y, entered)
     if bool((found.rest.top == 0).all()):
         return "divided" if bool((found.rest.inv == 1).all()) else "as they are"
     return "from the largest" if torch.equal(found.rest.top, z.amax(1)) else "from the largest other"
@@ -67,10 +67,9 @@ def test_every_way_keeps_float32_exact(loss: Any, place: str):
         torch.testing.assert_close(x.double(), truth, rtol=6e-6, atol=1e-37)
 
 
-def test_tiles_of_one_block_may_go_different_ways(monkeypatch: pytest.MonkeyPatch):
+def test_blocks_of_one_call_may_go_different_ways(monkeypatch: pytest.MonkeyPatch):
     z, y = (torch.cat(parts) for parts in zip(*(placed(place) for place in PLACES), strict=True))
     expected = value_and_gradient(whyloss.BrierLoss(engine="reference"), z, y)
-    monkeypatch.setattr(tile, "TILE", 6 * 4)
-    assert len(z) * 4 <= dense.BLOCK
+    monkeypatch.setattr(block, "SIZE", 6 * 4)
     for x, truth in zip(value_and_gradient(whyloss.BrierLoss(), z, y), expected, strict=True):
         torch.testing.assert_close(x, truth)

@@ -1,8 +1,8 @@
-"""A tile of the dense engine: a few rows, small enough for the cache, on their way from logits to gradient.
+"""A block of the dense engine: some rows, small enough for the cache, on their way from logits to gradient.
 
-Each tile's logits are read once. They become exponentials in the buffer that will hold the gradient, with a 0 where the
-label is; the sums over the other classes are taken; and when the formula's slopes are known, the same buffer turns into
-the gradient. No mask is made: the label is scattered in and out."""
+Its logits are read once. They become exponentials in the buffer that will hold the gradient, with a 0 where the label
+is; the sums over the other classes are taken; and when the formula's slopes are known, the same buffer turns into the
+gradient. No mask is made: the label is scattered in and out."""
 
 from collections.abc import Mapping
 from functools import cache, cached_property
@@ -12,27 +12,36 @@ import torch
 from torch import Tensor
 
 from whyloss.stats import table
+from whyloss.stats.exponentials import exp_into
 from whyloss.stats.rows import Rows
 from whyloss.stats.table import HUGE, REST, Rest
 
 needed = cache(table.needed)  # asked several times a call; torch.compile, which likes no caches, never comes here
 
-# Elements in a tile: with what a statistic makes for it, it fits the second-level cache (of each thread). Where no
-# statistic makes anything, fewer and larger tiles are quicker.
-TILE, BARE_TILE = 2**18, 2**21
-BARE = frozenset({"log_odds", "logit", "label", "own", "rest_lse", "rest_log_p", "rest_count"})
+# Elements of each thread, of all of them, and rows: so many that the calls cost little beside them, so few that the
+# block and what a statistic makes of it stay in the last-level cache, and the numbers per row in the second.
+SIZE, MOST, ROWS = 2**20, 2**22, 2**16
 # Statistics that are the same, and as exact, whatever point the exponentials are relative to.
-ANY_ORIGIN = BARE | {"rest_sq", "rest_z_sq", "rest_expected", "rest_table"}
+ANY_ORIGIN = frozenset(
+    {
+        *("log_odds", "logit", "label", "own", "rest_lse", "rest_log_p", "rest_count", "rest_sq", "rest_z_sq"),
+        *("rest_expected", "rest_table"),
+    }
+)
 # Bounds, as logarithms, within which sums of exponentials and what is made of them keep their relative accuracy: of
 # log-odds (beyond them the others all but underflow beside the label, or the label beside them), of the sum if it is
 # relative to nothing; and of both, those within which slopes, some as steep as (1 - p_y)^3, may be divided by the sum.
 ODDS, SUM, MILD, POWERS = (-27.0, 60.0), (-20.0, 30.0), (-20.0, 20.0), 80.0
 
 
-def tile_rows(classes: int, names: tuple[str, ...] | None = None) -> int:
-    """Rows in a tile; for these statistics, if what is made of the logits is kept for the gradient."""
-    bare = names is not None and BARE.issuperset(needed(frozenset(names)))
-    return max(1, (BARE_TILE if bare else TILE) * torch.get_num_threads() // classes)
+def elements() -> int:
+    """Logits in a block."""
+    return min(SIZE * torch.get_num_threads(), MOST)
+
+
+def block_rows(classes: int) -> int:
+    """Rows in a block."""
+    return max(1, min(elements() // classes, ROWS))
 
 
 def scaled_into(out: Tensor, z: Tensor, rows: Rows) -> Tensor:
@@ -80,7 +89,7 @@ class _Labels:
         return self.places[step]
 
 
-class Tile:
+class Block:
     """Some rows, and their `Terms` in the statistics' table: what is not the buffer is made when a statistic asks.
 
     base: the statistics. e: the buffer. impossible: rows whose label is masked; None: there is none. finite: known to
@@ -102,7 +111,7 @@ class Tile:
                 self.base[name] = REST[name].value(self, self.rest)
 
     def _as_they_are(self) -> bool:
-        """The usual tile: exponentials of the logits as they are, no pass for a point that they are relative to. False
+        """The usual block: exponentials of the logits as they are, no pass for a point that they are relative to. False
         where that is not exact, or a statistic depends on that point."""
         if not ANY_ORIGIN.issuperset(self.names):
             return False
@@ -110,7 +119,7 @@ class Tile:
         if "logit" in self.names or "rest_log_p" in self.names:
             own = self.labels.of(z)
             self._sum_u = z.sum(1) - own if "rest_log_p" in self.names else None
-        at_label = self.labels.of(torch.exp(z, out=self.e))
+        at_label = self.labels.of(exp_into(self.e, z))
         none = torch.zeros_like(at_label)
         S = self.labels.put(self.e, none).sum(1)
         log_S, inverse = S.log(), S.reciprocal()
@@ -135,7 +144,7 @@ class Tile:
         torch.sub(z, top.unsqueeze(1), out=self.e)
         if "rest_log_p" in self.names:  # while the buffer holds what it sums
             self._sum_u = self.labels.put(self.e, none).sum(1)
-        S = self.labels.put(self.e.exp_(), none).sum(1)
+        S = self.labels.put(exp_into(self.e, self.e), none).sum(1)
         log_S = S.log()
         log_odds = (own - top) - log_S
         # Where powers of the exponentials are summed, these too must not underflow.
@@ -145,13 +154,13 @@ class Tile:
         return True
 
     def _from_the_largest_other(self) -> None:
-        """Any tile: the label is taken out first, so that the largest of the others is what all is relative to."""
+        """Any block: the label is taken out first, so that the largest of the others is what all is relative to."""
         self._sum_u = None
         own = self.labels.of(self._scaled_into(self.e))
         top = self.e.scatter_(1, self.labels.y, -torch.inf).amax(1)
         empty = torch.isneginf(top)  # every other class is masked
         origin = torch.where(empty, 0.0, top)
-        S = self.e.sub_(origin.unsqueeze(1)).exp_().sum(1)
+        S = exp_into(self.e, self.e.sub_(origin.unsqueeze(1))).sum(1)
         some = S > 0
         safe = torch.where(some, S, 1.0)
         self.impossible = torch.isneginf(own)
@@ -188,7 +197,7 @@ class Tile:
 
     @cached_property
     def masked(self) -> bool:
-        """Whether any class of the tile is masked out: rare, so that the usual tile skips the masks."""
+        """Whether any class of the block is masked out: rare, so that the usual block skips the masks."""
         if self._sum_u is not None:
             return not isfinite(self._sum_u.sum())
         least = self.source.amin(1)  # per row, so that a NaN in an ignored row hides nothing
