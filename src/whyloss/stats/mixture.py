@@ -20,6 +20,7 @@ from torch.linalg import vecdot
 from whyloss.stats import reference
 from whyloss.stats.block import needed, scaled_into
 from whyloss.stats.exponentials import exp_into
+from whyloss.stats.largest import largest
 from whyloss.stats.program import Program
 from whyloss.stats.rows import Rows, computing_dtype
 from whyloss.stats.smoothing import Smoothing
@@ -33,6 +34,10 @@ LEAST = -80.0
 
 def losses(z: Tensor, buffer: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool) -> Tensor:
     """The weighted losses of a block; fills the buffer with their gradient, if that is wanted."""
+    if (direct := _multiple_of_log_p(rows)) is not None:  # which makes little of the block's size: no tiles
+        value = _linear(direct, z, buffer[: len(z)], rows, upstream, gradient)
+        if value is not None:
+            return value
     step = max(1, TILE * torch.get_num_threads() // z.shape[1])
     found: list[Tensor] = []
     for start in range(0, len(z), step):
@@ -46,13 +51,23 @@ def losses(z: Tensor, buffer: Tensor, rows: Rows, upstream: Tensor | None, gradi
 
 def _of_tile(z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool) -> Tensor:
     value, program = None, rows.program(every_label=True)
-    if program is not None and rows.margin is None and "rival" not in needed(frozenset(rows.names)):
-        multiple = program.inputs == ("log_p",) and isinstance(program.slopes.get("log_p"), float)
-        if multiple and not rows.normalized:
-            value = _linear(program, z, out, rows, upstream, gradient)
-        elif (labels := _labels(z, out, rows)) is not None:
-            value = _by_program(program, labels, rows, upstream, gradient)
+    if (direct := _multiple_of_log_p(rows)) is not None:
+        value = _linear(direct, z, out, rows, upstream, gradient)
+    elif program is not None and _every_label_alike(rows) and (labels := _labels(z, out, rows)) is not None:
+        value = _by_program(program, labels, rows, upstream, gradient)
     return _by_reference(z, out, rows, upstream, gradient) if value is None else value
+
+
+def _every_label_alike(rows: Rows) -> bool:
+    return rows.margin is None and "rival" not in needed(frozenset(rows.names))
+
+
+def _multiple_of_log_p(rows: Rows) -> Program | None:
+    """The program of a loss that is a multiple of log p_j, and a constant."""
+    program = rows.program(every_label=True)
+    if program is None or rows.normalized or not _every_label_alike(rows) or program.inputs != ("log_p",):
+        return None
+    return program if isinstance(program.slopes.get("log_p"), float) else None
 
 
 def _by_reference(z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool) -> Tensor:
@@ -70,11 +85,11 @@ def _by_reference(z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, g
 def _linear(
     program: Program, z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool
 ) -> Tensor | None:
-    """Where the loss is a multiple of log p_j, and a constant: sums over the labels need no number for each of them,
-    and any logits will do, but for infinite ones."""
+    """Of a multiple of log p_j, and a constant: sums over the labels need no number for each of them, and any logits
+    will do, but for infinite ones."""
     z = _adjusted(z, out, rows)
     mix = _mix(rows, z)
-    top, best = z.max(1, keepdim=True)
+    top, best = largest(z, out)
     logs = vecdot(mix, torch.sub(z, top, out=out)).unsqueeze(1)
     none, whole = torch.zeros_like(top), mix.sum(1, keepdim=True)
     R = exp_into(out, out).scatter_(1, best, none).sum(1, keepdim=True)
@@ -84,8 +99,8 @@ def _linear(
     if not isfinite(value.sum()):
         return None
     if gradient:
-        mix, weight = _weighted(mix, rows, upstream)
-        _pull_back(out, mix, slope * weight, R + 1, best)
+        weighted, weight = _weighted(mix, rows, upstream)
+        _pull_back(out, weighted, whole if weighted is mix else None, slope * weight, R + 1, best)
         if rows.scale is not None:
             out.mul_(rows.scale)
     return _finished(value, rows)
@@ -114,10 +129,12 @@ def _by_program(
     return _finished(value, rows)
 
 
-def _pull_back(e: Tensor, mix: Tensor, slope: float, S: Tensor, best: Tensor) -> None:
+def _pull_back(e: Tensor, mix: Tensor, whole: Tensor | None, slope: float, S: Tensor, best: Tensor) -> None:
     """Turns exponentials into the gradient of the sum of slope * mix_j log p_j: in z_k it is the slope of label k, less
-    p_k times the sum of all of them. The largest class, where that cancels, gets minus the sum of the others'."""
-    e.mul_(mix.sum(1, keepdim=True) * -slope / S).add_(mix, alpha=slope)
+    p_k times the sum of all of them, `whole` if it is known. The largest class, where that cancels, gets minus the sum
+    of the others'."""
+    whole = mix.sum(1, keepdim=True) if whole is None else whole
+    e.mul_(whole * -slope / S).add_(mix, alpha=slope)
     e.scatter_(1, best, torch.zeros_like(S))
     e.scatter_(1, best, -e.sum(1, keepdim=True))
 
@@ -176,7 +193,7 @@ def _shares(loss: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
 def _labels(z: Tensor, out: Tensor, rows: Rows) -> "Labels | None":
     """Every label's statistics, where they can be had exactly."""
     z = _adjusted(z, out, rows)
-    top, best = z.max(1, keepdim=True)
+    top, best = largest(z, out)
     if not (isfinite(z.amin()) and isfinite(top.amax())):
         return None
     labels = Labels(z, top, best, out, rows)
@@ -287,7 +304,7 @@ class Labels:
     def pull_back(self, mix: Tensor, slopes: Mapping[str, Tensor | float]) -> None:
         """Turns the exponentials into the gradient of the sum of mix_j * loss(j), given the slopes of each loss."""
         if slopes.keys() <= {"log_p", "log_not_p", "log_odds"}:
-            _pull_back(self.e, mix * self._in_log_p(slopes), 1.0, self.S, self.best)
+            _pull_back(self.e, mix * self._in_log_p(slopes), None, 1.0, self.S, self.best)
             return
         odds, own, curves = self._in_log_odds(mix, slopes), list[Tensor](), list[Tensor]()
         linear = None if odds is None else -odds
