@@ -6,7 +6,7 @@ gradient. No mask is made: the label is scattered in and out."""
 
 from collections.abc import Mapping
 from functools import cache, cached_property
-from math import inf, isfinite
+from math import inf, isfinite, log, nan
 
 import torch
 from torch import Tensor
@@ -28,6 +28,7 @@ ANY_ORIGIN = frozenset(
         *("rest_expected", "rest_table"),
     }
 )
+LOG_SUM = frozenset({"rest_lse", "rest_log_p"})  # which of them read the logarithm of the sum
 # Bounds, as logarithms, within which sums of exponentials and what is made of them keep their relative accuracy: of
 # log-odds (beyond them the others all but underflow beside the label, or the label beside them), of the sum if it is
 # relative to nothing; and of both, those within which slopes, some as steep as (1 - p_y)^3, may be divided by the sum.
@@ -54,9 +55,11 @@ def scaled_into(out: Tensor, z: Tensor, rows: Rows) -> Tensor:
     return out
 
 
-def _within(x: Tensor, low: float, high: float) -> tuple[bool, bool]:
-    """Whether all of x is between these bounds (NaN is not), and mild."""
+def _within(x: Tensor, low: float, high: float, logs: bool = True) -> tuple[bool, bool]:
+    """Whether all of x, or their logarithms, are between these bounds (NaN is not), and mild."""
     least, most = (float(v) for v in x.aminmax())
+    if not logs:
+        least, most = (log(v) if v > 0 else nan for v in (least, most))
     return low < least and most < high, least > MILD[0] and most < MILD[1]
 
 
@@ -122,9 +125,9 @@ class Block:
         at_label = self.labels.of(exp_into(self.e, z))
         none = torch.zeros_like(at_label)
         S = self.labels.put(self.e, none).sum(1)
-        log_S, inverse = S.log(), S.reciprocal()
+        log_S, inverse = S.log() if LOG_SUM.intersection(self.names) else none, S.reciprocal()
         log_odds = (at_label / S).log_()  # not a difference of logarithms, which would lose digits
-        (sound, mild), (sound_sum, mild_sum) = _within(log_odds, *ODDS), _within(log_S, *SUM)
+        (sound, mild), (sound_sum, mild_sum) = _within(log_odds, *ODDS), _within(S, *SUM, logs=False)
         if not (sound and sound_sum):
             return False
         if not (mild and mild_sum):

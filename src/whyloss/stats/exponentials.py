@@ -27,14 +27,17 @@ def exp_into(out: Tensor, x: Tensor) -> Tensor:
     if not x.is_contiguous():
         x = out.copy_(x)
     source, to, whole = x.view(-1), out.view(-1), x.numel() // WIDTH * WIDTH
-    torch.exp(source[whole:], out=to[whole:])
-    for start in range(0, whole, ROWS * WIDTH):
-        part = slice(start, min(start + ROWS * WIDTH, whole))
-        y, e = source[part].view(-1, WIDTH), to[part].view(-1, WIDTH)
+    if whole < x.numel():
+        torch.exp(source[whole:], out=to[whole:])
+    for y, e in zip(_in_rows(source, whole), _in_rows(to, whole), strict=True):
         at_minus_one = y[:, 0].exp()
         torch.ops.aten._log_softmax_backward_data.out(_one_minus_one(e.dtype)[: len(y)], y, 1, y.dtype, out=e)
         e[:, 0] = at_minus_one
     return out
+
+
+def _in_rows(x: Tensor, whole: int) -> tuple[Tensor, ...]:
+    return x[:whole].view(-1, WIDTH).split(ROWS)
 
 
 @cache
