@@ -16,7 +16,9 @@ from whyloss.stats.inplace import BITS, Steps
 from whyloss.stats.program import Program
 from whyloss.stats.rows import Rows, computing_dtype, over, spent
 
-BLOCK = 2**15  # elements for each thread: the registers of a program fit its second-level cache
+# Elements for each thread, and for all: enough that the calls are not what takes time, few enough for a program's
+# registers to stay in the last-level cache.
+BLOCK, MOST = 2**17, 2**20
 
 
 class Way(NamedTuple):
@@ -91,7 +93,7 @@ def sweep(
     losses = None if summed else torch.empty(count, dtype=dtype, device=z.device)
     value = 0.0  # in float64: a million float32 losses add up without drift
     blocks = _Blocks(rows, dtype)
-    step = BLOCK * torch.get_num_threads()
+    step = min(BLOCK * torch.get_num_threads(), MOST)
     for start in range(0, count, step):
         part = slice(start, min(start + step, count))
         loss, slope = blocks.begin(part.stop - start)

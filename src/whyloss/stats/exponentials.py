@@ -22,6 +22,9 @@ def exp_into(out: Tensor, x: Tensor) -> Tensor:
     """
     if x.dtype != out.dtype:
         x = out.copy_(x)
+    if out.ndim == 2 and out.stride(0) == 1:  # pixels
+        exp_into(out.T, x.T)
+        return out
     if x.numel() < LEAST or not out.is_contiguous() or out.device.type != "cpu" or not mkl_is_slow():
         return torch.exp(x, out=out)
     if not x.is_contiguous():

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from whyloss.stats.exponentials import exp_into
 from whyloss.stats.program import Graph, Program, shortened
 
 Line = tuple[Any, ...]
@@ -221,6 +222,8 @@ class _Written:
         if operation == "scaled":
             first, second, alpha = self._tensor(arguments[0]), self._tensor(arguments[1]), f"alpha={arguments[2]!r}"
             return [self._call(number, "add", first, second, alpha)]
+        if operation == "exp" and number in self.wide:
+            return [f"exp_into({self.names[number]}, {self._value(arguments[0])})"]
         if operation in SIDES:
             return [self._call(number, SIDES[operation], self._value(arguments[0]), "0.0")]
         if isinstance(arguments[0], float) and operation in COMMUTE:
@@ -269,6 +272,6 @@ class _Written:
 
 @lru_cache(maxsize=256)
 def _compiled(source: str) -> Callable[..., None]:
-    scope: dict[str, Any] = {"torch": torch, "inf": float("inf"), "nan": float("nan")}
+    scope: dict[str, Any] = {"torch": torch, "exp_into": exp_into, "inf": float("inf"), "nan": float("nan")}
     exec(source, scope)  # of lines that `_Written` wrote from operations of this file
     return scope["run"]

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from whyloss.stats.exponentials import exp_into
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
 
-BLOCK = 2**18  # elements for each thread: few enough for the cache, enough for the calls not to be what takes time
+# Elements for each thread, and for all: few enough for the last-level cache, enough for the calls not to be what takes
+# time.
+BLOCK, MOST = 2**19, 2**22
 # Between these, a sum of exponentials taken without subtracting the largest logit has lost nothing of it.
 FAINT, LOUD = 1e-6, 1e15
 
@@ -42,7 +45,7 @@ def pull_back(z: Tensor, pixels: Pixels, slopes: Tensor) -> Tensor:
 def _blocks(z: Tensor, pixels: Pixels, gradient: Tensor | None = None) -> Iterator["_Block"]:
     """Several small images at once, or a part of a large one; computed in the gradient itself where that can be."""
     count, classes, size = z.shape
-    step = max(1, BLOCK * torch.get_num_threads() // max(1, classes))
+    step = max(1, min(BLOCK * torch.get_num_threads(), MOST) // max(1, classes))
     images = max(1, step // max(1, size))
     kind = _Labels if pixels.labelled else _Masks if pixels.link == "softmax" else _Switches
     dtype = computing_dtype(z)
@@ -97,11 +100,9 @@ class _Block:
         that is no number then no sum of exponentials is sound."""
         if shifted:
             x = self.clean().to(self.e.dtype)
-            torch.sub(x, x.amax(1, keepdim=True), out=self.e).exp_()
-        elif self.x.dtype == self.e.dtype:
-            torch.exp(self.x, out=self.e)
+            exp_into(self.e, torch.sub(x, x.amax(1, keepdim=True), out=self.e))
         else:
-            self.e.copy_(self.x).exp_()
+            exp_into(self.e, self.e.copy_(self.x))
 
     def inverse(self) -> Tensor:
         """Fills `e` with exponentials; [k, 1, B], one over their sum."""
