@@ -12,7 +12,8 @@ from torch import Tensor
 import whyloss
 from whyloss.losses.key import key_of
 from whyloss.losses.rows import enter
-from whyloss.stats import dense
+from whyloss.stats.block import Block
+from whyloss.stats.dense import _by_autograd
 from whyloss.stats.trace import trace
 
 ODDS = torch.cat([torch.linspace(-80, 80, 161, dtype=torch.float64), torch.tensor([-1e4, -700.0, 0.0, 1e-9, 700.0])])
@@ -47,9 +48,10 @@ def test_every_loss_is_traced_and_its_program_is_the_formula(case: Case, smoothi
     entered = enter(loss, z, y, None).rows
     program = entered.program()
     assert program is not None
-    block = dense._Block(z, torch.empty_like(z), entered)
+    assert entered.label is not None
+    block = Block(z, torch.empty_like(z), entered.label, entered)
     value, slopes = program(block.base)
-    expected, autograds = block._by_autograd(True)
+    expected, autograds = _by_autograd(block, True)
     torch.testing.assert_close(value, expected, rtol=1e-12, atol=1e-14)
     alone = entered.program(slopes=False)
     assert alone is not None

@@ -19,7 +19,8 @@ def largest(z: Tensor, room: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """
     exact = z.dtype in (torch.float32, torch.float64) and z.shape[1] <= 2**24  # of places as numbers
     if z.device.type != "cpu" or z.numel() < LEAST or z.shape[1] < CLASSES or not exact:
-        return z.max(1, keepdim=True)
+        top, place = z.max(1, keepdim=True)
+        return top, place
     top = z.amax(1, keepdim=True)
     is_top = torch.eq(z, top, out=torch.empty_like(z) if room is None else room)
     place = is_top.mv(torch.arange(z.shape[1], dtype=z.dtype, device="cpu")).long()
