@@ -4,7 +4,8 @@ Its logits are read once. They become exponentials in the buffer that will hold 
 is; the sums over the other classes are taken; and when the formula's slopes are known, the same buffer turns into the
 gradient. No mask is made: the label is scattered in and out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, cached_property
 from math import inf, isfinite, log, nan
 
@@ -29,6 +30,7 @@ ANY_ORIGIN = frozenset(
     }
 )
 LOG_SUM = frozenset({"rest_lse", "rest_log_p"})  # which of them read the logarithm of the sum
+TABLE_SUM = frozenset({"rest_affine", "rest_table"})  # which statistics read the sum of the table's row
 # Bounds, as logarithms, within which sums of exponentials and what is made of them keep their relative accuracy: of
 # log-odds (beyond them the others all but underflow beside the label, or the label beside them), of the sum if it is
 # relative to nothing; and of both, those within which slopes, some as steep as (1 - p_y)^3, may be divided by the sum.
@@ -176,6 +178,8 @@ class Block:
         if (margins := rows.margins()) is not None:
             margin = margins[self.label]
             log_odds, own = log_odds - margin, None if own is None else own - margin
+        if not TABLE_SUM.isdisjoint(names) and not self.masked:
+            rest = replace(rest, table_sum=self.table.sum(1))
         self.rest = rest
         self.base["log_odds"] = log_odds
         if "logit" in names and own is not None:
@@ -241,15 +245,17 @@ class Block:
     def count(self) -> Tensor:
         return self.member.sum(1) if self.masked else torch.full_like(self.rest.top, self.e.shape[1] - 1)
 
-    @property
+    @cached_property
     def table(self) -> Tensor:
+        """0 at the label."""
         assert self.rows.table is not None
-        return self.rows.table[self.label]
+        return self.rows.table[self.label].scatter_(1, self.labels.y, 0.0)
 
     def pull_back(self, coefficients: Mapping[str, Tensor]) -> None:
         """Turns the exponentials in the buffer into the gradient, given the slope of the loss in each statistic."""
         rest, linear, own = self.rest, list[Tensor](), list[Tensor]()
         factors, curves = list[Tensor](), list[Tensor]()
+        alike: dict[Callable[..., Tensor], Tensor] = {}  # one curve for all statistics that have the same
         for name, c in coefficients.items():
             if name == "log_odds":
                 linear.append(-c)
@@ -266,7 +272,8 @@ class Block:
                 if statistic.factor is not None:
                     factors.append(statistic.factor(c, self, rest))
                 elif statistic.curve is not None:
-                    curves.append(statistic.curve(c, self, rest))
+                    alike[statistic.curve] = alike[statistic.curve] + c if statistic.curve in alike else c
+        curves.extend(curve(c, self, rest) for curve, c in alike.items())
         # Of the others: e * (linear / S + factors) + curves. Products and sums one by one: torch's addcmul does not
         # vectorise a broadcast row factor.
         slope = (_total(linear, rest.top) * rest.inv).unsqueeze(1)

@@ -84,7 +84,7 @@ class Rest:
     top: the point that exponentials are relative to. S: sum of exp(z - top). log_S: its logarithm. inv: 1 / S, or 1
     where `e` has been divided by S.
     total: sums a [..., C] tensor of terms over the rest. spread: its transpose, from numbers per row (or per row and
-    possible label) to what each class gets of them."""
+    possible label) to what each class gets of them. table_sum: of the table's row over the rest, if it is at hand."""
 
     top: Tensor
     S: Tensor
@@ -92,6 +92,7 @@ class Rest:
     inv: Tensor
     total: Callable[[Tensor], Tensor]
     spread: Callable[[Tensor], Tensor] = _column
+    table_sum: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,14 @@ class Statistic:
     curve: Callable[[Tensor, Terms, Rest], Tensor] | None = None
     factor: Callable[[Tensor, Terms, Rest], Tensor] | None = None
     argument: str | None = None  # the loss's attribute that it reads
+
+
+def _table_sum(t: Terms, r: Rest) -> Tensor:
+    return r.total(t.table * t.member) if r.table_sum is None else r.table_sum
+
+
+def _table_curve(c: Tensor, t: Terms, r: Rest) -> Tensor:
+    return t.table * (t.live * r.spread(c))
 
 
 REST: Mapping[str, Statistic] = {
@@ -163,20 +172,20 @@ REST: Mapping[str, Statistic] = {
     ),
     "rest_affine": Statistic(
         "sum of A[y, j] log r_j",
-        value=lambda t, r: r.total(t.table * t.u) - r.total(t.table * t.member) * r.log_S,
-        linear=lambda c, v, r, t: -c * r.total(t.table * t.member),
-        curve=lambda c, t, r: t.table * t.live * r.spread(c),
+        value=lambda t, r: r.total(t.table * t.u) - _table_sum(t, r) * r.log_S,
+        linear=lambda c, v, r, t: -c * _table_sum(t, r),
+        curve=_table_curve,
         argument="table",
     ),
     "rest_affine_z": Statistic(
         "sum of A[y, j] z_j over the other classes",
         value=lambda t, r: r.total(t.table * t.z),
-        curve=lambda c, t, r: t.table * t.live * r.spread(c),
+        curve=_table_curve,
         argument="table",
     ),
     "rest_table": Statistic(
         "sum of A[y, j] over the other classes",
-        value=lambda t, r: r.total(t.table * t.member),
+        value=_table_sum,
         argument="table",
     ),
 }
