@@ -4,24 +4,28 @@ Its logits are read once. They become exponentials in the buffer that will hold 
 is; the sums over the other classes are taken; and when the formula's slopes are known, the same buffer turns into the
 gradient. No mask is made: the label is scattered in and out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property
 from math import inf, isfinite, log, nan
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from whyloss.stats import table
 from whyloss.stats.exponentials import exp_into
 from whyloss.stats.rows import Rows
-from whyloss.stats.table import HUGE, REST, Rest
+from whyloss.stats.table import HUGE, REST, Rest, Terms
 
 needed = cache(table.needed)  # asked several times a call; torch.compile, which likes no caches, never comes here
 
 # Elements of each thread, of all of them, and rows: so many that the calls cost little beside them, so few that the
 # block and what a statistic makes of it stay in the last-level cache, and the numbers per row in the second.
 SIZE, MOST, ROWS = 2**20, 2**22, 2**16
+NORM = 2**10  # classes up to which torch's norm, which adds up one by one, is as exact as a sum
+TILE = 2**17  # elements for which a product of two of the block's tensors is made at a time
 # Statistics that are the same, and as exact, whatever point the exponentials are relative to.
 ANY_ORIGIN = frozenset(
     {
@@ -113,7 +117,7 @@ class Block:
             self._from_the_largest_other()
         for name in self.names:
             if name in REST:
-                self.base[name] = REST[name].value(self, self.rest)
+                self.base[name] = REST[name].value(self.terms, self.rest)
 
     def _as_they_are(self) -> bool:
         """The usual block: exponentials of the logits as they are, no pass for a point that they are relative to. False
@@ -135,7 +139,7 @@ class Block:
         if not (mild and mild_sum):
             self.e.mul_(inverse.unsqueeze(1))  # once and for all: a slope times the inverse would underflow
             inverse = torch.ones_like(inverse)
-        self._found(log_odds, own, None, Rest(none, S, log_S, inverse, _row_sum))
+        self._found(log_odds, own, None, _Rest(none, S, log_S, inverse, _row_sum))
         return True
 
     def _from_the_largest(self) -> bool:
@@ -155,7 +159,7 @@ class Block:
         # Where powers of the exponentials are summed, these too must not underflow.
         if not _within(log_odds, -inf, min(ODDS[1], POWERS / self.power) if "rest_pow" in self.names else ODDS[1])[0]:
             return False
-        self._found(log_odds, own, None, Rest(top, S, log_S, S.reciprocal(), _row_sum))
+        self._found(log_odds, own, None, _Rest(top, S, log_S, S.reciprocal(), _row_sum))
         return True
 
     def _from_the_largest_other(self) -> None:
@@ -170,7 +174,7 @@ class Block:
         safe = torch.where(some, S, 1.0)
         self.impossible = torch.isneginf(own)
         own = torch.where(self.impossible, -HUGE, own)
-        rest = Rest(origin, S, torch.where(some, safe.log(), -HUGE), safe.reciprocal(), _row_sum)
+        rest = _Rest(origin, S, torch.where(some, safe.log(), -HUGE), safe.reciprocal(), _row_sum)
         self._found((own - origin) - rest.log_S, own, torch.where(empty, -HUGE, top), rest)
 
     def _found(self, log_odds: Tensor, own: Tensor | None, rival: Tensor | None, rest: Rest) -> None:
@@ -202,6 +206,10 @@ class Block:
 
     # The terms that only some statistics read.
 
+    @property
+    def terms(self) -> Terms:
+        return cast(Any, self)  # a cached property is no property to the type checker
+
     @cached_property
     def masked(self) -> bool:
         """Whether any class of the block is masked out: rare, so that the usual block skips the masks."""
@@ -212,7 +220,7 @@ class Block:
             least = least + self.rows.shift.amin()
         return bool(torch.isneginf(least).any())
 
-    @property
+    @cached_property
     def u(self) -> Tensor:
         u, top = torch.empty_like(self.e), self.rest.top.unsqueeze(1)
         if self.rows.shift is None and self.rows.scale is None:
@@ -254,7 +262,7 @@ class Block:
     def pull_back(self, coefficients: Mapping[str, Tensor]) -> None:
         """Turns the exponentials in the buffer into the gradient, given the slope of the loss in each statistic."""
         rest, linear, own = self.rest, list[Tensor](), list[Tensor]()
-        factors, curves = list[Tensor](), list[Tensor]()
+        factors, curves = list[tuple[Tensor, Tensor]](), list[Tensor]()
         alike: dict[Callable[..., Tensor], Tensor] = {}  # one curve for all statistics that have the same
         for name, c in coefficients.items():
             if name == "log_odds":
@@ -268,18 +276,21 @@ class Block:
             else:
                 statistic = REST[name]
                 if statistic.linear is not None:
-                    linear.append(statistic.linear(c, self.base[name], rest, self))
+                    linear.append(statistic.linear(c, self.base[name], rest, self.terms))
                 if statistic.factor is not None:
-                    factors.append(statistic.factor(c, self, rest))
+                    term, number = statistic.factor
+                    factors.append((getattr(self, term), number(c, rest).unsqueeze(1)))
                 elif statistic.curve is not None:
                     alike[statistic.curve] = alike[statistic.curve] + c if statistic.curve in alike else c
-        curves.extend(curve(c, self, rest) for curve, c in alike.items())
+        curves.extend(curve(c, self.terms, rest) for curve, c in alike.items())
         # Of the others: e * (linear / S + factors) + curves. Products and sums one by one: torch's addcmul does not
         # vectorise a broadcast row factor.
         slope = (_total(linear, rest.top) * rest.inv).unsqueeze(1)
-        for factor in factors:
-            slope = factor.add_(slope)
-        grad = self.e.mul_(slope)
+        grad = self.e
+        if factors:
+            _times_sums(grad, slope, factors)
+        else:
+            grad.mul_(slope)
         for curve in curves:
             grad.add_(curve)
         at_label = _total(own, rest.top)
@@ -296,3 +307,26 @@ def _total(parts: list[Tensor], like: Tensor) -> Tensor:
 
 def _row_sum(x: Tensor) -> Tensor:
     return x.sum(1)
+
+
+class _Rest(Rest):
+    def dot(self, x: Tensor, y: Tensor) -> Tensor:
+        if x is y and x.stride(1) == 1 and x.shape[1] <= NORM:
+            return vector_norm(x, dim=1).square()  # one pass, and nothing made
+        parts = [(a * b).sum(1) for a, b in _tiles(x, y)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _times_sums(e: Tensor, slope: Tensor, factors: list[tuple[Tensor, Tensor]]) -> None:
+    """Multiplies e by slope + the sum of the products in `factors`, in which e itself may be."""
+    for tile, s, *parts in _tiles(e, slope, *(x for factor in factors for x in factor)):
+        products = [x * number for x, number in zip(parts[::2], parts[1::2], strict=True)]
+        for product in products:
+            s = product.add_(s)
+        tile.mul_(s)
+
+
+def _tiles(*of_rows: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """A few rows of each at a time, so that what is made of them stays in the second-level cache."""
+    rows = max(1, TILE // of_rows[0].shape[1])
+    return zip(*(x.split(rows) for x in of_rows), strict=True)

@@ -94,6 +94,10 @@ class Rest:
     spread: Callable[[Tensor], Tensor] = _column
     table_sum: Tensor | None = None
 
+    def dot(self, x: Tensor, y: Tensor) -> Tensor:
+        """The sum of x * y over the rest."""
+        return self.total(x * y)
+
 
 @dataclass(frozen=True)
 class Statistic:
@@ -101,18 +105,19 @@ class Statistic:
 
     value(terms, rest): the statistic. linear(c, v, rest, terms): coefficient c times the part of the slope that is
     proportional to r_j, given the value v. curve(c, terms, rest): what remains, [..., C], or None if nothing does.
-    factor(c, terms, rest): curve / e, where curve has the factor e, for an engine that multiplies by e once."""
+    factor: where the curve is e times a term times a number per row, the term's name and the number from (c, rest), for
+    an engine that multiplies by e once."""
 
     caption: str
     value: Callable[[Terms, Rest], Tensor]
     linear: Callable[[Tensor, Tensor, Rest, Terms], Tensor] | None = None
     curve: Callable[[Tensor, Terms, Rest], Tensor] | None = None
-    factor: Callable[[Tensor, Terms, Rest], Tensor] | None = None
+    factor: tuple[str, Callable[[Tensor, Rest], Tensor]] | None = None
     argument: str | None = None  # the loss's attribute that it reads
 
 
 def _table_sum(t: Terms, r: Rest) -> Tensor:
-    return r.total(t.table * t.member) if r.table_sum is None else r.table_sum
+    return r.dot(t.table, t.member) if r.table_sum is None else r.table_sum
 
 
 def _table_curve(c: Tensor, t: Terms, r: Rest) -> Tensor:
@@ -127,10 +132,10 @@ REST: Mapping[str, Statistic] = {
     ),
     "rest_sq": Statistic(
         "sum of r_j^2: how concentrated the rest is",
-        value=lambda t, r: r.total(t.e * t.e) * r.inv * r.inv,
+        value=lambda t, r: r.dot(t.e, t.e) * r.inv * r.inv,
         linear=lambda c, v, r, t: -2 * c * v,
         curve=lambda c, t, r: t.e * t.e * r.spread(2 * c * r.inv * r.inv),
-        factor=lambda c, t, r: t.e * r.spread(2 * c * r.inv * r.inv),
+        factor=("e", lambda c, r: 2 * c * r.inv * r.inv),
     ),
     "rest_pow": Statistic(
         "sum of r_j^power",
@@ -142,10 +147,10 @@ REST: Mapping[str, Statistic] = {
     ),
     "rest_entropy": Statistic(
         "-sum of r_j log r_j: entropy of the rest",
-        value=lambda t, r: r.log_S - r.total(t.e * t.u) * r.inv,
+        value=lambda t, r: r.log_S - r.dot(t.e, t.u) * r.inv,
         linear=lambda c, v, r, t: c * (r.log_S - v),
         curve=lambda c, t, r: t.e * t.u * r.spread(-c * r.inv),
-        factor=lambda c, t, r: t.u * r.spread(-c * r.inv),
+        factor=("u", lambda c, r: -c * r.inv),
     ),
     "rest_log_p": Statistic(
         "sum of log r_j over the classes that are not masked",
@@ -159,27 +164,27 @@ REST: Mapping[str, Statistic] = {
     ),
     "rest_z_sq": Statistic(
         "sum of z_j^2 over the other classes",
-        value=lambda t, r: r.total(t.z * t.z),
+        value=lambda t, r: r.dot(t.z, t.z),
         curve=lambda c, t, r: t.z * r.spread(2 * c),
     ),
     "rest_expected": Statistic(
         "sum of A[y, j] r_j",
-        value=lambda t, r: r.total(t.table * t.e) * r.inv,
+        value=lambda t, r: r.dot(t.table, t.e) * r.inv,
         linear=lambda c, v, r, t: -c * v,
         curve=lambda c, t, r: t.table * t.e * r.spread(c * r.inv),
-        factor=lambda c, t, r: t.table * r.spread(c * r.inv),
+        factor=("table", lambda c, r: c * r.inv),
         argument="table",
     ),
     "rest_affine": Statistic(
         "sum of A[y, j] log r_j",
-        value=lambda t, r: r.total(t.table * t.u) - _table_sum(t, r) * r.log_S,
+        value=lambda t, r: r.dot(t.table, t.u) - _table_sum(t, r) * r.log_S,
         linear=lambda c, v, r, t: -c * _table_sum(t, r),
         curve=_table_curve,
         argument="table",
     ),
     "rest_affine_z": Statistic(
         "sum of A[y, j] z_j over the other classes",
-        value=lambda t, r: r.total(t.table * t.z),
+        value=lambda t, r: r.dot(t.table, t.z),
         curve=_table_curve,
         argument="table",
     ),
