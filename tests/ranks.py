@@ -1,6 +1,7 @@
 """What each of two processes does in the test of region losses over all ranks; in a file that a process can import."""
 
 import os
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -8,10 +9,13 @@ from torch import Tensor
 
 import whyloss
 
+LOVASZ: tuple[dict[str, Any], ...] = ({}, {"charge": "largest"}, {"absent": "skip"}, {"background": False})
+
 
 def world_losses() -> list[whyloss.RegionLoss]:
     losses = (whyloss.DiceLoss, whyloss.TverskyLoss, whyloss.GeneralizedDiceLoss, whyloss.CenterlineDiceLoss)
     found = [loss(over="world", absent=absent) for loss in losses for absent in ("penalise", "skip")]
+    found += [whyloss.LovaszSoftmaxLoss(over="world", **options) for options in LOVASZ]
     return [*found, whyloss.GeneralizedWassersteinDiceLoss(distances=1 - torch.eye(3), over="world")]
 
 

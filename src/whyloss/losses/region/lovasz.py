@@ -7,6 +7,7 @@ from torch import Tensor
 
 from whyloss.losses.loss import Link
 from whyloss.losses.region.maps import cleaned, counted, summed
+from whyloss.losses.region.ranks import of_all_ranks, over_ranks
 from whyloss.losses.region.region import RegionLoss
 from whyloss.stats import regions
 from whyloss.stats.pixels import Pixels
@@ -21,7 +22,6 @@ class _LovaszLoss(RegionLoss):
     def check(self) -> None:
         super().check()
         self.require(self.charge in ("mean", "largest"), "charge in ('mean', 'largest')", self.charge)
-        self.require(self.over != "world", "over 'image' or 'batch' (errors cannot be sorted over ranks)", self.over)
         self.require(self.smooth == 0, "smooth = 0 (a sorted loss has no denominator to add to)", self.smooth)
 
     def errors(self, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -34,19 +34,29 @@ class _LovaszLoss(RegionLoss):
         each = torch.stack([summed(p * t, u), summed(p, u), summed(t, u), counted(p, u)])
         if u is not None:
             u = u.expand_as(t)
-        if self.over == "batch":
+        if self.over != "image":
             errors, t = _joined(errors), _joined(t)
             u = None if u is None else _joined(u)
         if not self.background:
             errors, t = errors[:, 1:], t[:, 1:]
             u = None if u is None else u[:, 1:]
-        losses = (errors * steps(errors.detach(), t, u)).sum(2)
+        if self.over != "world":
+            losses = (errors * steps(errors.detach(), t, u)).sum(2)
+        else:
+            losses = over_ranks((errors * _steps_of_the_world(errors.detach(), t, u)).sum(2))
         return regions.Sums(*self.pooled(each)), losses if self.over == "image" else losses.squeeze(0)
 
     def of_absent(self, sums: regions.Sums, losses: Tensor, counted: Tensor) -> Tensor | float:
         if self.absent == "penalise" and self.charge == "largest":
             return losses  # which is what the extension comes to where no pixel is in the region
         return super().of_absent(sums, losses, counted)
+
+
+def _steps_of_the_world(errors: Tensor, t: Tensor, u: Tensor | None) -> Tensor:
+    """This rank's steps, where the errors of all ranks are sorted together."""
+    counts = torch.ones_like(t) if u is None else u
+    everyone, mine = of_all_ranks(torch.stack([errors, t.to(errors.dtype), counts]))
+    return steps(*everyone)[..., mine]
 
 
 def _joined(x: Tensor) -> Tensor:
@@ -83,7 +93,8 @@ class LovaszSoftmaxLoss(_LovaszLoss):
     or beside cross-entropy. Computed as plain torch: the time is that of sorting each class's errors.
 
     Args:
-        over: "image", the paper's choice where Jaccard is averaged over images, or the whole "batch".
+        over: "image", the paper's choice where Jaccard is averaged over images, the whole "batch", or the batches of
+            all ranks, the "world": every rank then gets the errors of all and sorts them.
         charge: what "penalise" charges for an absent class: the "mean" of the probabilities wrongly given to it, as
             other region losses do, or the "largest" of them, which is the extension's own value (in the paper "all"
             classes; its "present" classes are absent="skip").
@@ -114,7 +125,7 @@ class LovaszHingeLoss(_LovaszLoss):
     Under the sigmoid link alone: every mask is a yes-or-no question. Pixels beyond the margin have no gradient.
 
     Args:
-        over: "image" or the whole "batch".
+        over: "image", the whole "batch", or the batches of all ranks, the "world".
         charge: what "penalise" charges for an absent class: the "mean" of its probabilities, as other region losses
             do, or the "largest" hinge error, which is the extension's own value.
 

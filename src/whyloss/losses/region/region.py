@@ -14,6 +14,7 @@ from whyloss.losses import checks
 from whyloss.losses.loss import Link, Loss, Reduction
 from whyloss.losses.reduction import reduced
 from whyloss.losses.region import verdict
+from whyloss.losses.region.ranks import over_ranks
 from whyloss.losses.rows import without_autocast
 from whyloss.stats import regions
 from whyloss.stats.pixels import Pixels
@@ -160,7 +161,7 @@ class RegionLoss(Loss):
         if self.over != "image":
             sums = sums.sum(1)
         if self.over == "world":
-            sums = _over_ranks(sums)
+            sums = over_ranks(sums)
         return sums if self.background else sums[..., 1:]
 
     def of_absent(self, sums: regions.Sums, losses: Tensor, counted: Tensor) -> Tensor | float:
@@ -237,15 +238,3 @@ def _check_values(loss: RegionLoss, pixels: Pixels, classes: int) -> None:
         t = own.read(torch.float32)
         if bool((((t < 0) | (t > 1)) & ~own.ignored(t)).any()):
             raise ValueError(f"{type(loss).__name__}: masks must lie between 0 and 1.")
-
-
-def _over_ranks(sums: Tensor) -> Tensor:
-    """The sums over all ranks, differentiable: each rank's gradient is that of the loss of the whole."""
-    import torch.distributed as dist
-    from torch.distributed.nn.functional import all_reduce
-
-    if not (dist.is_available() and dist.is_initialized()):
-        return sums
-    # Data parallelism averages gradients over the ranks, and the derivative of an all-reduce sums over them: the two
-    # cancel, so that N ranks give the gradient that one process gives.
-    return all_reduce(sums)  # pyright: ignore
