@@ -75,8 +75,8 @@ class LogitAdjustment(Adjustment):
     counts: Tensor = field(kw_only=False)
     tau: float = 1.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def derive(self) -> None:
+        super().derive()
         self.shift = self.tau * log_prior(self.counts)
 
     def check(self) -> None:

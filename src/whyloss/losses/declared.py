@@ -21,6 +21,7 @@ class Declared(nn.Module):
 
     handle: ClassVar[int]  # one for each instance; ClassVar keeps it out of the constructor
     state: ClassVar[int]  # another after every change of an attribute
+    derived: ClassVar[tuple[str, ...]] = ()  # parameters that follow from the others, and are not given
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -47,8 +48,13 @@ class Declared(nn.Module):
         self.__dict__["state"] = next(_states)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        built = self.__dict__.get("built", False)
+        if built and name in self.derived:
+            raise ValueError(f"{type(self).__name__}: {name} follows from the other parameters; change those.")
         super().__setattr__(name, value)
         self._changed()
+        if built and name in self.fields():
+            self._derived_anew()
 
     def register_buffer(self, *args: Any, **kwargs: Any) -> None:
         super().register_buffer(*args, **kwargs)
@@ -72,7 +78,25 @@ class Declared(nn.Module):
                 continue  # a field that may be one number or many stays the number that it is
             self.__dict__.pop(field.name, None)
             self.register_buffer(field.name, None if value is None else _as_floats(value))
+        for name in self.derived:
+            given = getattr(self, name)
+            self.require(given is self.fields()[name].default, f"no {name} besides the loss's own", given)
         self.check()
+        self._derived_anew()
+
+    def _derived_anew(self) -> None:
+        self.__dict__["built"] = False
+        self.derive()
+        self.__dict__["built"] = True
+
+    def derive(self) -> None:
+        """Sets what follows from the parameters: when the loss is built, and again after each change of one. Losses
+        extend it; what it sets of the parameters themselves they name in `derived`."""
+
+    def derive_buffer(self, name: str, value: Tensor, persistent: bool = False) -> None:
+        """A buffer that follows from the parameters; it stays on its device."""
+        before = self._buffers.get(name)
+        self.register_buffer(name, value if before is None else value.to(before), persistent=persistent)
 
     def check(self) -> None:
         """Raises ValueError where a parameter is out of its range. Losses extend it."""

@@ -38,8 +38,8 @@ class BinnedLoss(Loss):
         """[..., B] distributions over B bins for numbers [...]."""
         raise NotImplementedError(f"{type(self).__name__} has no masses.")
 
-    def check(self) -> None:
-        super().check()
+    def derive(self) -> None:
+        super().derive()
         self.cross_entropy = CrossEntropyLoss(
             reduction=self.reduction, empty=self.empty, engine=self.engine, validate=False
         )

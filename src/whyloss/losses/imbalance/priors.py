@@ -31,9 +31,10 @@ class ClassBalancedLoss(CrossEntropyLoss):
     equation = "-w_y log p_y"
     proper = False
 
-    def check(self) -> None:
-        super().check()
-        self.require(self.weight is None, "no weight besides the one from the counts", self.weight)
+    derived = ("weight",)
+
+    def derive(self) -> None:
+        super().derive()
         beta = self.beta
         self.weight = balanced_weights(self.counts) if beta is None else effective_number_weights(self.counts, beta)
 
@@ -62,9 +63,10 @@ class LogitAdjustedLoss(CrossEntropyLoss):
     equation = "-log softmax(z + tau log prior)_y"
     proper = False
 
-    def check(self) -> None:
-        super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
+    derived = ("adjust",)
+
+    def derive(self) -> None:
+        super().derive()
         self.adjust = LogitAdjustment(counts=self.counts, tau=self.tau)
 
 
@@ -115,12 +117,15 @@ class LDAMLoss(CrossEntropyLoss):
     short = ("ldam",)
     equation = "-log softmax(s (z - m_y [j = y]))_y, m_j ~ n_j^(-1/4)"
     proper = False
+    derived = ("adjust",)
 
     def check(self) -> None:
         super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
         self.require(bool((self.counts > 0).all()), "a count > 0 for every class", self.counts.tolist())
         self.require(self.max_margin > 0, "max_margin > 0", self.max_margin)
         self.require(self.scale > 0, "scale > 0", self.scale)
+
+    def derive(self) -> None:
+        super().derive()
         margin = self.max_margin * (self.counts.min() / self.counts) ** 0.25
         self.adjust = Adjustment(margin=margin, scale=self.scale)

@@ -34,12 +34,15 @@ class VectorScalingLoss(CrossEntropyLoss):
     short = ("vs", "vector-scaling")
     equation = "-log softmax(Delta z + iota)_y, Delta_j = (n_j / n_max)^gamma, iota_j = tau log(n_j / n)"
     proper = False
+    derived = ("adjust",)
 
     def check(self) -> None:
         super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
         self.require(self.gamma >= 0, "gamma >= 0", self.gamma)
         self.require(self.tau >= 0, "tau >= 0", self.tau)
+
+    def derive(self) -> None:
+        super().derive()
         counts = seen(self.counts)
         scale = (counts / counts.max()) ** self.gamma
         self.adjust = Adjustment(shift=self.tau * log_prior(self.counts) / scale, scale=scale)

@@ -26,11 +26,14 @@ class _OfCosines(RowLoss):
 
     links: ClassVar[tuple[Link, ...]] = ("softmax",)
     cosines: ClassVar[bool] = True
+    derived: ClassVar[tuple[str, ...]] = ("adjust",)
 
     def check(self) -> None:
         super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
         self.require(self.scale > 0, "scale > 0", self.scale)
+
+    def derive(self) -> None:
+        super().derive()
         self.adjust = Adjustment(scale=self.scale)
 
 
@@ -248,11 +251,14 @@ class FixedAdaCosLoss(CrossEntropyLoss):
 
     links: ClassVar[tuple[Link, ...]] = ("softmax",)
     cosines: ClassVar[bool] = True
+    derived: ClassVar[tuple[str, ...]] = ("adjust",)
 
     def check(self) -> None:
         super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
         self.require(self.classes >= 3, "classes >= 3", self.classes)
+
+    def derive(self) -> None:
+        super().derive()
         self.adjust = Adjustment(scale=adacos_scale(self.classes))
 
 
@@ -285,6 +291,7 @@ class P2SGradLoss(RowLoss):
 
     links: ClassVar[tuple[Link, ...]] = ("softmax",)
     cosines: ClassVar[bool] = True
+    derived: ClassVar[tuple[str, ...]] = ("adjust",)
 
     def formula(self, logit: Tensor, rest_z_sq: Tensor) -> Tensor:
         return ((1 - logit) * (1 - logit) + rest_z_sq) / 2

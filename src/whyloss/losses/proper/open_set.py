@@ -37,8 +37,8 @@ class _OpenSetLoss(LabelledLoss):
         """What the loss of the outliers is multiplied by."""
         return 1.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def derive(self) -> None:
+        super().derive()
         self.kinds = nn.ModuleList([self.known(), self.unknown()])  # made once: torch.compile cannot
 
     def check(self) -> None:

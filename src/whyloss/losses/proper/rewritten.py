@@ -96,11 +96,14 @@ class SoftCappedCrossEntropyLoss(CrossEntropyLoss):
     bounded = None
     symmetric = False
     convex = False
+    derived = ("adjust",)
 
     def check(self) -> None:
         super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
         self.require(self.cap > 0, "cap > 0", self.cap)
+
+    def derive(self) -> None:
+        super().derive()
         self.adjust = Adjustment(softcap=self.cap)
 
 
@@ -132,10 +135,10 @@ class LogitNormLoss(CrossEntropyLoss):
     bounded = None
     symmetric = False
     convex = False
+    derived = ("adjust",)
 
-    def check(self) -> None:
-        super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
+    def derive(self) -> None:
+        super().derive()
         self.adjust = LogitNormalization(temperature=self.temperature, floor=self.floor)
 
 
@@ -167,8 +170,8 @@ class TaylorSoftmaxLoss(CrossEntropyLoss):
     bounded = None
     symmetric = False
     convex = False
+    derived = ("adjust",)
 
-    def check(self) -> None:
-        super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
+    def derive(self) -> None:
+        super().derive()
         self.adjust = TaylorSoftmax(order=self.order)

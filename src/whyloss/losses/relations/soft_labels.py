@@ -29,9 +29,9 @@ class SoftLabelLoss(RowLoss):
         """[C, C], row y is the distribution that stands for the label y."""
         raise NotImplementedError(f"{type(self).__name__} has no soft_labels.")
 
-    def check(self) -> None:
-        super().check()
-        self.register_buffer("soft", self.soft_labels(), persistent=False)
+    def derive(self) -> None:
+        super().derive()
+        self.derive_buffer("soft", self.soft_labels())
 
     @property
     def table(self) -> Tensor:

@@ -69,7 +69,10 @@ class BackwardCorrectionLoss(RowLoss):
         _check_transition(self)
         rank = int(torch.linalg.matrix_rank(self.transition))
         self.require(rank == len(self.transition), "an invertible transition matrix", f"one of rank {rank}")
-        self.register_buffer("inverse", torch.linalg.inv(self.transition.double()))
+
+    def derive(self) -> None:
+        super().derive()
+        self.derive_buffer("inverse", torch.linalg.inv(self.transition.double()), persistent=True)
 
     @property
     def table(self) -> Tensor:
