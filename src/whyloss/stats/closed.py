@@ -25,7 +25,7 @@ def closed(function: Callable[..., Tensor], both: Callable[..., tuple[Tensor, Te
         value, slope = both(z, *given)
         return (value,), slope.mul
 
-    return pulled_back(function, forward, z, *given)
+    return pulled_back(function, forward, z, *given) if _followed(z) else function(z, *given)
 
 
 def expit(z: Tensor) -> Tensor:
@@ -55,11 +55,20 @@ def cross_entropies(z: Tensor, yes: Tensor, no: Tensor) -> Tensor:
 
 def pulled_back(function: Callable[..., Any], forward: Forward, z: Tensor, *given: Any) -> Any:
     """function(z, *given), one tensor or several, where `forward` has its results and its pull-back."""
-    if not (torch.is_grad_enabled() and z.requires_grad) or _more(z, given):
+    if _more(z, given):
         return function(z, *given)
     with torch.no_grad():
         found = forward(z.detach(), *given)
-    return function(z, *given) if found is None else _Closed.apply(z, function, given, *found)
+    if found is None:
+        return function(z, *given)
+    if not _followed(z):
+        results = found[0]
+        return results[0] if len(results) == 1 else results
+    return _Closed.apply(z, function, given, *found)
+
+
+def _followed(z: Tensor) -> bool:
+    return torch.is_grad_enabled() and z.requires_grad
 
 
 def _more(z: Tensor, given: tuple[Any, ...]) -> bool:

@@ -13,6 +13,7 @@ from torch.special import log_ndtr
 
 from whyloss.stats.closed import pulled_back
 from whyloss.stats.exact import HUGE, share
+from whyloss.stats.largest import largest
 from whyloss.stats.visible import SURE, visible
 
 
@@ -111,7 +112,7 @@ class _Row:
 def _row(z: Tensor) -> _Row | None:
     if not visible(z) or not z.numel():
         return None
-    top, place = z.max(-1, keepdim=True)
+    top, place = largest(z) if z.ndim == 2 else z.max(-1, keepdim=True)
     if not bool((top > -HUGE).all()):
         return None
     masked = z < -HUGE if bool(z.min() < -HUGE) else None
@@ -198,23 +199,31 @@ def _softmax_and_rest(z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _softmax_and_rest_by_hand(z: Tensor) -> tuple[tuple[Tensor, Tensor], Callable[..., Tensor]]:
-    top, best = z.max(1, keepdim=True)
-    e = (z - top).exp_().scatter_(1, best, 0.0)
-    total = 1 + e.sum(1, keepdim=True)
-    p = e.div_(total)
-    rest = p.sum(1, keepdim=True)
+    p, rest, best = softmax_by_hand(z)
     not_p = (1 - p).scatter_(1, best, rest)
-    p.scatter_(1, best, 1 - rest)
     kept = p.detach()
 
     def back(of_p: Tensor | None, of_rest: Tensor | None) -> Tensor:
         slope = of_p if of_rest is None else -of_rest if of_p is None else of_p - of_rest
         assert slope is not None
-        # The largest has what the others leave it.
-        ahead = slope - slope.gather(1, best)
-        return ahead.sub_((kept * ahead).sum(1, keepdim=True)).mul_(kept)
+        return through_softmax(kept, best, slope)
 
     return (p, not_p), back
+
+
+def softmax_by_hand(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """[N, C] p; [N, 1] 1 - p of the largest, exact near 0, and which that is. Autograd does not follow."""
+    top, best = largest(z)
+    p = torch.sub(z, top.clamp_min(-HUGE)).exp_().scatter_(1, best, 0.0)
+    others = p.sum(1, keepdim=True)
+    of_best = (1 + others).reciprocal()
+    return p.mul_(of_best).scatter_(1, best, of_best), others * of_best, best
+
+
+def through_softmax(p: Tensor, best: Tensor, slope: Tensor) -> Tensor:
+    """The slope in the logits of what has this slope in p."""
+    ahead = slope - slope.gather(1, best)  # the largest has what the others leave it
+    return ahead.sub_((p * ahead).sum(1, keepdim=True)).mul_(p)
 
 
 def log_sum_exp(z: Tensor) -> Tensor:
@@ -264,7 +273,12 @@ def below(x: Tensor) -> Tensor:
 
 def above(x: Tensor) -> Tensor:
     """[..., C] sum of x_k over k > j."""
-    return pad(x[..., 1:], (0, 1)).flip(-1).cumsum(-1).flip(-1)
+    return up_from(pad(x[..., 1:], (0, 1)))
+
+
+def up_from(x: Tensor) -> Tensor:
+    """[..., C] sum of x_k over k >= j."""
+    return x.flip(-1).cumsum_(-1).flip(-1)
 
 
 def weighed(weight: Tensor, value: Tensor) -> Tensor:

@@ -1,11 +1,24 @@
 """Losses of ordered classes that read a softmax: a mistake costs more the farther off it is."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.each import above, log_cumsum_exp, log_not_p, softmax_and_rest, to_infinity, weighed
+from whyloss.stats.closed import pulled_back
+from whyloss.stats.each import (
+    above,
+    log_cumsum_exp,
+    log_not_p,
+    softmax_and_rest,
+    softmax_by_hand,
+    through_softmax,
+    to_infinity,
+    up_from,
+    weighed,
+)
 from whyloss.stats.exact import HUGE
 from whyloss.stats.visible import SURE, visible
 
@@ -41,14 +54,39 @@ class SquaredEarthMoverLoss(WholeRowLoss):
     convex = False
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
+        if target.ndim == 1:
+            return pulled_back(_squares, _squares_by_hand, logits, target)
         p, _ = softmax_and_rest(logits.clamp_min(-HUGE))
         # P_k - Q_k, where P_k and Q_k are shares, without subtracting what is nearly 1 from 1
-        if target.ndim == 1:
-            below = torch.ones(logits.shape[1], logits.shape[1], dtype=torch.bool, device=p.device).tril(-1)
-            difference = torch.where(below[target], p.cumsum(1), above(p))
-        else:
-            difference = p.cumsum(1) * above(target) - above(p) * target.cumsum(1)
-        return (difference * difference).sum(1)
+        return (p.cumsum(1) * above(target) - above(p) * target.cumsum(1)).square().sum(1)
+
+
+def _squares(z: Tensor, label: Tensor) -> Tensor:
+    """Of the shares up to every class before the label, and of the shares beyond every class from it on."""
+    p, _ = softmax_and_rest(z.clamp_min(-HUGE))
+    return torch.where(_before(label, z) == 1, p.cumsum(1), above(p)).square().sum(1)
+
+
+def _squares_by_hand(z: Tensor, label: Tensor) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]]:
+    p, _, best = softmax_by_hand(z)
+    before = _before(label, z)[:, :-1]
+    # A choice, for which torch.where would take longer; beyond the last class there is nothing.
+    share = torch.lerp(up_from(p)[:, 1:], p.cumsum(1)[:, :-1], before)
+
+    def back(g: Tensor) -> Tensor:
+        # A class before the label is in the shares from itself on to the label's, one behind it in those back to it.
+        ahead = share * before
+        slope = torch.zeros_like(p)
+        slope[:, :-1] = up_from(ahead)
+        slope[:, 1:] += (share - ahead).cumsum_(1)
+        return through_softmax(p, best, slope).mul_((2 * g).unsqueeze(1))
+
+    return (share.square().sum(1),), back
+
+
+def _before(label: Tensor, like: Tensor) -> Tensor:
+    """[N, C] 1 for the classes before the label, else 0."""
+    return like.new_ones(like.shape[1], like.shape[1]).tril(-1).index_select(0, label)
 
 
 class ClassDistanceWeightedCrossEntropyLoss(WholeRowLoss):
