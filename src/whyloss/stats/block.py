@@ -257,7 +257,7 @@ class Block:
     def table(self) -> Tensor:
         """0 at the label."""
         assert self.rows.table is not None
-        return self.rows.table[self.label].scatter_(1, self.labels.y, 0.0)
+        return self.rows.table.index_select(0, self.label).scatter_(1, self.labels.y, 0.0)
 
     def pull_back(self, coefficients: Mapping[str, Tensor]) -> None:
         """Turns the exponentials in the buffer into the gradient, given the slope of the loss in each statistic."""

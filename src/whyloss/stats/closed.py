@@ -13,6 +13,7 @@ from torch.nn.functional import logsigmoid, softplus
 from whyloss.stats.exact import logistic, times_exp
 from whyloss.stats.visible import traced
 
+FEW, MANY = 32, 256  # classes and rows
 # (logits, what else is given) -> results, and what makes of their gradients that of the logits; None where it has to
 # be the function as it is written. What it keeps must not be the results themselves, which know where they come from.
 Forward = Callable[..., tuple[tuple[Tensor, ...], Callable[..., Tensor]] | None]
@@ -65,6 +66,13 @@ def pulled_back(function: Callable[..., Any], forward: Forward, z: Tensor, *give
         results = found[0]
         return results[0] if len(results) == 1 else results
     return _Closed.apply(z, function, given, *found)
+
+
+def class_by_class(x: Tensor) -> Tensor:
+    """The same [N, C] with the rows side by side in memory where classes are few: sums over these, and what is done to
+    all of a row alike, then go for many rows at a time."""
+    few = x.device.type == "cpu" and x.shape[1] <= FEW and len(x) >= MANY
+    return x.T.contiguous().T if few else x
 
 
 def _followed(z: Tensor) -> bool:

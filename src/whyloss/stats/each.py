@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 from torch.special import log_ndtr
 
-from whyloss.stats.closed import pulled_back
+from whyloss.stats.closed import class_by_class, pulled_back
 from whyloss.stats.exact import HUGE, share
 from whyloss.stats.largest import largest
 from whyloss.stats.visible import SURE, visible
@@ -75,7 +75,7 @@ def _log_not_p_by_hand(z: Tensor) -> tuple[tuple[Tensor], Callable[[Tensor], Ten
     if (row := _row(z)) is None:
         return None
     place, total = row.place, 1 + row.rest
-    p = row.e / total  # 0 for the largest
+    p = row.e * total.reciprocal()  # 0 for the largest
 
     def back(g: Tensor) -> Tensor:
         of_top = g.gather(-1, place) / total  # times p of the largest
@@ -103,7 +103,7 @@ class _Row:
     def spread(self) -> Tensor:
         """[..., C] softmax of the others."""
         e, rest = self.near or (self.e, self.rest)
-        return e / rest
+        return e * rest.reciprocal()
 
     def unmasked(self, slope: Tensor) -> Tensor:
         return slope if self.masked is None else slope.masked_fill_(self.masked, 0.0)
@@ -112,12 +112,16 @@ class _Row:
 def _row(z: Tensor) -> _Row | None:
     if not visible(z) or not z.numel():
         return None
+    z = class_by_class(z) if z.ndim == 2 else z
     top, place = largest(z) if z.ndim == 2 else z.max(-1, keepdim=True)
     if not bool((top > -HUGE).all()):
         return None
     masked = z < -HUGE if bool(z.min() < -HUGE) else None
-    u = (z - top).clamp_min_(-HUGE).scatter_(-1, place, -2 * HUGE)
-    e = torch.exp(u)
+    u = z - top
+    if masked is not None:
+        u.clamp_min_(-HUGE)
+    e = torch.exp(u).scatter_(-1, place, 0.0)  # not of a huge negative number, which takes ten times as long
+    u.scatter_(-1, place, -2 * HUGE)
     rest = e.sum(-1, keepdim=True)
     if bool((rest > SURE).all()):
         return _Row(u, e, rest, place, masked, torch.log(rest), None)

@@ -104,7 +104,7 @@ def _along(logits: Tensor, dim: int, rows: Callable[[Tensor], Tensor]) -> Tensor
 def _power(v: Tensor, r: float) -> Tensor:
     """v^r where v is above 0, else 0; with finite slopes."""
     if r == 0:
-        return (v > 0).to(v.dtype)
+        return v.detach().sign().clamp_min_(0)
     if r == 1:
         return v.clamp_min(0)
     if r >= 2 or (r > 0 and not torch.is_grad_enabled()):

@@ -48,7 +48,7 @@ class WeightedKappaLoss(BatchLoss):
         share = (weight / weight.sum()).unsqueeze(1)
         apart = steps_apart(logits.shape[1], logits) ** self.exponent
         if target.ndim == 1:
-            costs = apart[target]
+            costs = apart.index_select(0, target)
             held = torch.zeros_like(logits[0]).index_add(0, target, share.squeeze(1))
         else:
             costs, held = target @ apart, (share * target).sum(0)
