@@ -18,7 +18,7 @@ from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.distributed.tensor.debug import CommDebugMode
 
 import whyloss
-from whyloss.stats import sharded
+from whyloss.stats import shard
 
 CLASSES = 7
 THREE, TWO = (3, 1, 3), (2, 5)  # classes of each rank
@@ -224,7 +224,7 @@ def on_a_rank(rank: int, folder: str) -> None:
     patience = timedelta(seconds=30)
     dist.init_process_group("gloo", timeout=patience, init_method=f"file://{folder}/meeting", rank=rank, world_size=3)
     two = dist.new_group([0, 1])
-    sharded.BLOCK = 5 * CLASSES  # several blocks of rows
+    shard.BLOCK = 5 * CLASSES  # several blocks of rows
     found: dict[str, Any] = {"trials": {}}
     for name, trial in trials().items():
         if len(trial.sizes) == 3 or rank < 2:

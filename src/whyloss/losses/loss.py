@@ -16,7 +16,7 @@ from whyloss.losses.adjust import Adjustment
 from whyloss.losses.declared import Declared
 from whyloss.losses.key import key_of
 from whyloss.stats.engine import Engine
-from whyloss.stats.sharded import of_dtensor
+from whyloss.stats.shard import of_dtensor
 from whyloss.stats.table import arguments, captions
 
 Reduction = Literal["mean", "sum", "none"]
