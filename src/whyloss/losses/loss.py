@@ -292,6 +292,7 @@ class RowLoss(LabelledLoss):
         (tensor(0.0457), tensor(0.0457))
         """
         local, group, start = of_dtensor(logits, group, start)
+        target = target.to_local() if hasattr(target, "device_mesh") else target  # pyright: ignore
         entered = door.enter_sharded(self, local, target, group, start, sample_weight)
         return entered.reduced(self.reduction, normalizer)
 
