@@ -206,7 +206,8 @@ def enter_sharded(
     def met(target: Tensor, weight: Tensor | None, rows: Rows | None = None) -> Met:
         with torch.no_grad():
             seen = _rewritten(loss, z, rows)
-        return sharded_mixture.meet(seen, target, shard, **changes, weight=weight, ignore=loss.ignore_index)
+        facts = {"weight": weight, "ignore": loss.ignore_index, "smoothed": loss.label_smoothing > 0}
+        return sharded_mixture.meet(seen, target, shard, **changes, **facts)
 
     if not (isinstance(target, Tensor) and target.is_floating_point()):  # pyright: ignore[reportUnnecessaryIsInstance]
         entered = enter(loss, stand_in, target, sample_weight, whole=False)

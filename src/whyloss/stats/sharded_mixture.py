@@ -61,9 +61,10 @@ def meet(
     scale: Tensor | float | None = None,
     weight: Tensor | None = None,
     ignore: int = -100,
+    smoothed: bool = True,
 ) -> Met:
     """Of logits [N, C_local] and class indices [N] or this rank's slice [N, C_local] of soft targets. weight: of each
-    class."""
+    class. smoothed: whether all that smoothing reads is needed."""
     shift, scale, weight = (shard.of(x) for x in (shift, scale, weight))
     told: list[Tensor] = []
     places: list[Tensor] = []
@@ -73,9 +74,10 @@ def meet(
             q = _target(target[b], x, shard)
             top, place = largest(_some(x, -torch.inf))
             second = _some(x, -torch.inf).scatter(1, place, -torch.inf).amax(1)
-            totals = Totals.of(q, _live(x), weight)
-            sums = [x.squeeze(1) for x in (totals.live, totals.others, totals.weight)]
-            facts = [q.sum(1), _some(q, 0.0).amin(1), (q != ignore).sum(1).to(q.dtype)]
+            live, mass = _live(x) if smoothed else x[:, :0], q.sum(1)
+            sums = [live.sum(1), ((1 - q) * live).sum(1) if smoothed else live.sum(1)]
+            sums.append(mass if weight is None else q @ weight)
+            facts = [mass, _some(q, 0.0).amin(1), (q != ignore).sum(1).to(q.dtype)]
             told.append(torch.stack([top.squeeze(1), second, *sums, *facts]))
             places.append(place.squeeze(1))
         tops, seconds, live, others, weighed, mass, least, present = shard.gathered(torch.cat(told, 1)).unbind(1)
@@ -91,8 +93,10 @@ def each(z: Tensor, rows: Rows, shard: Shard, met: Met) -> Tensor:
     own = {name: shard.of(getattr(rows, name)) for name in ("shift", "scale", "margin")}
     if rows.smoothing is not None:
         own["smoothing"] = replace(rows.smoothing, weight=shard.of(rows.smoothing.weight))
-    function = _EveryLabel if multiple_of_log_p(rows) is None or rows.offset_of is not None else _LogP
-    return cast(Tensor, function.apply(z, replace(rows, **own), shard, met))
+    rows = replace(rows, **own)
+    if multiple_of_log_p(rows) is not None and rows.offset_of is None:
+        return cast(Tensor, _LogP.apply(z, rows, shard, met))
+    return cast(Tensor, _EveryLabel.apply(z, rows, shard, met, torch.is_grad_enabled()))
 
 
 def _adjusted(z: Tensor, shift: Tensor | None, scale: Tensor | float | None) -> Tensor:
@@ -150,7 +154,7 @@ class _LogP(torch.autograd.Function):
         parts: list[Tensor] = []
         for b in blocks(z):
             u, e, mix, best = _LogP.terms(z[b], rows.block(b.start, b.stop), shard, met.block(b))
-            logs = mix * torch.where(mix == 0, u.masked_fill(torch.isneginf(u), 0.0), u)
+            logs = torch.where(mix == 0, 0.0, mix * u)  # not 0 * inf; a NaN shows in e
             parts.append(torch.stack([x.sum(1) for x in (e, logs, mix, mix.masked_fill(best, 0.0))]))
         R, logs, whole, others = shard.over_ranks(torch.cat(parts, 1), "SUM")
         ctx.save_for_backward(z, R, whole, others)
@@ -183,8 +187,10 @@ class _LogP(torch.autograd.Function):
 
 class _EveryLabel(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, rows: Rows, shard: Shard, met: Met) -> Tensor:
+    def forward(ctx: Any, z: Tensor, rows: Rows, shard: Shard, met: Met, gradients: bool) -> Tensor:
         ctx.rows, ctx.shard, ctx.met = rows, shard, met
+        # Known before the losses are: what each of them is worth. Then there is nothing to ask on the way back.
+        early = gradients and ctx.needs_input_grad[0] and not rows.normalized
 
         def noted(b: slice) -> Tensor:
             labels = _Labels(z[b], rows.block(b.start, b.stop), shard, met.block(b))
@@ -194,10 +200,14 @@ class _EveryLabel(torch.autograd.Function):
         sums = shard.over_ranks(torch.cat([noted(b) for b in blocks(z)], 1), "SUM")
 
         def parts(b: slice) -> Tensor:
-            labels = _Labels(z[b], rows.block(b.start, b.stop), shard, met.block(b), sums[:, b])
-            return torch.stack(labels.parts(labels.losses()))
+            labels, losses, answers = _asking(z, sums, rows, shard, met, b, early)
+            asked = _gradient([losses], [labels.mix], answers) if early else answers[:0]
+            return torch.cat([torch.stack(labels.parts(losses.detach())), asked])
 
-        ctx.shares = _Shares(shard.gathered(torch.cat([parts(b) for b in blocks(z)], 1)), rows, shard)
+        told = torch.cat([parts(b) for b in blocks(z)], 1)
+        told = shard.gathered(told) if rows.normalized else shard.over_ranks(told, "SUM").unsqueeze(0)
+        ctx.asked = told[0, -len(sums) :] if early else None
+        ctx.shares = _Shares(told[:, : -len(sums)] if early else told, rows, shard)
         ctx.save_for_backward(z, sums)
         return ctx.shares.value
 
@@ -211,14 +221,13 @@ class _EveryLabel(torch.autograd.Function):
             return shares.slopes(labels, losses, b) * upstream[b].unsqueeze(1)
 
         def asked(b: slice) -> Tensor:
-            """What this rank's labels ask of the sums."""
-            with torch.enable_grad():
-                answers = sums[:, b].detach().requires_grad_()
-                labels = _Labels(z[b].detach(), rows.block(b.start, b.stop), shard, met.block(b), answers)
-                losses = labels.losses()
+            labels, losses, answers = _asking(z, sums, rows, shard, met, b, True)
             return _gradient([losses], [slopes(labels, losses, b)], answers)
 
-        of_sums = shard.over_ranks(torch.cat([asked(b) for b in blocks(z)], 1), "SUM")
+        if ctx.asked is None:
+            of_sums = shard.over_ranks(torch.cat([asked(b) for b in blocks(z)], 1), "SUM")
+        else:
+            of_sums = ctx.asked * upstream
         grad = torch.empty_like(z)
         for b in blocks(z):
             of_rows = rows.block(b.start, b.stop)
@@ -228,7 +237,17 @@ class _EveryLabel(torch.autograd.Function):
                 losses = labels.losses()
             found = _gradient([losses, *labels.noted], [slopes(labels, losses, b), *of_sums[:, b]], leaf)
             grad[b] = _without_ignored(found, of_rows)
-        return grad, None, None, None
+        return grad, None, None, None, None
+
+
+def _asking(
+    z: Tensor, sums: Tensor, rows: Rows, shard: Shard, met: Met, b: slice, gradients: bool
+) -> "tuple[_Labels, Tensor, Tensor]":
+    """Labels of rows b and their losses; and the sums that they know, of which gradients may be asked."""
+    with torch.set_grad_enabled(gradients):
+        answers = sums[:, b].detach().requires_grad_(gradients)
+        labels = _Labels(z[b].detach(), rows.block(b.start, b.stop), shard, met.block(b), answers)
+        return labels, labels.losses(), answers
 
 
 def _gradient(outputs: list[Tensor], upstream: list[Tensor], leaf: Tensor) -> Tensor:
@@ -315,9 +334,9 @@ class _Labels:
         offset: list[Tensor] = []
         if (of := self.rows.offset_of) is not None:
             spread = _mix(self.x, self.rows, self.shard, self.met, weighted=False)
-            # A constant, which is there once, and a sum over the classes.
+            # A sum over the classes, and a constant, which is there once.
             constant = of(spread[:, :0])
-            offset = [of(spread) - constant, self.mix.sum(1), constant]
+            offset = [of(spread) - (constant if self.shard.rank else 0), self.mix.sum(1)]
         if not self.rows.normalized:
             return [(losses * self.mix).sum(1), *offset]
         losses, mix = _some(losses, 0.0), _some(self.mix, 0.0)
@@ -359,13 +378,11 @@ class _Shares:
         """parts: [ranks, parts, N], as `_Labels.parts` has them."""
         self.normalized = rows.normalized
         found = list(parts.unbind(1))
-        offset = found[-3:] if rows.offset_of is not None else []
         self.value = self._of_sum(found, shard.rank) if self.normalized else found[0].sum(0)
-        if offset:
-            by_class, mass, constant = offset
-            added = by_class.sum(0) + constant[0]
+        if rows.offset_of is not None:
+            added, mass = (x.sum(0) for x in found[-2:])
             weighed = rows.smoothing is not None and rows.smoothing.weight is not None
-            self.value = self.value + (added * mass.sum(0) if weighed else added)
+            self.value = self.value + (added * mass if weighed else added)
 
     def _of_sum(self, parts: list[Tensor], rank: int) -> Tensor:
         """The shares of the labels in the sum of all losses; the largest of these gets sums of the others' own."""

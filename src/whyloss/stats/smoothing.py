@@ -18,13 +18,6 @@ class Totals:
     others: Tensor
     weight: Tensor
 
-    @staticmethod
-    def of(q: Tensor, live: Tensor, weight: Tensor | None) -> "Totals":
-        """Of these classes."""
-        weighed = q if weight is None else q * weight
-        parts = (live, (1 - q) * live, weighed)
-        return Totals(*(part.sum(1, keepdim=True) for part in parts))
-
 
 @dataclass(frozen=True)
 class Smoothing:
