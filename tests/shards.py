@@ -135,7 +135,7 @@ def of_every_label(per_class: Tensor) -> dict[str, Trial]:
     """Soft targets, smoothing that has no short form, and losses that are divided by their sum."""
     weights = torch.linspace(0, 2, 12, dtype=torch.float64)
     upstream = torch.linspace(-1, 2, 12, dtype=torch.float64)
-    (z, y), q, found = rows(), shares(), dict[str, Trial]()
+    (z, _), q, found = rows(), shares(), dict[str, Trial]()
     for case in EACH:
         found[f"{case}-soft"] = Trial(lambda case=case: case.build(CLASSES, link="softmax"), z, q)
         for name, target in (("soft", hard_shares()), ("labels", hard())):

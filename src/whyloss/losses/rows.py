@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from whyloss.losses import checks, targets
-from whyloss.stats import engine, linear, sharded, sharded_mixture
+from whyloss.stats import engine, linear, sharded
 from whyloss.stats.linear import Head
+from whyloss.stats.meeting import Met, meet
 from whyloss.stats.rows import Rows, computing_dtype, flat
 from whyloss.stats.shard import Shard, shard_of
-from whyloss.stats.sharded_mixture import Met
 from whyloss.stats.smoothing import Smoothing, one_hot
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ def without_autocast(device: str) -> AbstractContextManager[Any]:
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
-def enter(
-    loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor | None, whole: bool = True
-) -> Entered:
+def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor | None, whole: bool = True) -> Entered:
     """Checks what came and turns it into rows. whole: whether what a row has for each class may be made here."""
     name = type(loss).__name__
     checks.logits(name, logits, loss.link)
@@ -206,8 +204,7 @@ def enter_sharded(
     def met(target: Tensor, weight: Tensor | None, rows: Rows | None = None) -> Met:
         with torch.no_grad():
             seen = _rewritten(loss, z, rows)
-        facts = {"weight": weight, "ignore": loss.ignore_index, "smoothed": loss.label_smoothing > 0}
-        return sharded_mixture.meet(seen, target, shard, **changes, **facts)
+        return meet(seen, target, shard, **changes, weight=weight, smoothed=loss.label_smoothing > 0)
 
     if not (isinstance(target, Tensor) and target.is_floating_point()):  # pyright: ignore[reportUnnecessaryIsInstance]
         entered = enter(loss, stand_in, target, sample_weight, whole=False)
@@ -221,7 +218,7 @@ def enter_sharded(
     checks.logits(name, stand_in, loss.link)
     weight, q = targets.class_weight(loss, stand_in, dtype), targets.as_rows(target, "softmax").to(dtype)
     told = met(q, weight)
-    ignored = told.present == 0
+    ignored = (told.least == loss.ignore_index) & (told.most == loss.ignore_index)
     checks.distribution(loss, q, ignored, target.dtype, (told.mass, told.least))
     shape = torch.Size((*logits.shape[:1], *logits.shape[2:]) if logits.ndim > 1 else ())
     per_sample = targets.sample_weight(name, sample_weight, shape, dtype)

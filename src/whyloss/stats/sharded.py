@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from whyloss.stats import sharded_mixture
+from whyloss.stats.meeting import Met
 from whyloss.stats.reference import rest_of, weighted
 from whyloss.stats.rows import Rows, computing_dtype, infinite
 from whyloss.stats.shard import Shard, blocks
-from whyloss.stats.sharded_mixture import Met
 from whyloss.stats.table import CONSTANT, HUGE, REST, Rest, Terms, needed
 
 

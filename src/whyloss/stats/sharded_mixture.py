@@ -2,15 +2,15 @@
 
 A rank makes the losses of its own classes as label, from sums over all classes: of all less one's own term, or, for the
 largest class, of all others, which have an origin of their own. So three rounds do: the two largest logits and what
-there is to know of the target; the sums; what the labels' losses add up to. On the way back each rank's labels ask
-something of the sums, and what they ask together is one round more.
+there is to know of the target (meeting.py); the sums; what the labels' losses add up to, and what slope they have in
+the sums. For a loss that is divided by their sum that slope is known only in the end, and is a round on the way back.
 
 The definition is the reference engine's, and so are the slopes: autograd makes them, for some rows at a time.
 
 Of a multiple of log p_j only the sums matter: two rounds, and none on the way back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -18,74 +18,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from whyloss.stats.largest import largest
+from whyloss.stats.meeting import Met, adjusted, classes, coefficients, of_rank, put, some
 from whyloss.stats.mixture import multiple_of_log_p
 from whyloss.stats.reference import rest_of
 from whyloss.stats.rows import Rows, computing_dtype, infinite
 from whyloss.stats.shard import Shard, blocks
-from whyloss.stats.smoothing import Totals
 from whyloss.stats.table import HUGE, REST, needed
-
-
-@dataclass(frozen=True)
-class Met:
-    """What the ranks tell each other first, one number a row.
-
-    top, second: the largest logit, and the largest of the others. place: of the largest among this rank's classes; -1:
-    on another rank. live, others, weight: `Totals` of the target. mass, least: its sum and its smallest entry. present:
-    how many of its entries are not the one that stands for an ignored row."""
-
-    top: Tensor
-    second: Tensor
-    place: Tensor
-    live: Tensor
-    others: Tensor
-    weight: Tensor
-    mass: Tensor
-    least: Tensor
-    present: Tensor
-
-    def block(self, b: slice) -> "Met":
-        return Met(**{name: x[b] for name, x in vars(self).items()})
-
-    @property
-    def totals(self) -> Totals:
-        return Totals(*(x.unsqueeze(1) for x in (self.live, self.others, self.weight)))
-
-
-def meet(
-    z: Tensor,
-    target: Tensor,
-    shard: Shard,
-    shift: Tensor | None = None,
-    scale: Tensor | float | None = None,
-    weight: Tensor | None = None,
-    ignore: int = -100,
-    smoothed: bool = True,
-) -> Met:
-    """Of logits [N, C_local] and class indices [N] or this rank's slice [N, C_local] of soft targets. weight: of each
-    class. smoothed: whether all that smoothing reads is needed."""
-    shift, scale, weight = (shard.of(x) for x in (shift, scale, weight))
-    told: list[Tensor] = []
-    places: list[Tensor] = []
-    with torch.no_grad():
-        for b in blocks(z):
-            x = _adjusted(z[b], shift, scale)
-            q = _target(target[b], x, shard)
-            top, place = largest(_some(x, -torch.inf))
-            second = _some(x, -torch.inf).scatter(1, place, -torch.inf).amax(1)
-            live, mass = _live(x) if smoothed else x[:, :0], q.sum(1)
-            sums = [live.sum(1), ((1 - q) * live).sum(1) if smoothed else live.sum(1)]
-            sums.append(mass if weight is None else q @ weight)
-            facts = [mass, _some(q, 0.0).amin(1), (q != ignore).sum(1).to(q.dtype)]
-            told.append(torch.stack([top.squeeze(1), second, *sums, *facts]))
-            places.append(place.squeeze(1))
-        tops, seconds, live, others, weighed, mass, least, present = shard.gathered(torch.cat(told, 1)).unbind(1)
-        owner = tops.argmax(0)
-        second = torch.where(_of_rank(owner, len(tops)), seconds, tops).amax(0)
-        place = torch.where(owner == shard.rank, torch.cat(places), -1)
-        sums = [x.sum(0) for x in (live, others, weighed, mass)]
-        return Met(tops.amax(0), second, place, *sums, least.amin(0), present.sum(0))
 
 
 def each(z: Tensor, rows: Rows, shard: Shard, met: Met) -> Tensor:
@@ -97,45 +35,6 @@ def each(z: Tensor, rows: Rows, shard: Shard, met: Met) -> Tensor:
     if multiple_of_log_p(rows) is not None and rows.offset_of is None:
         return cast(Tensor, _LogP.apply(z, rows, shard, met))
     return cast(Tensor, _EveryLabel.apply(z, rows, shard, met, torch.is_grad_enabled()))
-
-
-def _adjusted(z: Tensor, shift: Tensor | None, scale: Tensor | float | None) -> Tensor:
-    x = z.to(computing_dtype(z))
-    x = x if shift is None else x + shift
-    return x if scale is None else x * scale
-
-
-def _some(x: Tensor, value: float) -> Tensor:
-    """x, with a column of this value where there is none."""
-    return x if x.shape[1] else x.new_full((len(x), 1), value)
-
-
-def _live(x: Tensor) -> Tensor:
-    return (~torch.isneginf(x)).to(x.dtype)
-
-
-def _of_rank(owner: Tensor, ranks: int) -> Tensor:
-    """[ranks, N] whether a rank is a row's owner."""
-    return torch.arange(ranks, device=owner.device).unsqueeze(1) == owner
-
-
-def _classes(x: Tensor, shard: Shard) -> Tensor:
-    return torch.arange(shard.start, shard.start + x.shape[1], device=x.device)
-
-
-def _target(target: Tensor, x: Tensor, shard: Shard) -> Tensor:
-    """[N, C_local] the shares of this rank's classes."""
-    return target if target.ndim == 2 else (_classes(x, shard) == target.unsqueeze(1)).to(x.dtype)
-
-
-def _mix(x: Tensor, rows: Rows, shard: Shard, met: Met, weighted: bool = True) -> Tensor:
-    """[N, C_local] coefficients of this rank's labels, or the smoothed target."""
-    target = rows.label if rows.mix is None else rows.mix
-    assert target is not None
-    q = _target(target, x, shard)
-    if rows.smoothing is None:
-        return q
-    return (rows.smoothing.mix if weighted else rows.smoothing.spread)(q, _live(x), met.totals)
 
 
 def _without_ignored(grad: Tensor, rows: Rows) -> Tensor:
@@ -153,9 +52,10 @@ class _LogP(torch.autograd.Function):
         ctx.rows, ctx.shard, ctx.met = rows, shard, met
         parts: list[Tensor] = []
         for b in blocks(z):
-            u, e, mix, best = _LogP.terms(z[b], rows.block(b.start, b.stop), shard, met.block(b))
+            told = met.block(b)
+            u, e, mix = _LogP.terms(z[b], rows.block(b.start, b.stop), shard, told)
             logs = torch.where(mix == 0, 0.0, mix * u)  # not 0 * inf; a NaN shows in e
-            parts.append(torch.stack([x.sum(1) for x in (e, logs, mix, mix.masked_fill(best, 0.0))]))
+            parts.append(torch.stack([x.sum(1) for x in (e, logs, mix, put(mix.clone(), told.place, 0.0))]))
         R, logs, whole, others = shard.over_ranks(torch.cat(parts, 1), "SUM")
         ctx.save_for_backward(z, R, whole, others)
         constant = program.run(R.new_zeros(()))[0]
@@ -170,19 +70,18 @@ class _LogP(torch.autograd.Function):
         grad = torch.empty_like(z)
         for b in blocks(z):
             rows = ctx.rows.block(b.start, b.stop)
-            u, e, mix, best = _LogP.terms(z[b], rows, ctx.shard, ctx.met.block(b))
-            found = (mix * _live(u)).sub_(e.mul_(each[b].unsqueeze(1))).mul_(c[b].unsqueeze(1))
-            found = torch.where(best, of_best[b].unsqueeze(1), found)
+            u, e, mix = _LogP.terms(z[b], rows, ctx.shard, ctx.met.block(b))
+            found = mix.masked_fill(torch.isneginf(u), 0.0).sub_(e.mul_(each[b].unsqueeze(1))).mul_(c[b].unsqueeze(1))
+            put(found, ctx.met.place[b], of_best[b])
             grad[b] = _without_ignored(found if rows.scale is None else found.mul_(rows.scale), rows)
         return grad, None, None, None
 
     @staticmethod
-    def terms(z: Tensor, rows: Rows, shard: Shard, met: Met) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Logits less the largest, their exponentials without it, the labels' coefficients, and where the largest is."""
-        x = _adjusted(z, rows.shift, rows.scale)
-        best = torch.arange(x.shape[1], device=x.device) == met.place.unsqueeze(1)
+    def terms(z: Tensor, rows: Rows, shard: Shard, met: Met) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits less the largest, their exponentials without it, and the labels' coefficients."""
+        x = adjusted(z, rows.shift, rows.scale)
         u = x - torch.where(torch.isneginf(met.top), 0.0, met.top).unsqueeze(1)
-        return u, u.exp().masked_fill_(best, 0.0), _mix(x, rows, shard, met), best
+        return u, put(u.exp(), met.place, 0.0), coefficients(x, rows, shard, met)
 
 
 class _EveryLabel(torch.autograd.Function):
@@ -206,10 +105,11 @@ class _EveryLabel(torch.autograd.Function):
 
         told = torch.cat([parts(b) for b in blocks(z)], 1)
         told = shard.gathered(told) if rows.normalized else shard.over_ranks(told, "SUM").unsqueeze(0)
-        ctx.asked = told[0, -len(sums) :] if early else None
-        ctx.shares = _Shares(told[:, : -len(sums)] if early else told, rows, shard)
+        ctx.asked, parts_of_ranks = (told[0, -len(sums) :], told[:, : -len(sums)]) if early else (None, told)
+        ctx.shares = _Shares(parts_of_ranks, shard.rank) if rows.normalized else None
         ctx.save_for_backward(z, sums)
-        return ctx.shares.value
+        value = ctx.shares.value() if rows.normalized else told[:, 0].sum(0)
+        return value if rows.offset_of is None else value + _offset(parts_of_ranks, rows)
 
     @staticmethod
     @once_differentiable
@@ -218,7 +118,7 @@ class _EveryLabel(torch.autograd.Function):
         rows, shard, met, shares = ctx.rows, ctx.shard, ctx.met, ctx.shares
 
         def slopes(labels: _Labels, losses: Tensor, b: slice) -> Tensor:
-            return shares.slopes(labels, losses, b) * upstream[b].unsqueeze(1)
+            return (labels.mix if shares is None else shares.slopes(labels, losses, b)) * upstream[b].unsqueeze(1)
 
         def asked(b: slice) -> Tensor:
             labels, losses, answers = _asking(z, sums, rows, shard, met, b, True)
@@ -264,12 +164,13 @@ class _Labels:
     noted: this rank's part of every sum that is asked for. sums: what all ranks have of them; None: not known yet."""
 
     def __init__(self, z: Tensor, rows: Rows, shard: Shard, met: Met, sums: Tensor | None = None):
-        self.x, self.rows, self.shard, self.met, self.sums = _adjusted(z, rows.shift, rows.scale), rows, shard, met, sums
+        self.rows, self.shard, self.met, self.sums = rows, shard, met, sums
+        self.x = adjusted(z, rows.shift, rows.scale)
         self.noted: list[Tensor] = []
         self.best = torch.arange(z.shape[1], device=z.device) == met.place.unsqueeze(1)
         self.impossible = torch.isneginf(self.x)
         with torch.no_grad():
-            self.mix = _mix(self.x, rows, shard, met)
+            self.mix = coefficients(self.x, rows, shard, met)
 
     def total(self, x: Tensor) -> Tensor:
         """[N, 1]"""
@@ -277,7 +178,7 @@ class _Labels:
         return (self.noted[-1] if self.sums is None else self.sums[len(self.noted) - 1]).unsqueeze(1)
 
     def statistics(self) -> dict[str, Tensor]:
-        """[N, C_local] of each label; as the reference engine has them."""
+        """[N, C_local] of each label, as the reference engine has them."""
         names, x = needed(frozenset(self.rows.names)), self.x
         top, second = self.met.top.unsqueeze(1), self.met.second.unsqueeze(1)
         empty = torch.isneginf(second)
@@ -287,19 +188,17 @@ class _Labels:
         rest = rest_of(origin, of_best.S, of_best.total)
         # The largest class means nothing there, and must not become infinite.
         general = rest_of(top, torch.where(self.best, 1.0, of_others.S), of_others.total)
-        base = {
-            name: torch.where(
-                self.best, REST[name].value(of_best.terms, rest), REST[name].value(of_others.terms, general)
-            )
-            for name in names
-            if name in REST
-        }
+        base: dict[str, Tensor] = {}
+        for name in names:
+            if name in REST:
+                value = REST[name].value
+                base[name] = torch.where(self.best, value(of_best.terms, rest), value(of_others.terms, general))
         margins = self.rows.margins()
         own = torch.where(self.impossible, -HUGE, x if margins is None else x - margins)
         log_S = torch.where(self.best, rest.log_S, general.log_S)
         base["log_odds"] = (own - torch.where(self.best, origin, top)) - log_S
         base["logit"] = own
-        base["label"] = _classes(x, self.shard).to(x.dtype).expand_as(x)
+        base["label"] = classes(x, self.shard).to(x.dtype).expand_as(x)
         if "rival" in names:
             base["rival"] = torch.where(self.best, self._second(others, second), self._top(top))
         return base
@@ -333,13 +232,13 @@ class _Labels:
         """What the other ranks need to know of these labels' losses, and of the smoothed target's offset."""
         offset: list[Tensor] = []
         if (of := self.rows.offset_of) is not None:
-            spread = _mix(self.x, self.rows, self.shard, self.met, weighted=False)
+            spread = coefficients(self.x, self.rows, self.shard, self.met, weighted=False)
             # A sum over the classes, and a constant, which is there once.
             constant = of(spread[:, :0])
             offset = [of(spread) - (constant if self.shard.rank else 0), self.mix.sum(1)]
         if not self.rows.normalized:
             return [(losses * self.mix).sum(1), *offset]
-        losses, mix = _some(losses, 0.0), _some(self.mix, 0.0)
+        losses, mix = some(losses, 0.0), some(self.mix, 0.0)
         most, at = losses.max(1, keepdim=True)
         others = losses.scatter(1, at, 0.0)
         sums = [x.sum(1) for x in (others, others * mix, self.mix * self.impossible)]
@@ -371,39 +270,35 @@ class _Terms:
         return self.total(self.live)
 
 
+def _offset(parts: Tensor, rows: Rows) -> Tensor:
+    added, mass = parts[:, -2:].sum(0)
+    weighted = rows.smoothing is not None and rows.smoothing.weight is not None
+    return added * mass if weighted else added
+
+
 class _Shares:
-    """The losses of rows, from what all ranks know of their labels; and what each label's loss is worth."""
+    """The labels' shares in the sum of all losses; the largest of these gets sums of the others' own.
 
-    def __init__(self, parts: Tensor, rows: Rows, shard: Shard):
-        """parts: [ranks, parts, N], as `_Labels.parts` has them."""
-        self.normalized = rows.normalized
-        found = list(parts.unbind(1))
-        self.value = self._of_sum(found, shard.rank) if self.normalized else found[0].sum(0)
-        if rows.offset_of is not None:
-            added, mass = (x.sum(0) for x in found[-2:])
-            weighed = rows.smoothing is not None and rows.smoothing.weight is not None
-            self.value = self.value + (added * mass if weighed else added)
+    parts: [ranks, parts, N], as `_Labels.parts` has them."""
 
-    def _of_sum(self, parts: list[Tensor], rank: int) -> Tensor:
-        """The shares of the labels in the sum of all losses; the largest of these gets sums of the others' own."""
-        most, share, others, mixed, masked = parts[:5]
-        owner = _of_rank(most.argmax(0), len(most))
-        self.mine = owner[rank]
-        of_others = (others + torch.where(owner, 0.0, most)).sum(0)
+    def __init__(self, parts: Tensor, rank: int):
+        most, share, others, mixed, self.masked = parts[:, :5].unbind(1)
+        owner = of_rank(most.argmax(0), len(most))
+        self.here = owner[rank]
+        others = (others + torch.where(owner, 0.0, most)).sum(0)
         mixed = (mixed + torch.where(owner, 0.0, most * share)).sum(0)
         most, share = (torch.where(owner, x, 0.0).sum(0) for x in (most, share))
-        whole = of_others + most
+        whole = others + most
         self.whole = torch.where(whole == 0, 1.0, whole)
-        self.share = (mixed + share * most) / self.whole
-        self.of_largest = (share * of_others - mixed) / self.whole / self.whole
-        return self.share + masked.sum(0)  # of a class that cannot be the share is 1
+        self.mean = (mixed + share * most) / self.whole
+        self.slope = (share * others - mixed) / self.whole / self.whole
+
+    def value(self) -> Tensor:
+        return self.mean + self.masked.sum(0)  # the share of a class that cannot be is 1
 
     def slopes(self, labels: _Labels, losses: Tensor, b: slice) -> Tensor:
-        """[B, C_local] of rows b."""
-        if not self.normalized:
-            return labels.mix
-        found = (labels.mix - self.share[b].unsqueeze(1)) / self.whole[b].unsqueeze(1)
+        """[B, C_local] of rows b, in each loss."""
+        found = (labels.mix - self.mean[b].unsqueeze(1)) / self.whole[b].unsqueeze(1)
         if not found.shape[1]:
             return found
-        at = losses.detach().argmax(1, keepdim=True)
-        return found.scatter(1, at, torch.where(self.mine[b], self.of_largest[b], found.gather(1, at).squeeze(1)).unsqueeze(1))
+        return put(found, torch.where(self.here[b], losses.detach().argmax(1), -1), self.slope[b])
