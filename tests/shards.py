@@ -176,6 +176,9 @@ def of_every_label(per_class: Tensor) -> dict[str, Trial]:
         found[f"{cls.__name__}-empty-slice-soft"] = Trial(cls, z, q, sizes=(0, 4, 3))
         found[f"{cls.__name__}-nothing-counts-soft"] = Trial(cls, z, torch.full_like(q, -100))
         found[f"{cls.__name__}-no-rows-soft"] = Trial(cls, z[:0], q[:0])
+        found[f"{cls.__name__}-changes-float32-soft"] = Trial(
+            lambda cls=cls, o=options["changes"]: cls(**o), z.float(), q.float()
+        )
         for dtype in (torch.float32, torch.bfloat16):
             found[f"{cls.__name__}-{dtype}-soft"] = Trial(cls, z.to(dtype), q.to(dtype))
         sure = torch.zeros(3, CLASSES)

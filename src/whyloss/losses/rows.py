@@ -5,7 +5,7 @@ last, targets become labels or a mixture of labels, weights and ignored rows bec
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -198,23 +198,23 @@ def enter_sharded(
     z, dtype = targets.as_rows(logits, "softmax"), computing_dtype(logits)
     shard = shard_of(z, start, group, loss)
     shape = (*logits.shape[:1], shard.classes, *logits.shape[2:]) if logits.ndim > 1 else (shard.classes,)
-    stand_in = logits.detach().new_zeros(()).expand(shape)
-    changes = {} if loss.adjust is None else {"shift": loss.adjust.shift, "scale": loss.adjust.scale_in(dtype)}
+    nothing = logits.detach().new_zeros(())
+    shift, scale = _changes(loss, dtype)
 
     def met(target: Tensor, weight: Tensor | None, rows: Rows | None = None) -> Met:
         with torch.no_grad():
             seen = _rewritten(loss, z, rows)
-        return meet(seen, target, shard, **changes, weight=weight, smoothed=loss.label_smoothing > 0)
+        return meet(seen, target, shard, shift, scale, weight, smoothed=loss.label_smoothing > 0)
 
     if not (isinstance(target, Tensor) and target.is_floating_point()):  # pyright: ignore[reportUnnecessaryIsInstance]
-        entered = enter(loss, stand_in, target, sample_weight, whole=False)
+        entered = enter(loss, nothing.expand(shape), target, sample_weight, whole=False)
         if entered.rows.every_label:
             smoothing = entered.rows.smoothing
             weight = None if smoothing is None else smoothing.weight
             entered.met = met(targets.known(entered.rows.label), weight, entered.rows)
         entered.z, entered.shard = z, shard
         return entered
-    name = type(loss).__name__
+    name, stand_in = type(loss).__name__, nothing.expand(len(z), shard.classes)
     checks.logits(name, stand_in, loss.link)
     weight, q = targets.class_weight(loss, stand_in, dtype), targets.as_rows(target, "softmax").to(dtype)
     told = met(q, weight)
@@ -224,9 +224,16 @@ def enter_sharded(
     per_sample = targets.sample_weight(name, sample_weight, shape, dtype)
     keep = ~ignored if checks.worth_masking(ignored) else None
     of_classes = None if weight is None else told.weight
-    everything = stand_in.movedim(1, -1).reshape(-1, shard.classes) if logits.ndim > 1 else stand_in.unsqueeze(0)
-    rows, counts_for = _weighted(loss, everything, None, q, per_sample, weight, keep, of_classes, whole=False)
+    rows, counts_for = _weighted(loss, stand_in, None, q, per_sample, weight, keep, of_classes, whole=False)
     return Entered(loss, z, rows, counts_for, shape, shard=shard, met=told)
+
+
+def _changes(loss: "RowLoss", dtype: torch.dtype) -> tuple[Tensor | None, Tensor | float | None]:
+    """Shift and scale of the logits."""
+    adjust = loss.adjust
+    if adjust is None:
+        return None, None
+    return None if adjust.shift is None else adjust.shift.to(dtype), adjust.scale_in(dtype)
 
 
 def _weighted(
@@ -245,7 +252,7 @@ def _weighted(
     adjust, table, eps, dtype = loss.adjust, loss.argument("table"), loss.label_smoothing, computing_dtype(z)
     if table is not None:
         checks.table(type(loss).__name__, table, 2 if loss.link == "sigmoid" else z.shape[1])
-    shift = None if adjust is None or adjust.shift is None else adjust.shift.to(dtype)
+    shift, scale = _changes(loss, dtype)
     margin = None if adjust is None or adjust.margin is None else adjust.margin.to(dtype)
     if mix is not None and mix.ndim == 1 and (eps or class_weight is not None or _has_offset(loss)):
         mix = torch.stack([1 - mix, mix], 1)
@@ -293,14 +300,14 @@ def _weighted(
         weight=row_weight,
         keep=keep,
         shift=shift,
-        scale=None if adjust is None else adjust.scale_in(dtype),
+        scale=scale,
         margin=margin,
         table=None if table is None else table.to(dtype),
         power=loss.argument("power"),
         normalized=loss.normalized,
         inplace=loss.inplace,
         offset=offset,
-        offset_of=None if whole or short or not _has_offset(loss) else loss.offset,
+        offset_of=None if whole or short or not _has_offset(loss) else cast(Any, loss.offset),
         learnable=bool(loss._parameters or loss._modules) and any(p.requires_grad for p in loss.parameters()),  # pyright: ignore[reportPrivateUsage]
         key=key,
     )

@@ -56,7 +56,7 @@ class Rows:
     power: float | None = None
     normalized: bool = False
     offset: Tensor | None = None
-    offset_of: Callable[[Tensor], Tensor | None] | None = None
+    offset_of: Callable[[Tensor], Tensor] | None = None
     learnable: bool = False
     inplace: bool = False
     key: Hashable = None

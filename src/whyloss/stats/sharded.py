@@ -60,16 +60,16 @@ def obstacle(rows: Rows) -> str:
     if rows.every_label:
         if rows.table is not None:
             return (
-                "its table, and the loss of every class as label (soft targets; label smoothing with these options), "
-                "would need a matrix product over all classes for each row, not a few sums; only plain class indices "
-                "are supported"
+                "the loss of every class as label (soft targets, or label smoothing with these options) takes, of a loss "
+                "with a table, a matrix product over all classes; only class indices without smoothing are supported"
             )
         if rows.learnable:
             return "the formula learns something, of whose gradient each rank would only have a part"
-        fixed = (*fixed, rows.mix, rows.margin)
+        fixed = (*fixed, rows.mix, rows.margin, None if rows.smoothing is None else rows.smoothing.weight)
     if any(isinstance(x, Tensor) and x.requires_grad for x in fixed):
         return (
-            "the adjustment, the table or the soft target needs a gradient, of which each rank would only have a part"
+            "the adjustment, the table, the class weights or the soft target need a gradient, of which each rank would "
+            "only have a part"
         )
     return ""
 

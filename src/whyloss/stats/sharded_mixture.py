@@ -106,9 +106,9 @@ class _EveryLabel(torch.autograd.Function):
         told = torch.cat([parts(b) for b in blocks(z)], 1)
         told = shard.gathered(told) if rows.normalized else shard.over_ranks(told, "SUM").unsqueeze(0)
         ctx.asked, parts_of_ranks = (told[0, -len(sums) :], told[:, : -len(sums)]) if early else (None, told)
-        ctx.shares = _Shares(parts_of_ranks, shard.rank) if rows.normalized else None
+        ctx.shares = shares = _Shares(parts_of_ranks, shard.rank) if rows.normalized else None
         ctx.save_for_backward(z, sums)
-        value = ctx.shares.value() if rows.normalized else told[:, 0].sum(0)
+        value = told[:, 0].sum(0) if shares is None else shares.value()
         return value if rows.offset_of is None else value + _offset(parts_of_ranks, rows)
 
     @staticmethod
@@ -154,8 +154,8 @@ def _gradient(outputs: list[Tensor], upstream: list[Tensor], leaf: Tensor) -> Te
     asked = [(x, g) for x, g in zip(outputs, upstream, strict=True) if x.requires_grad]
     if not asked:
         return torch.zeros_like(leaf)
-    found = torch.autograd.grad([x for x, _ in asked], leaf, [g for _, g in asked], allow_unused=True)[0]
-    return torch.zeros_like(leaf) if found is None else found
+    outputs, upstream = ([pair[i] for pair in asked] for i in (0, 1))
+    return torch.autograd.grad(outputs, leaf, upstream, materialize_grads=True)[0]
 
 
 class _Labels:
