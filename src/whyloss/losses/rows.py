@@ -129,8 +129,7 @@ def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor
         label, mix, keep = targets.of_softmax(loss, target, soft, z.shape[1], dtype)
     per_sample = targets.sample_weight(name, sample_weight, shape, dtype)
     class_weight = targets.class_weight(loss, logits, dtype)
-    of_classes = targets.of_classes(label, mix, class_weight)
-    rows, counts_for = _weighted(loss, z, label, mix, per_sample, class_weight, keep, of_classes, whole)
+    rows, counts_for = _weighted(loss, z, label, mix, per_sample, class_weight, keep, whole)
     if raw:
         rows = replace(rows, ignore=loss.ignore_index)
     return Entered(loss, z if rows.mix is None else flat(z) if planes else z, rows, counts_for, shape, loss.engine)
@@ -224,7 +223,7 @@ def enter_sharded(
     per_sample = targets.sample_weight(name, sample_weight, shape, dtype)
     keep = ~ignored if checks.worth_masking(ignored) else None
     of_classes = None if weight is None else told.weight
-    rows, counts_for = _weighted(loss, stand_in, None, q, per_sample, weight, keep, of_classes, whole=False)
+    rows, counts_for = _weighted(loss, stand_in, None, q, per_sample, weight, keep, False, of_classes)
     return Entered(loss, z, rows, counts_for, shape, shard=shard, met=told)
 
 
@@ -244,8 +243,8 @@ def _weighted(
     per_sample: Tensor | None,
     class_weight: Tensor | None,
     keep: Tensor | None,
-    of_classes: Tensor | None,
     whole: bool,
+    of_classes: Tensor | None = None,
 ) -> tuple[Rows, Tensor | None]:
     """Class weights, smoothing and the formula, put together; and what each row counts for in the mean."""
     own, average = loss.formulas()
@@ -256,6 +255,8 @@ def _weighted(
     margin = None if adjust is None or adjust.margin is None else adjust.margin.to(dtype)
     if mix is not None and mix.ndim == 1 and (eps or class_weight is not None or _has_offset(loss)):
         mix = torch.stack([1 - mix, mix], 1)
+    if of_classes is None:
+        of_classes = targets.of_classes(label, mix, class_weight)
     counts_for = of_classes if per_sample is None else per_sample if of_classes is None else of_classes * per_sample
     # The short form knows one distribution for all labels; a margin makes another of it for each.
     short = mix is None and margin is None and (class_weight is None or loss.smoothing_weight == "sample")

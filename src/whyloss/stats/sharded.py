@@ -5,7 +5,8 @@ the same on every rank, and the way back needs no communication: each rank knows
 
 The statistics come from the table, as everywhere. `_statistics` runs twice: on this rank's classes, noting its part of
 every sum that is asked for, and on no classes at all, when each such question is answered with the sum over all ranks.
-"""
+
+Where every class may be the label, as soft targets have it, sharded_mixture.py does it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,8 +61,8 @@ def obstacle(rows: Rows) -> str:
     if rows.every_label:
         if rows.table is not None:
             return (
-                "the loss of every class as label (soft targets, or label smoothing with these options) takes, of a loss "
-                "with a table, a matrix product over all classes; only class indices without smoothing are supported"
+                "the loss of every class as label (soft targets, or label smoothing with these options) takes a matrix "
+                "product over all classes where a loss has a table; only class indices without smoothing are supported"
             )
         if rows.learnable:
             return "the formula learns something, of whose gradient each rank would only have a part"
