@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.multiprocessing as mp
-from shards import THREE, Trial, on_a_rank, rows, shares, trials
+from shards import CLASSES, THREE, Trial, on_a_rank, rows, shares, trials
 from torch import Tensor
 
 import whyloss
@@ -128,6 +128,15 @@ def test_a_formula_with_something_to_learn_gets_its_gradient():
     slopes = [torch.autograd.grad(value, loss.sharpness)[0] for value in (loss(z, y), loss.sharded(z, y))]
     torch.testing.assert_close(slopes[0], slopes[1])
     assert slopes[0] != 0
+    with pytest.raises(ValueError, match="the formula learns something"):
+        loss.sharded(z, shares())
+
+
+def test_class_weights_that_need_a_gradient_are_refused_with_soft_targets():
+    z, _ = rows()
+    weight = torch.ones(CLASSES, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(ValueError, match="the class weights or the soft target need a gradient"):
+        whyloss.BrierLoss(weight=weight).sharded(z, shares())
 
 
 def test_a_second_derivative_is_refused():

@@ -268,11 +268,13 @@ class RowLoss(LabelledLoss):
 
         On every rank the value is that of `loss(torch.cat(all slices, 1), target)`, and the gradient is this rank's
         slice of its gradient. A few numbers a row are exchanged: two collectives on the way forward, none on the way
-        back. Where the loss of every class as label matters (soft targets, label smoothing that has no short form) it
-        is three and none, but for a cross-entropy, which stays at two; a loss that is divided by its sum over the
-        labels takes three and one. The first call of a loss asks all ranks for the sizes of their slices, later ones
-        with the same slice do not: so take a loss for each head, or slices that change on all ranks or on none. Let
-        gradients be wanted on all ranks or on none, too.
+        back. Where the loss of every class as label matters (soft targets, label smoothing that has no short form),
+        plain operations of torch make it, a few rows at a time: slower, with three collectives forward and none back. A
+        cross-entropy stays at two and none, and a loss that is divided by its sum over the labels takes three and one.
+
+        The first call of a loss asks all ranks for the sizes of their slices, later ones with the same slice do not: so
+        take a loss for each head, or slices that change on all ranks or on none. Let gradients be wanted on all ranks
+        or on none, too.
 
         Args:
             logits: [N, C_local, *spatial] (or [C_local]) this rank's classes; a DTensor sharded on axis 1 will do too.
