@@ -1,5 +1,5 @@
 """Class-sharded logits: on every rank the value of all logits and this rank's slice of the gradient, for every row loss
-and option, with two collectives on the way forward and none on the way back."""
+and kind of target, with few collectives."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.multiprocessing as mp
-from shards import THREE, Trial, on_a_rank, rows, trials
+from shards import CLASSES, THREE, Trial, on_a_rank, rows, shares, trials
 from torch import Tensor
 
 import whyloss
@@ -44,7 +44,8 @@ def test_ranks_find_the_value_and_their_slice_of_the_gradient(name: str, ranks: 
 @pytest.mark.parametrize("name", [name for name in TRIALS if name.endswith("-sure")])
 def test_confident_rows_keep_their_relative_accuracy(name: str, ranks: list[dict[str, Any]]):
     trial = TRIALS[name]
-    exact = Trial(trial.loss, trial.logits.double(), trial.target).alone()
+    target = trial.target.double() if trial.target.is_floating_point() else trial.target
+    exact = Trial(trial.loss, trial.logits.double(), target).alone()
     found = [rank["trials"][name] for rank in ranks]
     torch.testing.assert_close(found[0][0].double(), exact[0], rtol=1e-5, atol=0)
     torch.testing.assert_close(torch.cat([g for _, g in found], 1).double(), exact[1], rtol=1e-5, atol=0)
@@ -60,17 +61,26 @@ def test_slices_may_lie_in_any_order(ranks: list[dict[str, Any]]):
 def test_a_dtensor_brings_its_group(ranks: list[dict[str, Any]]):
     z, y = rows()
     agree([rank["more"]["dtensor"] for rank in ranks], Trial(whyloss.BrierLoss, z, y).alone(), z.dtype)
+    soft = Trial(whyloss.BrierLoss, z, shares()).alone()
+    agree([rank["more"]["soft dtensor"] for rank in ranks], soft, z.dtype)
 
 
 def test_a_nan_of_one_rank_is_seen_by_all_in_its_row_only(ranks: list[dict[str, Any]]):
     for rank in ranks:
-        assert rank["more"]["nan"].isnan().tolist() == [True] + [False] * 11
+        for name in ("nan", "nan soft", "nan of every label"):
+            assert rank["more"][name].isnan().tolist() == [True] + [False] * 11, name
 
 
-def test_two_collectives_forward_and_none_back(ranks: list[dict[str, Any]]):
+def test_collectives_are_few(ranks: list[dict[str, Any]]):
+    """Two forward where one label matters, and for any cross-entropy; three for every label. None back, but one where
+    what a label's loss is worth is known only in the end."""
     for rank in ranks:
-        assert len(rank["counted"]) == 3
-        assert set(rank["counted"].values()) == {(2, 0)}
+        for name, count in rank["counted"].items():
+            loss, kind = name.split()
+            normalized = loss.startswith("Normalized")
+            few = loss == "CrossEntropyLoss" or (kind == "labels" and not normalized)
+            assert count == (2 if few else 3, int(normalized)), name
+        assert len(rank["counted"]) == 12
 
 
 @pytest.mark.parametrize(
@@ -79,14 +89,16 @@ def test_two_collectives_forward_and_none_back(ranks: list[dict[str, Any]]):
         ("other rows", "hold logits of 2, 3, 3 rows"),
         ("other target", "target (4,) is needed"),
         ("outside", "but there are 7 classes"),
-        ("soft", "only class indices are supported"),
+        ("whole target", "Each rank needs the target of its own classes"),
+        ("no distribution", "on this rank with sum 0.875"),
+        ("below 0", "soft targets must be >= 0"),
+        ("target to learn", "of which each rank would only have a part"),
         ("sigmoid", "call the loss itself on this rank's slice"),
-        ("normalised", "no one rank knows"),
         ("overlap", "leave a gap or overlap at class 2"),
         ("one start", "on every rank the first class of its slice, or on none"),
         ("weight", "but 7 classes"),
         ("replicated", "Shard(1), the classes"),
-        ("every label", "the loss of every class as label"),
+        ("table", "a matrix product over all classes"),
     ],
 )
 def test_what_cannot_work_is_refused_in_words_by_every_rank(call: str, words: str, ranks: list[dict[str, Any]]):
@@ -116,6 +128,15 @@ def test_a_formula_with_something_to_learn_gets_its_gradient():
     slopes = [torch.autograd.grad(value, loss.sharpness)[0] for value in (loss(z, y), loss.sharded(z, y))]
     torch.testing.assert_close(slopes[0], slopes[1])
     assert slopes[0] != 0
+    with pytest.raises(ValueError, match="the formula learns something"):
+        loss.sharded(z, shares())
+
+
+def test_class_weights_that_need_a_gradient_are_refused_with_soft_targets():
+    z, _ = rows()
+    weight = torch.ones(CLASSES, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(ValueError, match="the class weights or the soft target need a gradient"):
+        whyloss.BrierLoss(weight=weight).sharded(z, shares())
 
 
 def test_a_second_derivative_is_refused():

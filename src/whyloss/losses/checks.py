@@ -88,14 +88,14 @@ def shardable(loss: Any, logits: Tensor, target: Tensor) -> None:
             f"{name}: with the sigmoid link no logit depends on another: call the loss itself on this rank's slice of "
             "logits and targets, and add up `parts` over the ranks."
         )
-    if loss.normalized:
-        raise ValueError(f"{name}: a normalised loss needs the loss of every class as label, which no one rank knows.")
     if loss.adjust is not None and loss.adjust.of_rows:
         raise ValueError(f"{name}: {type(loss.adjust).__name__} changes whole rows of logits, which no one rank has.")
-    if isinstance(target, Tensor) and target.is_floating_point():  # pyright: ignore
+    soft = isinstance(target, Tensor) and target.is_floating_point()  # pyright: ignore
+    if soft and target.shape != logits.shape:
         raise ValueError(
-            f"{name}: target {tuple(target.shape)} of {target.dtype}; only class indices are supported, the same on "
-            "every rank and counted over all classes. For soft targets gather the logits."
+            f"{name}: soft target {tuple(target.shape)} but this rank's logits {tuple(logits.shape)}: they must agree. "
+            "Each rank needs the target of its own classes, target[:, start : start + C of this rank]. Class indices? "
+            "Convert them with target.long()."
         )
 
 
@@ -176,22 +176,34 @@ def zeros_and_ones(loss: Labelled, t: Tensor) -> bool:
     return all(float(torch.dot(d, d)) == 0 for part in t.split(GLANCE) for d in ((part * part).sub_(part),))
 
 
-def distribution(loss: Labelled, q: Tensor, ignored: Tensor | None, given: torch.dtype) -> None:
-    """`given` is the dtype that the target came in: bfloat16 cannot write down numbers that sum to 1 exactly."""
-    if q.numel() == 0 or not looks(loss, q):
+def distribution(
+    loss: Labelled,
+    q: Tensor,
+    ignored: Tensor | None,
+    given: torch.dtype,
+    known: tuple[Tensor, Tensor] | None = None,
+) -> None:
+    """`given` is the dtype that the target came in: bfloat16 cannot write down numbers that sum to 1 exactly.
+
+    known: the sum and the least of each row, where q has some of its classes."""
+    if len(q) == 0 or (q.numel() == 0 and known is None) or not looks(loss, q):
         return
     slack = 1e-3 + torch.finfo(given).eps
-    wrong = ~((q.sum(1) - 1).abs() <= slack)
-    if not bool(q.amin() >= 0):  # a look at all rows at once is far quicker
+    mass = q.sum(1) if known is None else known[0]
+    wrong = ~((mass - 1).abs() <= slack)
+    if known is not None:
+        wrong = wrong | (known[1] < 0)
+    elif not bool(q.amin() >= 0):  # a look at all rows at once is far quicker
         wrong = wrong | (q < 0).any(1)
     if ignored is not None:
         wrong = wrong & ~ignored
     if bool(wrong.any()):
         row = int(wrong.nonzero()[0, 0])
         shown = str([round(v, 4) for v in q[row, :6].tolist()]) + ("..." if q.shape[1] > 6 else "")
+        where = "" if known is None else " on this rank"
         raise ValueError(
-            f"{type(loss).__name__}: soft targets must be >= 0 and sum to 1; row {row} is {shown} "
-            f"with sum {float(q[row].sum()):.4g}. Several labels at once? Use link='sigmoid'."
+            f"{type(loss).__name__}: soft targets must be >= 0 and sum to 1; row {row} is {shown}{where} "
+            f"with sum {float(mass[row]):.4g}. Several labels at once? Use link='sigmoid'."
         )
 
 

@@ -16,7 +16,7 @@ from whyloss.losses.adjust import Adjustment
 from whyloss.losses.declared import Declared
 from whyloss.losses.key import key_of
 from whyloss.stats.engine import Engine
-from whyloss.stats.sharded import of_dtensor
+from whyloss.stats.shard import of_dtensor
 from whyloss.stats.table import arguments, captions
 
 Reduction = Literal["mean", "sum", "none"]
@@ -193,7 +193,8 @@ class RowLoss(LabelledLoss):
     # no other.
 
     def offset(self, target: Tensor) -> Tensor | None:
-        """What to add to the expected loss under a soft target [N, C], where convention has it differ by a constant."""
+        """What to add to the expected loss under a soft target [N, C], where convention has it differ by a constant: a
+        sum over the classes, so that it can be had of slices of them (`sharded`), and a number."""
         return None
 
     def check(self) -> None:
@@ -266,14 +267,21 @@ class RowLoss(LabelledLoss):
         """The loss of logits whose classes are split over the ranks of torch.distributed; never gathered.
 
         On every rank the value is that of `loss(torch.cat(all slices, 1), target)`, and the gradient is this rank's
-        slice of its gradient. A few numbers a row are exchanged: two all-reduces on the way forward, none on the way
-        back. The first call of a loss asks all ranks for the sizes of their slices, later ones with the same slice do
-        not: so take a loss for each head, or slices that change on all ranks or on none.
+        slice of its gradient. A few numbers a row are exchanged: two collectives on the way forward, none on the way
+        back. Where the loss of every class as label matters (soft targets, label smoothing that has no short form),
+        plain operations of torch make it, a few rows at a time: slower, with three collectives forward and none back. A
+        cross-entropy stays at two and none, and a loss that is divided by its sum over the labels takes three and one.
+
+        The first call of a loss asks all ranks for the sizes of their slices, later ones with the same slice do not: so
+        take a loss for each head, or slices that change on all ranks or on none. Let gradients be wanted on all ranks
+        or on none, too.
 
         Args:
             logits: [N, C_local, *spatial] (or [C_local]) this rank's classes; a DTensor sharded on axis 1 will do too.
-            target: [N, *spatial] indices counted over all classes, the same on every rank; so is all that has an entry
-                for each class (`weight`, counts, tables) or for each row.
+            target: [N, *spatial] indices counted over all classes, the same on every rank; or soft targets, of which
+                each rank gets those of its own classes, shaped like its logits: the shares of a row sum to 1 over all
+                ranks, and a row is ignored whose entries on all ranks equal `ignore_index`. All else that has an entry
+                for each class (`weight`, counts, tables) or for each row is whole, and the same on every rank.
             group: the ranks that the classes are split over; None: all of them.
             start: this rank's first class, given on all ranks or on none; None: slices follow each other in the order
                 of the ranks. They may differ in size.
@@ -281,8 +289,9 @@ class RowLoss(LabelledLoss):
             normalizer: what the mean divides by, in place of the number (or weight) of targets.
 
         What the ranks share below the logits (hidden states) gets from each rank the part of its classes: add these up,
-        as for any layer whose outputs are split. Soft targets, the sigmoid link, losses that are divided by their sum
-        over the labels, and label smoothing where it needs the loss of every class as label are refused.
+        as for any layer whose outputs are split. Refused are the sigmoid link, where no logit depends on another; an
+        adjustment that changes whole rows; and, where the loss of every class as label matters, tables (they take a
+        matrix product over all classes), something to learn in the formula, and soft targets that need a gradient.
 
         Without torch.distributed all classes are here:
 
@@ -292,6 +301,7 @@ class RowLoss(LabelledLoss):
         (tensor(0.0457), tensor(0.0457))
         """
         local, group, start = of_dtensor(logits, group, start)
+        target = target.to_local() if hasattr(target, "device_mesh") else target  # pyright: ignore
         entered = door.enter_sharded(self, local, target, group, start, sample_weight)
         return entered.reduced(self.reduction, normalizer)
 

@@ -5,7 +5,7 @@ last, targets become labels or a mixture of labels, weights and ignored rows bec
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -13,8 +13,9 @@ from torch import Tensor
 from whyloss.losses import checks, targets
 from whyloss.stats import engine, linear, sharded
 from whyloss.stats.linear import Head
+from whyloss.stats.meeting import Met, meet
 from whyloss.stats.rows import Rows, computing_dtype, flat
-from whyloss.stats.sharded import Shard
+from whyloss.stats.shard import Shard, shard_of
 from whyloss.stats.smoothing import Smoothing, one_hot
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Entered:
     chosen: engine.Engine = "auto"
     head: Head | None = None  # where the logits come from, if they do not exist; `z` then only has their shape
     shard: Shard | None = None  # which of the classes `z` has, if others have the rest
+    met: Met | None = None  # what those have told, where every class may be the label
 
     def reduced(self, reduction: str, normalizer: float | Tensor | None) -> Tensor:
         if reduction != "mean" and normalizer is not None:
@@ -75,19 +77,12 @@ class Entered:
                 return through(self.head, self.rows, self.chosen, *(() if share is None else (share,)))
             if self.shard is not None:
                 through = sharded.total if run is engine.total else sharded.each
-                return through(self._logits(), self.rows, self.shard, *(() if share is None else (share,)))
+                return through(self._logits(), self.rows, self.shard, self.met, *(() if share is None else (share,)))
             return run(self._logits(), self.rows, self.chosen, *(() if share is None else (share,)))
 
     def _logits(self) -> Tensor:
         """The logits, after what an adjustment makes of a row of them. Ignored rows may hold anything."""
-        adjust = self.loss.adjust
-        if adjust is None or not adjust.rewrites:
-            return self.z
-        z, keep = self.z.to(computing_dtype(self.z)), self.rows.resolved().keep
-        if keep is not None:
-            kept = keep if z.ndim == 1 else keep.reshape(len(z), 1, *z.shape[2:])
-            z = torch.where(kept, z, 0.0)
-        return adjust.rewritten(z)
+        return _rewritten(self.loss, self.z, self.rows)
 
     def _counted(self) -> Tensor:
         dtype = computing_dtype(self.z)
@@ -99,13 +94,24 @@ class Entered:
         return torch.tensor(self.shape.numel(), dtype=dtype, device=self.z.device)
 
 
+def _rewritten(loss: "LabelledLoss", z: Tensor, rows: Rows | None = None) -> Tensor:
+    adjust = loss.adjust
+    if adjust is None or not adjust.rewrites:
+        return z
+    z, keep = z.to(computing_dtype(z)), None if rows is None else rows.resolved().keep
+    if keep is not None:
+        kept = keep if z.ndim == 1 else keep.reshape(len(z), 1, *z.shape[2:])
+        z = torch.where(kept, z, 0.0)
+    return adjust.rewritten(z)
+
+
 def without_autocast(device: str) -> AbstractContextManager[Any]:
     # Made only where it does something: entering it takes as long as several operations on a small batch.
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
-def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> Entered:
-    """Checks what came and turns it into rows."""
+def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor | None, whole: bool = True) -> Entered:
+    """Checks what came and turns it into rows. whole: whether what a row has for each class may be made here."""
     name = type(loss).__name__
     checks.logits(name, logits, loss.link)
     soft = checks.target(name, logits, target, loss.link)
@@ -123,7 +129,7 @@ def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor
         label, mix, keep = targets.of_softmax(loss, target, soft, z.shape[1], dtype)
     per_sample = targets.sample_weight(name, sample_weight, shape, dtype)
     class_weight = targets.class_weight(loss, logits, dtype)
-    rows, counts_for = _weighted(loss, z, label, mix, per_sample, class_weight, keep)
+    rows, counts_for = _weighted(loss, z, label, mix, per_sample, class_weight, keep, whole)
     if raw:
         rows = replace(rows, ignore=loss.ignore_index)
     return Entered(loss, z if rows.mix is None else flat(z) if planes else z, rows, counts_for, shape, loss.engine)
@@ -188,12 +194,45 @@ def enter_sharded(
 ) -> Entered:
     """The same for logits of which this process has some classes: what stands in for all of them takes no memory."""
     checks.shardable(loss, logits, target)
-    slice_of_rows = targets.as_rows(logits, "softmax")
-    shard = sharded.shard_of(slice_of_rows, start, group, loss)
+    z, dtype = targets.as_rows(logits, "softmax"), computing_dtype(logits)
+    shard = shard_of(z, start, group, loss)
     shape = (*logits.shape[:1], shard.classes, *logits.shape[2:]) if logits.ndim > 1 else (shard.classes,)
-    entered = enter(loss, logits.detach().new_zeros(()).expand(shape), target, sample_weight)
-    entered.z, entered.shard = slice_of_rows, shard
-    return entered
+    nothing = logits.detach().new_zeros(())
+    shift, scale = _changes(loss, dtype)
+
+    def met(target: Tensor, weight: Tensor | None, rows: Rows | None = None) -> Met:
+        with torch.no_grad():
+            seen = _rewritten(loss, z, rows)
+        return meet(seen, target, shard, shift, scale, weight, smoothed=loss.label_smoothing > 0)
+
+    if not (isinstance(target, Tensor) and target.is_floating_point()):  # pyright: ignore[reportUnnecessaryIsInstance]
+        entered = enter(loss, nothing.expand(shape), target, sample_weight, whole=False)
+        if entered.rows.every_label:
+            smoothing = entered.rows.smoothing
+            weight = None if smoothing is None else smoothing.weight
+            entered.met = met(targets.known(entered.rows.label), weight, entered.rows)
+        entered.z, entered.shard = z, shard
+        return entered
+    name, stand_in = type(loss).__name__, nothing.expand(len(z), shard.classes)
+    checks.logits(name, stand_in, loss.link)
+    weight, q = targets.class_weight(loss, stand_in, dtype), targets.as_rows(target, "softmax").to(dtype)
+    told = met(q, weight)
+    ignored = (told.least == loss.ignore_index) & (told.most == loss.ignore_index)
+    checks.distribution(loss, q, ignored, target.dtype, (told.mass, told.least))
+    shape = torch.Size((*logits.shape[:1], *logits.shape[2:]) if logits.ndim > 1 else ())
+    per_sample = targets.sample_weight(name, sample_weight, shape, dtype)
+    keep = ~ignored if checks.worth_masking(ignored) else None
+    of_classes = None if weight is None else told.weight
+    rows, counts_for = _weighted(loss, stand_in, None, q, per_sample, weight, keep, False, of_classes)
+    return Entered(loss, z, rows, counts_for, shape, shard=shard, met=told)
+
+
+def _changes(loss: "RowLoss", dtype: torch.dtype) -> tuple[Tensor | None, Tensor | float | None]:
+    """Shift and scale of the logits."""
+    adjust = loss.adjust
+    if adjust is None:
+        return None, None
+    return None if adjust.shift is None else adjust.shift.to(dtype), adjust.scale_in(dtype)
 
 
 def _weighted(
@@ -204,17 +243,20 @@ def _weighted(
     per_sample: Tensor | None,
     class_weight: Tensor | None,
     keep: Tensor | None,
+    whole: bool,
+    of_classes: Tensor | None = None,
 ) -> tuple[Rows, Tensor | None]:
     """Class weights, smoothing and the formula, put together; and what each row counts for in the mean."""
     own, average = loss.formulas()
     adjust, table, eps, dtype = loss.adjust, loss.argument("table"), loss.label_smoothing, computing_dtype(z)
     if table is not None:
         checks.table(type(loss).__name__, table, 2 if loss.link == "sigmoid" else z.shape[1])
-    shift = None if adjust is None or adjust.shift is None else adjust.shift.to(dtype)
+    shift, scale = _changes(loss, dtype)
     margin = None if adjust is None or adjust.margin is None else adjust.margin.to(dtype)
     if mix is not None and mix.ndim == 1 and (eps or class_weight is not None or _has_offset(loss)):
         mix = torch.stack([1 - mix, mix], 1)
-    of_classes = targets.of_classes(label, mix, class_weight)
+    if of_classes is None:
+        of_classes = targets.of_classes(label, mix, class_weight)
     counts_for = of_classes if per_sample is None else per_sample if of_classes is None else of_classes * per_sample
     # The short form knows one distribution for all labels; a margin makes another of it for each.
     short = mix is None and margin is None and (class_weight is None or loss.smoothing_weight == "sample")
@@ -228,7 +270,7 @@ def _weighted(
         pass  # shares of yes, as they came
     elif eps or mix is not None:
         smoothing = Smoothing(eps, loss.smoothing_over, class_weight, loss.smoothing_weight)
-        if loss.link == "sigmoid" or _has_offset(loss):
+        if whole and (loss.link == "sigmoid" or _has_offset(loss)):
             classes = 2 if loss.link == "sigmoid" else z.shape[1]
             q = mix if mix is not None else one_hot(targets.known(label), classes, dtype)
             live = torch.ones_like(q) if loss.link == "sigmoid" or not eps else targets.live(flat(z), shift, dtype)
@@ -259,13 +301,14 @@ def _weighted(
         weight=row_weight,
         keep=keep,
         shift=shift,
-        scale=None if adjust is None else adjust.scale_in(dtype),
+        scale=scale,
         margin=margin,
         table=None if table is None else table.to(dtype),
         power=loss.argument("power"),
         normalized=loss.normalized,
         inplace=loss.inplace,
         offset=offset,
+        offset_of=None if whole or short or not _has_offset(loss) else cast(Any, loss.offset),
         learnable=bool(loss._parameters or loss._modules) and any(p.requires_grad for p in loss.parameters()),  # pyright: ignore[reportPrivateUsage]
         key=key,
     )

@@ -34,7 +34,7 @@ LEAST = -80.0
 
 def losses(z: Tensor, buffer: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool) -> Tensor:
     """The weighted losses of a block; fills the buffer with their gradient, if that is wanted."""
-    if (direct := _multiple_of_log_p(rows)) is not None:  # which makes little of the block's size: no tiles
+    if (direct := multiple_of_log_p(rows)) is not None:  # which makes little of the block's size: no tiles
         value = _linear(direct, z, buffer[: len(z)], rows, upstream, gradient)
         if value is not None:
             return value
@@ -51,7 +51,7 @@ def losses(z: Tensor, buffer: Tensor, rows: Rows, upstream: Tensor | None, gradi
 
 def _of_tile(z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool) -> Tensor:
     value, program = None, rows.program(every_label=True)
-    if (direct := _multiple_of_log_p(rows)) is not None:
+    if (direct := multiple_of_log_p(rows)) is not None:
         value = _linear(direct, z, out, rows, upstream, gradient)
     elif program is not None and _every_label_alike(rows) and (labels := _labels(z, out, rows)) is not None:
         value = _by_program(program, labels, rows, upstream, gradient)
@@ -62,7 +62,7 @@ def _every_label_alike(rows: Rows) -> bool:
     return rows.margin is None and "rival" not in needed(frozenset(rows.names))
 
 
-def _multiple_of_log_p(rows: Rows) -> Program | None:
+def multiple_of_log_p(rows: Rows) -> Program | None:
     """The program of a loss that is a multiple of log p_j, and a constant."""
     program = rows.program(every_label=True)
     if program is None or rows.normalized or not _every_label_alike(rows) or program.inputs != ("log_p",):

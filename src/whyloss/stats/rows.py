@@ -34,7 +34,8 @@ class Rows:
     ignore: in place of `keep`, the label, or the `mix` [N], of such rows.
     shift: [C], scale: number or [C], margin: [C] with z -> scale * (z + shift - margin at the label).
     table: [C, C] and power: arguments of the statistics that take one.
-    offset: [N], added to the row losses before they are weighted.
+    offset: [N], added to the row losses before they are weighted. offset_of: what makes it of the (smoothed) target,
+    where each process has some of the classes.
     learnable: the formula reads something besides the statistics that needs a gradient.
     inplace: the backward pass may write the gradient over the logits.
     key: stands for all that the formula depends on besides the statistics; None: nobody knows.
@@ -55,6 +56,7 @@ class Rows:
     power: float | None = None
     normalized: bool = False
     offset: Tensor | None = None
+    offset_of: Callable[[Tensor], Tensor] | None = None
     learnable: bool = False
     inplace: bool = False
     key: Hashable = None

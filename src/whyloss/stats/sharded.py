@@ -5,119 +5,41 @@ the same on every rank, and the way back needs no communication: each rank knows
 
 The statistics come from the table, as everywhere. `_statistics` runs twice: on this rank's classes, noting its part of
 every sum that is asked for, and on no classes at all, when each such question is answered with the sum over all ranks.
-"""
 
-from collections.abc import Callable, Iterator
+Where every class may be the label, as soft targets have it, sharded_mixture.py does it."""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from whyloss.stats import sharded_mixture
+from whyloss.stats.meeting import Met
 from whyloss.stats.reference import rest_of, weighted
 from whyloss.stats.rows import Rows, computing_dtype, infinite
+from whyloss.stats.shard import Shard, blocks
 from whyloss.stats.table import CONSTANT, HUGE, REST, Rest, Terms, needed
 
-BLOCK, BLOCK_ELSEWHERE = 2**18, 2**25  # elements that temporary tensors are made for at once, on the CPU (each thread)
 
-
-@dataclass(frozen=True)
-class Shard:
-    """The classes of this rank: `size` of all the `classes`, from `start` on. group: None if they are all here."""
-
-    start: int
-    size: int
-    classes: int
-    group: Any = None
-
-    def over_ranks(self, x: Tensor, operation: str) -> Tensor:
-        if self.group is not None:
-            dist.all_reduce(x, getattr(dist.ReduceOp, operation), self.group)
-        return x
-
-
-def of_dtensor(logits: Tensor, group: Any, start: int | None) -> tuple[Tensor, Any, int | None]:
-    """Of a DTensor that is sharded on the class axis the local slice, its group and start; else what came."""
-    if not hasattr(logits, "device_mesh"):
-        return logits, group, start
-    spread: Any = logits
-    split = [i for i, placed in enumerate(spread.placements) if placed.is_shard(1)]
-    if len(split) != 1 or not all(placed.is_shard(1) or placed.is_replicate() for placed in spread.placements):
-        raise ValueError(
-            f"A DTensor of logits with placements {spread.placements}: Shard(1), the classes, on one axis of the mesh "
-            "is needed and Replicate() on the others. Redistribute it, or pass logits.to_local() and the group."
-        )
-    if group is not None or start is not None:
-        raise ValueError("A DTensor knows its group and its slice; do not pass group or start.")
-    mesh, axis, classes = spread.device_mesh, split[0], logits.shape[1]
-    start = min(classes, -(-classes // mesh.size(axis)) * mesh.get_local_rank(axis))  # as torch.chunk does it
-    return spread.to_local(), mesh.get_group(axis), start
-
-
-_asked_for: WeakKeyDictionary[Any, WeakKeyDictionary[Any, dict[tuple[int, int | None], Shard]]] = WeakKeyDictionary()
-
-
-def shard_of(z: Tensor, start: int | None, group: Any, loss: Any) -> Shard:
-    """Which classes are on this rank, found by asking all of them, once for each loss, group and slice.
-
-    What is remembered belongs to a loss: were it shared by two heads, a rank whose slices of both look alike would not
-    ask while the others do, and wait for ever."""
-    size = z.shape[1]
-    if not (dist.is_available() and dist.is_initialized()):
-        if start or group is not None:
-            raise ValueError(
-                f"start={start} and group={group}, but torch.distributed is not initialised, so that this process is "
-                "alone and all classes are here. Call torch.distributed.init_process_group first."
-            )
-        return Shard(0, size, size)
-    group = dist.group.WORLD if group is None else group
-    known = _asked_for.setdefault(loss, WeakKeyDictionary()).setdefault(group, {})
-    if (size, start) not in known:
-        known[size, start] = _asked(z, start, group)
-    return known[size, start]
-
-
-def _asked(z: Tensor, start: int | None, group: Any) -> Shard:
-    mine = torch.tensor([z.shape[0], z.shape[1], -1 if start is None else start], device=z.device)
-    answers = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
-    dist.all_gather(answers, mine, group)
-    counts, sizes, starts = (list(x) for x in zip(*(answer.tolist() for answer in answers), strict=True))
-    if len(set(counts)) > 1:
-        raise ValueError(
-            f"The ranks hold logits of {', '.join(map(str, counts))} rows; all need the same rows, each rank some of "
-            "their classes. Is the batch split over this group as well? Pass the group that only the classes are "
-            "split over."
-        )
-    if all(s == -1 for s in starts):
-        starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    pieces = sorted(zip(starts, sizes, strict=True))
-    at = 0
-    for first, size in pieces:
-        if first != at:
-            raise ValueError(
-                f"The slices of the ranks, (start, size) {pieces}, leave a gap or overlap at class {min(first, at)}. "
-                "Pass on every rank the first class of its slice, or on none, for slices in the order of the ranks."
-            )
-        at += size
-    rank = dist.get_rank(group)
-    return Shard(starts[rank], sizes[rank], at, group if len(sizes) > 1 else None)
-
-
-def total(z: Tensor, rows: Rows, shard: Shard, share: Tensor | None = None) -> Tensor:
+def total(z: Tensor, rows: Rows, shard: Shard, met: Met | None = None, share: Tensor | None = None) -> Tensor:
     """The sum of the weighted row losses, times `share`."""
-    losses = each(z, rows, shard)
+    losses = each(z, rows, shard, met)
     value = losses.sum(dtype=torch.float64)
     return (value if share is None else value * share).to(losses.dtype)
 
 
-def each(z: Tensor, rows: Rows, shard: Shard) -> Tensor:
-    """[N] weighted row losses of this rank's slice [N, C_local] of the logits, the same on every rank."""
+def each(z: Tensor, rows: Rows, shard: Shard, met: Met | None = None) -> Tensor:
+    """[N] weighted row losses of this rank's slice [N, C_local] of the logits, the same on every rank.
+
+    met: what the ranks know of each other already, where every class may be the label."""
     if reason := obstacle(rows):
         raise ValueError(f"The logits are sharded over the classes, but {reason}.")
+    if met is not None:
+        return weighted(sharded_mixture.each(z, rows, shard, met), rows)
     rows = rows.resolved()
     assert rows.label is not None
     names = _summed(rows)
@@ -135,15 +57,21 @@ def each(z: Tensor, rows: Rows, shard: Shard) -> Tensor:
 
 def obstacle(rows: Rows) -> str:
     """What this engine cannot do, or nothing."""
-    if rows.normalized:
-        return "a normalised loss needs the loss of every class as label before any of them is known"
+    fixed: tuple[Any, ...] = (rows.shift, rows.scale, rows.table)
     if rows.every_label:
+        if rows.table is not None:
+            return (
+                "the loss of every class as label (soft targets, or label smoothing with these options) takes a matrix "
+                "product over all classes where a loss has a table; only class indices without smoothing are supported"
+            )
+        if rows.learnable:
+            return "the formula learns something, of whose gradient each rank would only have a part"
+        fixed = (*fixed, rows.mix, rows.margin, None if rows.smoothing is None else rows.smoothing.weight)
+    if any(isinstance(x, Tensor) and x.requires_grad for x in fixed):
         return (
-            "soft targets, and label smoothing of this loss with these options, need the loss of every class as label; "
-            "only class indices are supported"
+            "the adjustment, the table, the class weights or the soft target need a gradient, of which each rank would "
+            "only have a part"
         )
-    if any(isinstance(x, Tensor) and x.requires_grad for x in (rows.shift, rows.scale, rows.table)):
-        return "the adjustment or the table needs a gradient, of which each rank would only have a part"
     return ""
 
 
@@ -157,9 +85,9 @@ class _Statistics(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, rows: Rows, shard: Shard) -> tuple[Tensor, ...]:
         names = _summed(rows)
-        tops = [_Slice(z[b], rows.block(b.start, b.stop), shard.start).top() for b in _blocks(z)]
+        tops = [_Slice(z[b], rows.block(b.start, b.stop), shard.start).top() for b in blocks(z)]
         top = shard.over_ranks(torch.cat(tops), "MAX")
-        parts = [_noted(_Slice(z[b], rows.block(b.start, b.stop), shard.start, top[b]), names) for b in _blocks(z)]
+        parts = [_noted(_Slice(z[b], rows.block(b.start, b.stop), shard.start, top[b]), names) for b in blocks(z)]
         sums = iter(shard.over_ranks(torch.cat(parts, 1), "SUM"))
         nothing = _Slice(z[:, :0], rows, shard.start, top, lambda _: next(sums))
         ctx.found = _statistics(nothing, names)
@@ -179,19 +107,11 @@ class _Statistics(torch.autograd.Function):
         (z,) = ctx.saved_tensors
         given = {n: c for n, c in zip(ctx.names, upstream[1:], strict=True) if c is not None and n not in CONSTANT}
         grad = torch.empty_like(z)
-        for b in _blocks(z):
+        for b in blocks(z):
             found = ctx.found.block(b)
             part = _Slice(z[b], ctx.rows.block(b.start, b.stop), ctx.shard.start, found.top)
             grad[b] = _pull_back(part, found, {name: c[b] for name, c in given.items()})
         return grad, None, None
-
-
-def _blocks(z: Tensor) -> Iterator[slice]:
-    """At least one, of rows."""
-    elements = BLOCK * torch.get_num_threads() if z.device.type == "cpu" else BLOCK_ELSEWHERE
-    step = max(1, elements // max(1, z.shape[1]))
-    for start in range(0, max(1, len(z)), step):
-        yield slice(start, min(start + step, len(z)))
 
 
 def _known_elsewhere(_: Tensor) -> Tensor:

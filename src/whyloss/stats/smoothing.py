@@ -10,6 +10,16 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class Totals:
+    """[N, 1] sums over a row's classes that smoothing reads, where not all of them are here: how many are not masked,
+    how much of a target is elsewhere than on each of those, and what the labels of the target weigh."""
+
+    live: Tensor
+    others: Tensor
+    weight: Tensor
+
+
+@dataclass(frozen=True)
 class Smoothing:
     """A share eps of the target moves evenly to all classes that are not masked, or to the others; then the label that
     each share lands on, or the target, says its weight.
@@ -21,20 +31,24 @@ class Smoothing:
     weight: Tensor | None = None
     by: Literal["class", "sample"] = "class"
 
-    def mix(self, q: Tensor, live: Tensor) -> Tensor:
-        """[N, C] coefficients of the labels for targets q, where `live` is 1 for a class that is not masked, else 0."""
-        smooth = self.spread(q, live)
+    def mix(self, q: Tensor, live: Tensor, known: Totals | None = None) -> Tensor:
+        """[N, C] coefficients of the labels for targets q, where `live` is 1 for a class that is not masked, else 0.
+        known: the sums over all classes, where q has some of them."""
+        smooth = self.spread(q, live, known)
         if self.weight is None:
             return smooth
-        return smooth * (self.weight if self.by == "class" else (q * self.weight).sum(1, keepdim=True))
+        if self.by == "class":
+            return smooth * self.weight
+        return smooth * ((q * self.weight).sum(1, keepdim=True) if known is None else known.weight)
 
-    def spread(self, q: Tensor, live: Tensor) -> Tensor:
+    def spread(self, q: Tensor, live: Tensor, known: Totals | None = None) -> Tensor:
         """The same before weights."""
         if not self.eps:
             return q
         if self.over == "all":
-            return (1 - self.eps) * q + self.eps * live / live.sum(1, keepdim=True).clamp_min(1)
-        others = ((1 - q) * live).sum(1, keepdim=True)
+            count = live.sum(1, keepdim=True) if known is None else known.live
+            return (1 - self.eps) * q + self.eps * live / count.clamp_min(1)
+        others = ((1 - q) * live).sum(1, keepdim=True) if known is None else known.others
         return (1 - self.eps) * q + self.eps * (1 - q) * live / torch.where(others == 0, 1.0, others)
 
     def mix_of_labels(self, label: Tensor, out: Tensor) -> Tensor:
