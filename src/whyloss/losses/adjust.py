@@ -75,13 +75,16 @@ class LogitAdjustment(Adjustment):
     counts: Tensor = field(kw_only=False)
     tau: float = 1.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    fixed = ("shift",)
+
+    def derive(self) -> None:
+        super().derive()
         self.shift = self.tau * log_prior(self.counts)
 
     def check(self) -> None:
         super().check()
         self.require(self.tau >= 0, "tau >= 0", self.tau)
+        self.require(self.shift is None, "no shift besides the one from the counts", self.shift)
 
 
 def log_prior(counts: Tensor) -> Tensor:

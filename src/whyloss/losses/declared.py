@@ -1,6 +1,7 @@
 """A loss as a declaration: the annotated fields of its class are its parameters.
 
-`Declared` turns them into a keyword-only constructor, buffers for tensors, and a repr of what is not default."""
+`Declared` turns them into a keyword-only constructor, buffers for tensors, and a repr of what is not default; what is
+derived from them (numbers, inner losses) follows when one of them changes."""
 
 import dataclasses
 from itertools import count
@@ -21,6 +22,7 @@ class Declared(nn.Module):
 
     handle: ClassVar[int]  # one for each instance; ClassVar keeps it out of the constructor
     state: ClassVar[int]  # another after every change of an attribute
+    fixed: ClassVar[tuple[str, ...]] = ()  # fields that cannot change once the loss is made
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -47,8 +49,15 @@ class Declared(nn.Module):
         self.__dict__["state"] = next(_states)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        changes = "made" in vars(self) and name in getattr(type(self), "__dataclass_fields__", ())
+        if changes and name in self.fixed:
+            raise AttributeError(
+                f"{type(self).__name__}: {name} is fixed when the loss is made; make a new one with another {name}."
+            )
         super().__setattr__(name, value)
         self._changed()
+        if changes:
+            self._follow()
 
     def register_buffer(self, *args: Any, **kwargs: Any) -> None:
         super().register_buffer(*args, **kwargs)
@@ -73,9 +82,34 @@ class Declared(nn.Module):
             self.__dict__.pop(field.name, None)
             self.register_buffer(field.name, None if value is None else _as_floats(value))
         self.check()
+        self._follow()
+        if type(self).compose is not Declared.compose:
+            self.register_load_state_dict_post_hook(_loaded)
 
     def check(self) -> None:
         """Raises ValueError where a parameter is out of its range. Losses extend it."""
+
+    def derive(self) -> None:
+        """Sets what is computed from the fields; called when the loss is made and after a field was set. Moving and
+        loading carry it along."""
+
+    def compose(self) -> None:
+        """Makes the losses that this one is made of, with the options that they share with it; called when it is made
+        and after a field was set, moved or loaded."""
+
+    def _follow(self) -> None:
+        self.__dict__.pop("made", None)  # what is derived may be set meanwhile
+        try:
+            self.derive()
+            self.compose()
+        finally:
+            self.__dict__["made"] = True
+
+    def _apply(self, *args: Any, **kwargs: Any) -> "Declared":
+        super()._apply(*args, **kwargs)  # pyright: ignore[reportPrivateUsage]
+        self.compose()
+        self._changed()
+        return self
 
     def require(self, holds: bool, expected: str, got: object) -> None:
         if not holds:
@@ -97,6 +131,11 @@ class Declared(nn.Module):
 
     def extra_repr(self) -> str:
         return ", ".join(f"{k}={_brief(v)}" for k, v in self.changed().items() if not isinstance(v, nn.Module))
+
+
+def _loaded(loss: nn.Module, keys: object) -> None:
+    if isinstance(loss, Declared):
+        loss.compose()
 
 
 def _as_floats(value: Any) -> Tensor:

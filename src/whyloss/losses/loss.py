@@ -31,6 +31,9 @@ class Loss(Declared):
     proper: expected loss is smallest at the true probabilities. bounded: the value is. symmetric: summed over all
     possible labels, it is constant. convex: in the logits. ordered: the order of the classes matters to it.
 
+    Parameters and options may be set later, and what is made of them follows. Those named in `fixed`, such as the sizes
+    of a memory, may not: setting them raises AttributeError.
+
     reads: tensors that a call takes besides, by keyword (`loss(logits, target, index=...)`), one entry a row each.
     may_read: those that it can do without.
     neighbours: pixels are no rows by themselves: it matters which lie side by side.
@@ -131,8 +134,24 @@ class LabelledLoss(Loss):
 
     links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.own_adjust is not LabelledLoss.own_adjust and "adjust" not in cls.fixed:
+            cls.fixed = (*cls.fixed, "adjust")
+
+    def own_adjust(self) -> Adjustment | None:
+        """What the loss itself does to its logits; one that does takes no other `adjust`."""
+        return None
+
+    def derive(self) -> None:
+        super().derive()
+        if "adjust" in self.fixed:
+            self.adjust = self.own_adjust()
+
     def check(self) -> None:
         super().check()
+        if "adjust" in self.fixed:
+            self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
         for name, allowed in (
             ("reduction", ("mean", "sum", "none")),
             ("link", self.links),

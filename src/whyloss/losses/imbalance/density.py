@@ -42,6 +42,7 @@ class GradientHarmonizingLoss(BatchLoss):
     links = ("sigmoid",)
     bounded = False
     stateful = True
+    fixed = ("bins",)
 
     counts: ClassVar[Tensor]  # buffers; ClassVar keeps them out of the constructor
     batches: ClassVar[Tensor]

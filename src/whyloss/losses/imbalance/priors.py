@@ -30,6 +30,7 @@ class ClassBalancedLoss(CrossEntropyLoss):
     short = ("class-balanced", "cb")
     equation = "-w_y log p_y"
     proper = False
+    fixed = ("counts", "beta")
 
     def check(self) -> None:
         super().check()
@@ -62,10 +63,8 @@ class LogitAdjustedLoss(CrossEntropyLoss):
     equation = "-log softmax(z + tau log prior)_y"
     proper = False
 
-    def check(self) -> None:
-        super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
-        self.adjust = LogitAdjustment(counts=self.counts, tau=self.tau)
+    def own_adjust(self) -> Adjustment:
+        return LogitAdjustment(counts=self.counts, tau=self.tau)
 
 
 class BalancedSoftmaxLoss(LogitAdjustedLoss):
@@ -118,9 +117,10 @@ class LDAMLoss(CrossEntropyLoss):
 
     def check(self) -> None:
         super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
         self.require(bool((self.counts > 0).all()), "a count > 0 for every class", self.counts.tolist())
         self.require(self.max_margin > 0, "max_margin > 0", self.max_margin)
         self.require(self.scale > 0, "scale > 0", self.scale)
+
+    def own_adjust(self) -> Adjustment:
         margin = self.max_margin * (self.counts.min() / self.counts) ** 0.25
-        self.adjust = Adjustment(margin=margin, scale=self.scale)
+        return Adjustment(margin=margin, scale=self.scale)

@@ -37,12 +37,13 @@ class VectorScalingLoss(CrossEntropyLoss):
 
     def check(self) -> None:
         super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
         self.require(self.gamma >= 0, "gamma >= 0", self.gamma)
         self.require(self.tau >= 0, "tau >= 0", self.tau)
+
+    def own_adjust(self) -> Adjustment:
         counts = seen(self.counts)
         scale = (counts / counts.max()) ** self.gamma
-        self.adjust = Adjustment(shift=self.tau * log_prior(self.counts) / scale, scale=scale)
+        return Adjustment(shift=self.tau * log_prior(self.counts) / scale, scale=scale)
 
 
 class ClassDependentTemperatureLoss(VectorScalingLoss):

@@ -29,9 +29,10 @@ class _OfCosines(RowLoss):
 
     def check(self) -> None:
         super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
         self.require(self.scale > 0, "scale > 0", self.scale)
-        self.adjust = Adjustment(scale=self.scale)
+
+    def own_adjust(self) -> Adjustment:
+        return Adjustment(scale=self.scale)
 
 
 class NormFaceLoss(_OfCosines):
@@ -251,9 +252,10 @@ class FixedAdaCosLoss(CrossEntropyLoss):
 
     def check(self) -> None:
         super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
         self.require(self.classes >= 3, "classes >= 3", self.classes)
-        self.adjust = Adjustment(scale=adacos_scale(self.classes))
+
+    def own_adjust(self) -> Adjustment:
+        return Adjustment(scale=adacos_scale(self.classes))
 
 
 def adacos_scale(classes: int) -> float:

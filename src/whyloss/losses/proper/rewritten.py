@@ -99,9 +99,10 @@ class SoftCappedCrossEntropyLoss(CrossEntropyLoss):
 
     def check(self) -> None:
         super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
         self.require(self.cap > 0, "cap > 0", self.cap)
-        self.adjust = Adjustment(softcap=self.cap)
+
+    def own_adjust(self) -> Adjustment:
+        return Adjustment(softcap=self.cap)
 
 
 class LogitNormLoss(CrossEntropyLoss):
@@ -133,10 +134,8 @@ class LogitNormLoss(CrossEntropyLoss):
     symmetric = False
     convex = False
 
-    def check(self) -> None:
-        super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
-        self.adjust = LogitNormalization(temperature=self.temperature, floor=self.floor)
+    def own_adjust(self) -> Adjustment:
+        return LogitNormalization(temperature=self.temperature, floor=self.floor)
 
 
 class TaylorSoftmaxLoss(CrossEntropyLoss):
@@ -168,7 +167,5 @@ class TaylorSoftmaxLoss(CrossEntropyLoss):
     symmetric = False
     convex = False
 
-    def check(self) -> None:
-        super().check()
-        self.require(self.adjust is None, "no adjust besides the loss's own", self.adjust)
-        self.adjust = TaylorSoftmax(order=self.order)
+    def own_adjust(self) -> Adjustment:
+        return TaylorSoftmax(order=self.order)

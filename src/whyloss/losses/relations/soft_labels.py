@@ -29,9 +29,11 @@ class SoftLabelLoss(RowLoss):
         """[C, C], row y is the distribution that stands for the label y."""
         raise NotImplementedError(f"{type(self).__name__} has no soft_labels.")
 
-    def check(self) -> None:
-        super().check()
-        self.register_buffer("soft", self.soft_labels(), persistent=False)
+    def derive(self) -> None:
+        super().derive()
+        before = self._buffers.get("soft")
+        soft = self.soft_labels()
+        self.register_buffer("soft", soft if before is None else soft.to(before), persistent=False)
 
     @property
     def table(self) -> Tensor:

@@ -69,6 +69,9 @@ class BackwardCorrectionLoss(RowLoss):
         _check_transition(self)
         rank = int(torch.linalg.matrix_rank(self.transition))
         self.require(rank == len(self.transition), "an invertible transition matrix", f"one of rank {rank}")
+
+    def derive(self) -> None:
+        super().derive()
         self.register_buffer("inverse", torch.linalg.inv(self.transition.double()))
 
     @property
