@@ -123,7 +123,6 @@ def test_small_steps_do_not_cancel():
 
 def test_what_has_no_meaning_is_refused():
     for options, words in (
-        ({"over": "world"}, "sorted over ranks"),
         ({"smooth": 1.0}, "smooth"),
         ({"charge": "x"}, "charge"),
     ):

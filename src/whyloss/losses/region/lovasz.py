@@ -4,10 +4,11 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from whyloss.losses.loss import Link
 from whyloss.losses.region.maps import cleaned, counted, summed
-from whyloss.losses.region.region import RegionLoss
+from whyloss.losses.region.region import RegionLoss, has_ranks
 from whyloss.stats import regions
 from whyloss.stats.pixels import Pixels
 
@@ -21,7 +22,6 @@ class _LovaszLoss(RegionLoss):
     def check(self) -> None:
         super().check()
         self.require(self.charge in ("mean", "largest"), "charge in ('mean', 'largest')", self.charge)
-        self.require(self.over != "world", "over 'image' or 'batch' (errors cannot be sorted over ranks)", self.over)
         self.require(self.smooth == 0, "smooth = 0 (a sorted loss has no denominator to add to)", self.smooth)
 
     def errors(self, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -34,14 +34,19 @@ class _LovaszLoss(RegionLoss):
         each = torch.stack([summed(p * t, u), summed(p, u), summed(t, u), counted(p, u)])
         if u is not None:
             u = u.expand_as(t)
-        if self.over == "batch":
+        if self.over != "image":
+            each = each.sum(1, keepdim=True)
             errors, t = _joined(errors), _joined(t)
             u = None if u is None else _joined(u)
         if not self.background:
             errors, t = errors[:, 1:], t[:, 1:]
             u = None if u is None else u[:, 1:]
-        losses = (errors * steps(errors.detach(), t, u)).sum(2)
-        return regions.Sums(*self.pooled(each)), losses if self.over == "image" else losses.squeeze(0)
+        among = steps_among_ranks if self.over == "world" and has_ranks() else steps
+        losses = (errors * among(errors.detach(), t, u)).sum(2)
+        if not self.background:
+            losses = pad(losses, (1, 0))
+        *sums, losses = self.pooled(torch.cat([each, losses.unsqueeze(0)]))  # of the world each rank has its part
+        return regions.Sums(*sums), losses
 
     def of_absent(self, sums: regions.Sums, losses: Tensor, counted: Tensor) -> Tensor | float:
         if self.absent == "penalise" and self.charge == "largest":
@@ -76,6 +81,24 @@ def steps(errors: Tensor, t: Tensor, u: Tensor | None) -> Tensor:
     return torch.empty_like(rise).scatter(2, order, rise)
 
 
+@torch.no_grad()
+def steps_among_ranks(errors: Tensor, t: Tensor, u: Tensor | None) -> Tensor:
+    """[1, C, P] the steps of this rank's pixels where those of all ranks are sorted together; P may differ."""
+    import torch.distributed as dist
+
+    ranks, rank = dist.get_world_size(), dist.get_rank()
+    own = torch.tensor([errors.shape[2], u is not None], device=errors.device)
+    found = [torch.empty_like(own) for _ in range(ranks)]
+    dist.all_gather(found, own)  # pyright: ignore
+    counts, weighed = torch.stack(found).T.tolist()
+    parts = [errors, t] if not any(weighed) else [errors, t, torch.ones_like(t) if u is None else u]
+    mine = pad(torch.stack(parts), (0, max(counts) - counts[rank]))
+    gathered = [torch.empty_like(mine) for _ in range(ranks)]
+    dist.all_gather(gathered, mine)  # pyright: ignore
+    every = torch.cat([part[..., :count] for part, count in zip(gathered, counts, strict=True)], 3)
+    return steps(every[0], every[1], every[2] if any(weighed) else None).split(counts, 2)[rank]
+
+
 class LovaszSoftmaxLoss(_LovaszLoss):
     """The convex extension of the Jaccard loss, in the errors of the probabilities: aims at the Jaccard index itself.
 
@@ -83,7 +106,8 @@ class LovaszSoftmaxLoss(_LovaszLoss):
     or beside cross-entropy. Computed as plain torch: the time is that of sorting each class's errors.
 
     Args:
-        over: "image", the paper's choice where Jaccard is averaged over images, or the whole "batch".
+        over: "image", the paper's choice where Jaccard is averaged over images, the whole "batch", or the batches of
+            all ranks, the "world": errors, targets and weights of all pixels then go to every rank.
         charge: what "penalise" charges for an absent class: the "mean" of the probabilities wrongly given to it, as
             other region losses do, or the "largest" of them, which is the extension's own value (in the paper "all"
             classes; its "present" classes are absent="skip").
@@ -114,7 +138,8 @@ class LovaszHingeLoss(_LovaszLoss):
     Under the sigmoid link alone: every mask is a yes-or-no question. Pixels beyond the margin have no gradient.
 
     Args:
-        over: "image" or the whole "batch".
+        over: each "image", the whole "batch", or the batches of all ranks, the "world": errors, targets and weights of
+            all pixels then go to every rank.
         charge: what "penalise" charges for an absent class: the "mean" of its probabilities, as other region losses
             do, or the "largest" hinge error, which is the extension's own value.
 

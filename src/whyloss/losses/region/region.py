@@ -160,7 +160,7 @@ class RegionLoss(Loss):
         if self.over != "image":
             sums = sums.sum(1)
         if self.over == "world":
-            sums = _over_ranks(sums)
+            sums = over_ranks(sums)
         return sums if self.background else sums[..., 1:]
 
     def of_absent(self, sums: regions.Sums, losses: Tensor, counted: Tensor) -> Tensor | float:
@@ -213,7 +213,7 @@ def _pixel_weight(name: str, weight: Tensor, logits: Tensor) -> Tensor:
     if weight.ndim == 1:
         weight = weight.reshape(-1, *[1] * (logits.ndim - 2))
     try:
-        return weight.expand(logits.shape[:1] + logits.shape[2:]).reshape(logits.shape[0], -1)
+        return weight.expand(logits.shape[:1] + logits.shape[2:]).reshape(len(logits), logits.shape[2:].numel())
     except RuntimeError:
         raise ValueError(
             f"{name}: sample_weight {tuple(weight.shape)} does not fit logits {tuple(logits.shape)}; one weight per "
@@ -239,13 +239,18 @@ def _check_values(loss: RegionLoss, pixels: Pixels, classes: int) -> None:
             raise ValueError(f"{type(loss).__name__}: masks must lie between 0 and 1.")
 
 
-def _over_ranks(sums: Tensor) -> Tensor:
-    """The sums over all ranks, differentiable: each rank's gradient is that of the loss of the whole."""
+def has_ranks() -> bool:
     import torch.distributed as dist
+
+    return dist.is_available() and dist.is_initialized()
+
+
+def over_ranks(sums: Tensor) -> Tensor:
+    """The sums over all ranks, differentiable: each rank's gradient is that of the loss of the whole."""
+    if not has_ranks():
+        return sums
     from torch.distributed.nn.functional import all_reduce
 
-    if not (dist.is_available() and dist.is_initialized()):
-        return sums
     # Data parallelism averages gradients over the ranks, and the derivative of an all-reduce sums over them: the two
     # cancel, so that N ranks give the gradient that one process gives.
     return all_reduce(sums)  # pyright: ignore
