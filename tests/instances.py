@@ -90,9 +90,9 @@ class Case:
         """How many things a target may name: entries of a soft target, and of class weights."""
         return _tree(classes, None).nodes if "tree" in self.cls.fields() else classes
 
-    def reads(self, shape: torch.Size) -> dict[str, Tensor]:
+    def reads(self, shape: torch.Size, link: str = "softmax") -> dict[str, Tensor]:
         """What a call takes besides, for targets of this shape."""
-        return {name: READ[name](shape) for name in self.cls.reads}
+        return {name: READ[name](shape, link) for name in self.cls.reads}
 
     @property
     def knows_classes(self) -> bool:
@@ -121,7 +121,7 @@ class Case:
         if issubclass(self.cls, LabelSetLoss):
             return z, [answers, answers.float()], 4, {}
         if link == "sigmoid":
-            return z, [answers], 4 if issubclass(self.cls, BatchLoss) else 2, self.reads(z.shape)
+            return z, [answers], 4 if issubclass(self.cls, BatchLoss) else 2, self.reads(z.shape, link)
         mixed = soft(classes=self.entries(4), dtype=torch.float32)
         return self.logits(z), [y, mixed], 4, self.reads(y.shape)
 
@@ -196,10 +196,11 @@ def _tree(classes: int, order: Tensor | None) -> Tree:
     return Tree({"left": names[: classes // 2], "right": {"far": names[classes // 2 : -1], names[-1]: {}}})
 
 
-def _views(shape: torch.Size) -> Tensor:
-    """The logits of two more views of four classes."""
+def _views(shape: torch.Size, link: str) -> Tensor:
+    """The logits of two more views, of four classes or of answers."""
     generator = torch.Generator(torch.get_default_device()).manual_seed(2)
-    return torch.randn(*shape, 2, 4, generator=generator, dtype=torch.float64)
+    each = (2, 4) if link == "softmax" else (2,)
+    return torch.randn(*shape, *each, generator=generator, dtype=torch.float64)
 
 
 # What a field of this name gets, for a number of classes and an order of them.
@@ -227,14 +228,14 @@ def _spaced(shape: torch.Size, low: float, high: float) -> Tensor:
 
 
 # What a call takes besides, by name, for targets of a shape.
-READ: dict[str, Callable[[torch.Size], Tensor]] = {
+READ: dict[str, Callable[[torch.Size, str], Tensor]] = {
     "views": _views,
-    "index": lambda shape: torch.arange(shape.numel()).reshape(shape),
-    "complement": lambda shape: (torch.arange(shape.numel()) // 2 % 2).reshape(shape),
-    "labels": lambda shape: torch.arange(shape.numel()).reshape(shape) % 4,
-    "features": lambda shape: _spaced(torch.Size((*shape, 3)), -2.0, 3.0),
-    "norm": lambda shape: _spaced(shape, 0.5, 60.0),
-    "feature": lambda shape: _spaced(torch.Size((*shape, 3)), -2.0, 3.0),
+    "index": lambda shape, link: torch.arange(shape.numel()).reshape(shape),
+    "complement": lambda shape, link: (torch.arange(shape.numel()) // 2 % 2).reshape(shape),
+    "labels": lambda shape, link: torch.arange(shape.numel()).reshape(shape) % (4 if link == "softmax" else 2),
+    "features": lambda shape, link: _spaced(torch.Size((*shape, 3)), -2.0, 3.0),
+    "norm": lambda shape, link: _spaced(shape, 0.5, 60.0),
+    "feature": lambda shape, link: _spaced(torch.Size((*shape, 3)), -2.0, 3.0),
 }
 
 

@@ -34,7 +34,7 @@ def size(link: str) -> int:
 @pytest.mark.parametrize(("case", "link"), [p for p in ON_LINK if not p.values[0].cls.steered])
 def test_the_gradient_is_the_finite_difference(case: Case, link: str):
     z, y = batch(link)
-    more = case.reads(y.shape)
+    more = case.reads(y.shape, link)
     loss = steady(case.build(size(link), link=link), z, y, **more)
     z.requires_grad_()
     assert gradcheck(lambda z: loss(z, y, **more), z)
@@ -44,7 +44,7 @@ def test_the_gradient_is_the_finite_difference(case: Case, link: str):
 def test_lower_precision_holds_to_float64(case: Case, link: str):
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
         z, y = batch(link, dtype)
-        loss, more = case.build(size(link), link=link), case.reads(y.shape)
+        loss, more = case.build(size(link), link=link), case.reads(y.shape, link)
         value, gradient = value_and_gradient(loss, z, y, **more)
         exact, slope = value_and_gradient(loss, z.double(), y, **more)
         assert (value.dtype, gradient.dtype) == (torch.float32, dtype)
@@ -55,7 +55,7 @@ def test_lower_precision_holds_to_float64(case: Case, link: str):
 @pytest.mark.parametrize(("case", "link"), BY_DEFAULT)
 def test_what_is_ignored_counts_for_nothing_whatever_it_holds(case: Case, link: str):
     z, y = batch(link)
-    loss, more = case.build(size(link), link=link), case.reads(y.shape)
+    loss, more = case.build(size(link), link=link), case.reads(y.shape, link)
     # A row, or one answer to each question, is taken out.
     dirty, labels = z.clone(), y.clone()
     dirty[0], labels[0] = torch.nan, -100
@@ -70,7 +70,7 @@ def test_what_is_ignored_counts_for_nothing_whatever_it_holds(case: Case, link: 
 @pytest.mark.parametrize(("case", "link"), BY_DEFAULT)
 def test_nothing_counted_is_0_with_a_graph(case: Case, link: str):
     z, y = batch(link)
-    loss, more = case.build(size(link), link=link), case.reads(y.shape)
+    loss, more = case.build(size(link), link=link), case.reads(y.shape, link)
     value, gradient = value_and_gradient(loss, z * torch.nan, torch.full_like(y, -100), **more)
     assert value == 0
     assert (gradient == 0).all()
@@ -80,7 +80,7 @@ def test_nothing_counted_is_0_with_a_graph(case: Case, link: str):
 @pytest.mark.parametrize(("case", "link"), BY_DEFAULT)
 def test_a_batch_with_one_class_only_has_finite_value_and_gradient(case: Case, link: str):
     z, y = batch(link, torch.float32)
-    loss, more = case.build(size(link), link=link), case.reads(y.shape)
+    loss, more = case.build(size(link), link=link), case.reads(y.shape, link)
     for label in (0, 1):
         for logits in (z, torch.zeros_like(z), 1e4 * z.sign()):
             value, gradient = value_and_gradient(loss, logits, torch.full_like(y, label), **more)

@@ -214,13 +214,36 @@ def test_peers_are_independent_and_even():
     expected = table.diagonal().mean() - 0.7 * table.mean()
     assert abs(seen.mean() - expected) < 4 * seen.std() / 400**0.5
     pairs = torch.zeros(5, 5)
-    counted = torch.ones(5, dtype=torch.bool)
+    counted = torch.ones(5, 2, dtype=torch.bool)
+    between = torch.zeros(5, 5)
     for _ in range(500):
         n1, n2 = loss._drawn(counted)
-        pairs.index_put_((n1, n2), torch.ones(5), accumulate=True)
+        pairs.index_put_((n1[:, 0], n2[:, 0]), torch.ones(5), accumulate=True)
+        between.index_put_((n1[:, 0], n1[:, 1]), torch.ones(5), accumulate=True)  # of two questions
         loss.get_buffer("calls").add_(1)
-    assert pairs.min() > 50  # 100 each, if all are equally likely
-    assert pairs.max() < 150
+    for found in (pairs, between):
+        assert found.min() > 50  # 100 each, if all are equally likely
+        assert found.max() < 150
+
+
+def test_peers_of_answers_come_from_the_same_question():
+    """Questions that are answered alike by all: peers cost what the answers themselves do; the third is left out."""
+    z = torch.tensor([2.0, -1.0, 4.0]).double().expand(6, 3)
+    y = torch.tensor([1, 0, -100]).expand(6, 3)
+    bce = whyloss.CrossEntropyLoss(link="sigmoid")(z, y)
+    loss = whyloss.PeerLoss(link="sigmoid", alpha=0.7)
+    torch.testing.assert_close(loss(z, y), 0.3 * bce)
+    z, y = torch.randn(5, 2, dtype=torch.float64), torch.tensor([[0, 1], [1, 1], [0, 0], [1, -100], [-100, 0]])
+    seen = torch.stack([loss(z, y) for _ in range(400)])
+    each = whyloss.CrossEntropyLoss(link="sigmoid", reduction="sum")
+    peers = torch.zeros(()).double()
+    for x, t in zip(z.T, y.T, strict=True):
+        x, t = x[t >= 0], t[t >= 0]
+        peers += sum(each(x, answer.expand(4)) for answer in t) / 4
+    expected = (each(z, y) - 0.7 * peers) / 8
+    assert abs(seen.mean() - expected) < 4 * seen.std() / 400**0.5
+    with pytest.raises(ValueError, match="loss of rows with the sigmoid link"):
+        whyloss.PeerLoss(link="sigmoid", loss=whyloss.BrierLoss())
 
 
 def test_a_peer_loss_takes_any_loss_of_rows():

@@ -228,6 +228,35 @@ def test_labels_beside_a_teacher_and_rows_left_out():
     assert gradcheck(lambda t: whyloss.DistillationLoss()(z[3:], t[3:]), teacher)
 
 
+def test_teachers_of_answers():
+    """By hand, and near certainty: both shares of a teacher are exact, so that slopes are."""
+    z, teacher = torch.tensor([0.3, -2.0]).double(), torch.tensor([1.0, -0.5]).double()
+    p, q = torch.sigmoid(z / 3), torch.sigmoid(teacher / 3)
+    loss = whyloss.DistillationLoss(temperature=3.0, link="sigmoid", reduction="none")
+    expected = 9 * (q * (q / p).log() + (1 - q) * ((1 - q) / (1 - p)).log())
+    torch.testing.assert_close(loss(z, teacher), expected)
+    given = whyloss.DistillationLoss(temperature=3.0, link="sigmoid", reduction="none", teacher="probabilities")
+    torch.testing.assert_close(given(z, torch.sigmoid(teacher)), expected)
+    distance = whyloss.TotalVariationDistillationLoss(temperature=3.0, link="sigmoid", reduction="none")
+    torch.testing.assert_close(distance(z, teacher), (p - q).abs())
+    torch.testing.assert_close(loss.each(z, teacher)[0], expected)
+    z = torch.tensor([30.0, 25.0, -25.0, -40.0, 1e4, 30.0])
+    sure = torch.tensor([25.0, 30.0, -30.0, -30.0, 40.0, torch.inf])
+    for loss in (
+        whyloss.DistillationLoss(temperature=1.0, link="sigmoid", reduction="none"),
+        whyloss.TotalVariationDistillationLoss(link="sigmoid", reduction="none"),
+    ):
+        found, exact = value_and_gradient(loss, z, sure), value_and_gradient(loss, z.double(), sure.double())
+        for ours, theirs in zip(found, exact, strict=True):
+            torch.testing.assert_close(ours.double(), theirs, rtol=1e-5, atol=0)
+    z, t = torch.randn(4, 3).double(), torch.randn(4, 3).double()
+    dirty = t.clone()
+    dirty[1, 2] = -100
+    value, gradient = value_and_gradient(loss, z, dirty)
+    torch.testing.assert_close(value[dirty != -100], loss(z, t)[dirty != -100])
+    assert value[1, 2] == gradient[1, 2] == 0
+
+
 def test_views_that_agree_cost_nothing_more():
     (z, y), views = rows(8), torch.stack([rows(8, seed=s)[0] for s in (3, 4)], 1)
     loss = whyloss.JensenShannonConsistencyLoss(factor=2.0, reduction="none")

@@ -30,14 +30,14 @@ def inputs(case: Case, link: str, dtype: torch.dtype = torch.float64) -> tuple[T
     return z[:, :3], (torch.arange(18) % 2).reshape(6, 3), {"classes": 2, "link": link}
 
 
-def call(case: Case, shape: torch.Size) -> dict[str, Tensor]:
-    return case.reads(shape)
+def call(case: Case, shape: torch.Size, link: str = "softmax") -> dict[str, Tensor]:
+    return case.reads(shape, link)
 
 
 @pytest.mark.parametrize(("case", "link"), [p for p in ON_LINK if not p.values[0].cls.steered])
 def test_derivatives_are_the_finite_differences(case: Case, link: str):
     z, y, own = inputs(case, link)
-    more = call(case, y.shape)
+    more = call(case, y.shape, link)
     loss = steady(case.build(**own, reduction="none"), z, y, **more)
     z.requires_grad_()
     assert gradcheck(lambda z: loss(z, y, **more), z)
@@ -47,7 +47,7 @@ def test_derivatives_are_the_finite_differences(case: Case, link: str):
 @pytest.mark.parametrize(("case", "link"), ON_LINK)
 def test_float32_holds_to_float64(case: Case, link: str):
     z, y, own = inputs(case, link, torch.float32)
-    loss, more = case.build(**own, reduction="none"), call(case, y.shape)
+    loss, more = case.build(**own, reduction="none"), call(case, y.shape, link)
     exact = value_and_gradient(loss, z.double(), y, **more)
     for ours, theirs in zip(value_and_gradient(loss, z, y, **more), exact, strict=True):
         assert ours.dtype == torch.float32
@@ -58,7 +58,7 @@ def test_float32_holds_to_float64(case: Case, link: str):
 @pytest.mark.parametrize(("case", "link"), BY_DEFAULT)
 def test_16_bits_are_computed_in_float32(case: Case, link: str, dtype: torch.dtype):
     z, y, own = inputs(case, link, dtype)
-    loss, more = case.build(**own), call(case, y.shape)
+    loss, more = case.build(**own), call(case, y.shape, link)
     value, gradient = value_and_gradient(loss, z, y, **more)
     exact, slope = value_and_gradient(loss, z.double(), y, **more)
     assert (value.dtype, gradient.dtype) == (torch.float32, dtype)
@@ -69,7 +69,7 @@ def test_16_bits_are_computed_in_float32(case: Case, link: str, dtype: torch.dty
 @pytest.mark.parametrize(("case", "link"), ON_LINK)
 def test_weight_two_is_the_row_twice(case: Case, link: str):
     z, y, own = inputs(case, link)
-    loss, more = case.build(**own), call(case, y.shape)
+    loss, more = case.build(**own), call(case, y.shape, link)
     weight = torch.tensor([1, 2, 1, 1, 3, 0])
     again = torch.arange(6).repeat_interleave(weight)
     twice = loss(z[again], y[again], **{n: x[again] for n, x in more.items()})
@@ -79,7 +79,7 @@ def test_weight_two_is_the_row_twice(case: Case, link: str):
 @pytest.mark.parametrize(("case", "link"), ON_LINK)
 def test_an_ignored_row_counts_for_nothing_whatever_it_holds(case: Case, link: str):
     z, y, own = inputs(case, link)
-    more = call(case, y.shape)
+    more = call(case, y.shape, link)
     for reduction in ("mean", "none"):
         loss = case.build(**own, reduction=reduction)
         clean, gradient = value_and_gradient(loss, z[:4], y[:4], **{n: x[:4] for n, x in more.items()})
@@ -96,7 +96,7 @@ def test_an_ignored_row_counts_for_nothing_whatever_it_holds(case: Case, link: s
 @pytest.mark.parametrize(("case", "link"), BY_DEFAULT)
 def test_nothing_counted_is_0_with_a_graph(case: Case, link: str):
     z, y, own = inputs(case, link)
-    more = call(case, y.shape)
+    more = call(case, y.shape, link)
     value, gradient = value_and_gradient(case.build(**own), z * torch.nan, torch.full_like(y, -100), **more)
     assert value == 0
     assert torch.equal(gradient, torch.zeros_like(gradient))
@@ -134,7 +134,7 @@ def test_a_masked_class_is_as_good_as_absent(case: Case):
 @pytest.mark.parametrize(("case", "link"), BY_DEFAULT)
 def test_soft_targets_smoothing_and_adjustments_have_slopes(case: Case, link: str):
     z, y, own = inputs(case, link)
-    more = call(case, y.shape)
+    more = call(case, y.shape, link)
     q = soft(classes=case.entries(4)) if link == "softmax" else torch.linspace(0, 1, 18, dtype=z.dtype).reshape(6, 3)
     loss = steady(case.build(**own), z, q, **more)
     smoothed = steady(case.build(**own, label_smoothing=0.2), z, y, **more)
@@ -165,6 +165,37 @@ def test_pixels_are_rows(case: Case):
     more = call(case, y.shape)
     each = case.build(reduction="none")(image, labels, **{n: x.reshape(2, 3, 2, *x.shape[1:]) for n, x in more.items()})
     torch.testing.assert_close(each.flatten(), case.build(reduction="none")(z, y, **more))
+
+
+BOTH = [case for case in SOFTMAX if "sigmoid" in case.links]
+TO_THE_LAST_DIGIT = (
+    *(whyloss.DistillationLoss, whyloss.JensenShannonDistillationLoss, whyloss.TotalVariationDistillationLoss),
+    *(whyloss.GeneralizedJensenShannonLoss, whyloss.JensenShannonConsistencyLoss, whyloss.OptimalTransportLoss),
+)
+
+
+@pytest.mark.parametrize("case", BOTH, ids=str)
+def test_an_answer_is_a_row_of_two_classes(case: Case):
+    z = rows()[0][:, :3].flatten()
+    pairs = torch.stack([torch.zeros_like(z), z], 1)
+    more = call(case, z.shape, "sigmoid")
+    of_pairs = {n: torch.stack([0 * x, x], -1) if n == "views" else x for n, x in more.items()}
+    yes = torch.linspace(0, 1, 18, dtype=z.dtype)
+    for answer, target in ((torch.arange(18) % 2, torch.arange(18) % 2), (yes, torch.stack([1 - yes, yes], 1))):
+        value, slope = value_and_gradient(case.build(2, link="sigmoid", reduction="none"), z, answer, **more)
+        expected, of_both = value_and_gradient(case.build(2, reduction="none"), pairs, target, **of_pairs)
+        torch.testing.assert_close(value, expected)
+        torch.testing.assert_close(slope, of_both[:, 1])
+
+
+@pytest.mark.parametrize("size", [15.0, 40.0, 100.0, 1e4])
+@pytest.mark.parametrize("case", [case for case in BOTH if issubclass(case.cls, TO_THE_LAST_DIGIT)], ids=str)
+def test_confident_answers_hold_to_float64(case: Case, size: float):
+    z, y = torch.tensor([size, size, -size, -size]), torch.tensor([0, 1, 0, 1])
+    loss, more = case.build(2, link="sigmoid", reduction="none"), call(case, y.shape, "sigmoid")
+    exact = value_and_gradient(loss, z.double(), y, **more)
+    for ours, theirs in zip(value_and_gradient(loss, z, y, **more), exact, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-6 + 1.5e-7 * size, atol=1e-30)
 
 
 def test_the_reductions_of_a_loss_of_ones_own():

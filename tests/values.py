@@ -1,6 +1,7 @@
 """Values that can be computed by hand or are printed in papers, and losses that must equal one another."""
 
 import math
+from decimal import Decimal, localcontext
 
 import pytest
 import torch
@@ -90,6 +91,111 @@ def test_values_printed_in_papers():
         z = torch.tensor([[math.log(p / (1 - p)), 0.0]]).double()
         y = torch.tensor([0])
         assert (F.cross_entropy_loss(z, y) / F.focal_loss(z, y)).item() == pytest.approx(ratio, rel=0.03)
+
+
+def test_bounds_printed_in_papers():
+    """Lin et al. 2017, section 3.2: with gamma = 2 rows with p <= 1/2 are scaled down at most 4 times. Zhang & Sabuncu
+    2018: summed over the labels GCE lies between (c - c^(1 - q)) / q and (c - 1) / q. Ghosh et al. 2017: MAE sums to
+    2 (c - 1). Ma et al. 2020: a normalised loss sums to 1. Brier 1950: the score runs from 0 to 2. Cui et al. 2019: E_1
+    = 1, and E_n tends to N = 1 / (1 - beta)."""
+    even, y = torch.zeros(1, 2).double(), torch.tensor([0])
+    assert (F.cross_entropy_loss(even, y) / F.focal_loss(even, y)).item() == pytest.approx(4)
+    c, labels = 5, torch.arange(5)
+    flat, sure = torch.zeros(5, c).double(), torch.tensor([[1e4, 0, 0, 0, 0]]).double().expand(5, c)
+    for q in (0.3, 0.7, 1.0):
+        gce = whyloss.GeneralizedCrossEntropyLoss(q=q, reduction="sum")
+        assert gce(flat, labels).item() == pytest.approx((c - c ** (1 - q)) / q)
+        assert gce(sure, labels).item() == pytest.approx((c - 1) / q)
+    z = rows(1, c)[0].expand(5, c)
+    assert whyloss.MeanAbsoluteErrorLoss(reduction="sum")(z, labels).item() == pytest.approx(2 * (c - 1))
+    for cls in (whyloss.NormalizedCrossEntropyLoss, whyloss.NormalizedFocalLoss):
+        assert cls(reduction="sum")(z, labels).item() == pytest.approx(1)
+    assert whyloss.BrierLoss(reduction="none")(sure, labels).tolist() == [0, 2, 2, 2, 2]
+    once, often = whyloss.effective_number_weights(torch.tensor([1, 10**9]), beta=0.9999).double().tolist()
+    assert once / often == pytest.approx(10_000, rel=1e-6)
+
+
+# What the papers chose, where it is the default here.
+CHOSEN: list[tuple[whyloss.Loss, dict[str, float]]] = [
+    (whyloss.SigmoidFocalLoss(), {"gamma": 2.0, "alpha": 0.25}),  # Lin et al. 2017
+    (whyloss.GeneralizedCrossEntropyLoss(), {"q": 0.7}),  # Zhang & Sabuncu 2018
+    (whyloss.ArcFaceLoss(), {"scale": 64.0, "margin": 0.5}),  # Deng et al. 2019
+    (whyloss.CosFaceLoss(), {"scale": 64.0, "margin": 0.35}),  # Wang et al. 2018
+    (whyloss.AdaFaceLoss(), {"margin": 0.4, "spread": 0.333}),  # Kim et al. 2022
+    (whyloss.SeesawLoss(counts=torch.zeros(2)), {"p": 0.8, "q": 2.0}),  # Wang et al. 2021
+    (whyloss.EqualizationV2Loss(classes=2), {"alpha": 4.0, "gamma": 12.0, "mu": 0.8}),  # Tan et al. 2021
+    (whyloss.VarifocalLoss(), {"alpha": 0.75, "gamma": 2.0}),  # Zhang et al. 2021
+    (whyloss.JensenShannonConsistencyLoss(), {"factor": 12.0}),  # Hendrycks et al. 2020
+    (whyloss.EarlyLearningRegularizationLoss(samples=1, classes=2), {"beta": 0.7, "strength": 3.0}),  # Liu et al. 2020
+]
+
+
+@pytest.mark.parametrize(("loss", "chosen"), CHOSEN, ids=lambda x: type(x).__name__)
+def test_defaults_are_the_papers_choices(loss: whyloss.Loss, chosen: dict[str, float]):
+    assert {name: getattr(loss, name) for name in chosen} == chosen
+
+
+@pytest.mark.parametrize(
+    ("t", "expected"), [(1.5, 0.0), (1.0, 0.0), (0.0, 0.25), (-0.5, 0.5625), (-1.0, 1.0), (-3.0, 3.0)]
+)
+def test_sparsemax_of_two_classes_is_the_papers_huber_loss(t: float, expected: float):
+    """Martins & Astudillo 2016: 0 from t = 1 on, -t up to -1, in between (t - 1)^2 / 4."""
+    z = torch.tensor([[t, 0.0]]).double()
+    assert whyloss.SparsemaxLoss()(z, torch.tensor([0])).item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_optima_and_limits_by_hand():
+    eps, c, y = 0.1, 4, torch.tensor([2])
+    # Smoothing is content where p_y = 1 - eps + eps / C: a lead of log((C (1 - eps) + eps) / eps).
+    z = torch.zeros(1, c).double()
+    z[0, 2] = math.log((c * (1 - eps) + eps) / eps)
+    assert value_and_gradient(whyloss.CrossEntropyLoss(label_smoothing=eps), z, y)[1].abs().max() < 1e-15
+    # A no below the clip is free, above it costs -(p - m)^4 log(1 - (p - m)); a yes is cross-entropy.
+    asl = whyloss.AsymmetricLoss(gamma_positive=0.0, gamma_negative=4.0, clip=0.05, reduction="none")
+    logits = torch.tensor([0.04, 0.55, 0.55]).double().logit()
+    found = asl(logits, torch.tensor([0, 0, 1]))
+    assert found.tolist() == pytest.approx([0.0, 0.5**4 * LOG2, -math.log(0.55)], rel=1e-6)
+    # A sure answer k steps off costs k.
+    sure = 1e4 * torch.eye(4).double()
+    emd = whyloss.SquaredEarthMoverLoss(reduction="none")(sure, torch.tensor([0, 0, 0, 0]))
+    assert emd.tolist() == [0, 1, 2, 3]
+
+
+def test_thresholds_decode_by_hand():
+    """Answers 0.9, 0.6 and 0.6 to "above class 0, 1, 2?". CORAL counts those above 1/2 (Cao et al. 2020): class 3. To
+    CORN they are conditional, 0.9, 0.54 and 0.324 in all (Shi et al. 2021): class 2."""
+    z = torch.tensor([[0.9, 0.6, 0.6]]).double().logit()
+    coral, corn = whyloss.CoralLoss(), whyloss.CornLoss()
+    assert coral.labels(z).tolist() == [3]
+    assert corn.labels(z).tolist() == [2]
+    assert corn.probabilities(z)[0].tolist() == pytest.approx([0.1, 0.36, 0.216, 0.324])
+    # Class 1: yes to the first question, no to the second, which CORN asks last.
+    y = torch.tensor([1])
+    assert coral(z, y).item() == pytest.approx(-math.log(0.9) - 2 * math.log(0.4))
+    assert corn(z, y).item() == pytest.approx((-math.log(0.9) - math.log(0.4)) / 2)
+
+
+def test_overlaps_by_hand():
+    """Three of four pixels found, one besides, of sure masks: I = 3, P = 4, T = 4. Of Tversky, half and half is Dice,
+    one and one is Jaccard (Salehi et al. 2017). The Lovász losses are Jaccard where all is sure (Berman et
+    al. 2018), and of one pixel the hinge loss."""
+    z = 1e4 * torch.tensor([[[1.0, 1, 1, -1, 1, -1, -1, -1]]]).double()
+    y = torch.tensor([[[1, 1, 1, 1, 0, 0, 0, 0]]])
+    for loss, expected in (
+        (whyloss.DiceLoss(link="sigmoid"), 1 - 6 / 8),
+        (whyloss.JaccardLoss(link="sigmoid"), 1 - 3 / 5),
+        (whyloss.TverskyLoss(link="sigmoid", alpha=0.5, beta=0.5), 1 - 6 / 8),
+        (whyloss.TverskyLoss(link="sigmoid", alpha=1.0, beta=1.0), 1 - 3 / 5),
+        (whyloss.LovaszSoftmaxLoss(link="sigmoid"), 1 - 3 / 5),
+    ):
+        assert loss(z, y).item() == pytest.approx(expected)
+    for logit, label in ((0.25, 1), (-2.0, 1), (3.0, 1), (2.0, 0)):
+        one = torch.full((1, 1, 1), logit).double()
+        hinge = whyloss.LovaszHingeLoss(charge="largest")(one, torch.full((1, 1, 1), label))
+        assert hinge.item() == pytest.approx(max(0.0, 1 - logit * (2 * label - 1)))
+    # Errors 1.5, 0.5 and 0: the missed pixel of two takes J from 0 to 1/2, the false one to 2/3.
+    hinge = whyloss.LovaszHingeLoss()(torch.tensor([[[-0.5, 2.0, -0.5]]]).double(), torch.tensor([[[1, 1, 0]]]))
+    assert hinge.item() == pytest.approx(1.5 / 2 + 0.5 / 6)
 
 
 # --- a loss that generalises another equals it -----------------------------------------------------------------------
@@ -197,6 +303,18 @@ def test_class_weights_from_counts():
     assert (weights[0] / weights[1]).item() == pytest.approx(effective[1] / effective[0])
     assert weights[2] == 0
     assert whyloss.effective_number_weights(torch.tensor([5, 50]), beta=0.0).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("beta", [0.9, 0.999, 0.9999, 0.999999, 1 - 1e-9, 1 - 1e-12])
+def test_effective_numbers_near_the_end_of_beta(beta: float):
+    """Against the formula in 60 digits: near 1 a beta of float32 is another one, or 1 itself."""
+    counts = [3, 100, 10**6]
+    with localcontext() as context:
+        context.prec = 60
+        exact = [float((1 - Decimal(beta)) / (1 - Decimal(beta) ** n)) for n in counts]
+    expected = [3 * weight / sum(exact) for weight in exact]
+    found = whyloss.effective_number_weights(torch.tensor(counts), beta=beta)
+    assert found.tolist() == pytest.approx(expected, rel=1e-6)
 
 
 def test_distribution_balanced_loss_has_the_weights_and_shifts_of_its_paper():

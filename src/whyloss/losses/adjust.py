@@ -3,6 +3,7 @@
 z_j -> scale * (z_j + shift_j - margin_j [j is the label]). With the sigmoid link the classes are (negative,
 positive). Before all that a row of logits may go through a function (`rewritten`): a soft cap, or one of one's own."""
 
+import math
 from dataclasses import field
 from typing import Any, ClassVar
 
@@ -75,6 +76,8 @@ class LogitAdjustment(Adjustment):
     counts: Tensor = field(kw_only=False)
     tau: float = 1.0
 
+    derived = ("shift",)
+
     def derive(self) -> None:
         super().derive()
         self.shift = self.tau * log_prior(self.counts)
@@ -114,9 +117,7 @@ def effective_number_weights(counts: Tensor, beta: float = 0.999) -> Tensor:
         raise ValueError(f"effective_number_weights: 0 <= beta < 1 is needed, got {beta}.")
     counts = torch.as_tensor(counts, dtype=torch.float64)
     # -expm1(n log beta) is 1 - beta^n without losing the digits that matter for beta near 1.
-    effective = (
-        counts.clamp(max=1) if beta == 0 else -torch.expm1(counts * torch.tensor(beta).double().log()) / (1 - beta)
-    )
+    effective = counts.clamp(max=1) if beta == 0 else -torch.expm1(counts * math.log(beta)) / (1 - beta)
     weights = torch.where(counts > 0, 1 / effective.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
     return (weights * len(counts) / weights.sum()).float()
 

@@ -67,7 +67,8 @@ def row_sum(terms: tuple[RowLoss, ...], factors: tuple[float, ...]) -> "RowSum":
 
 
 class RowSum(RowLoss):
-    """A weighted sum of row losses, itself a row loss: what `a * loss + b * other` makes."""
+    """A weighted sum of row losses, itself a row loss: what `a * loss + b * other` makes. It takes the options that its
+    terms have then; later ones are set on the sum."""
 
     def of(self, terms: tuple[RowLoss, ...], factors: tuple[float, ...]) -> "RowSum":
         self.terms, self.factors = nn.ModuleList(terms), factors
@@ -112,13 +113,22 @@ class RowSum(RowLoss):
 
 
 class LossSum(Loss):
-    """A weighted sum of losses that do not share their options: each is computed by itself."""
+    """A weighted sum of losses that do not share their options: each is computed by itself. An option that is set on
+    the sum is set on every term that has it."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "LossSum":
         return super().__new__(cls)  # pyright: ignore[reportReturnType]
 
     def __init__(self, terms: tuple[Loss, ...], factors: tuple[float, ...]):
         self.terms, self.factors = nn.ModuleList(terms), factors
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        terms: list[Any] = list(self._modules.get("terms") or ())  # pyright: ignore[reportArgumentType]
+        holders = [term for term in terms if name in term.fields() or isinstance(term, LossSum)]
+        for term in holders:
+            setattr(term, name, value)
+        if not holders:
+            super().__setattr__(name, value)
 
     def forward(
         self,

@@ -1,6 +1,7 @@
 """A loss as a declaration: the annotated fields of its class are its parameters.
 
-`Declared` turns them into a keyword-only constructor, buffers for tensors, and a repr of what is not default."""
+`Declared` turns them into a keyword-only constructor, buffers for tensors, and a repr of what is not default; what is
+made of them (numbers, tables, inner losses) follows when one of them changes."""
 
 import dataclasses
 from itertools import count
@@ -22,6 +23,7 @@ class Declared(nn.Module):
     handle: ClassVar[int]  # one for each instance; ClassVar keeps it out of the constructor
     state: ClassVar[int]  # another after every change of an attribute
     derived: ClassVar[tuple[str, ...]] = ()  # parameters that follow from the others, and are not given
+    fixed: ClassVar[tuple[str, ...]] = ()  # parameters that cannot change once the loss is made
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -48,13 +50,17 @@ class Declared(nn.Module):
         self.__dict__["state"] = next(_states)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        built = self.__dict__.get("built", False)
-        if built and name in self.derived:
-            raise ValueError(f"{type(self).__name__}: {name} follows from the other parameters; change those.")
+        changes = "made" in vars(self) and name in getattr(type(self), "__dataclass_fields__", ())
+        if changes and name in self.derived:
+            raise AttributeError(f"{type(self).__name__}: {name} follows from the other parameters; change those.")
+        if changes and name in self.fixed:
+            raise AttributeError(
+                f"{type(self).__name__}: {name} is fixed when the loss is made; make a new one with another {name}."
+            )
         super().__setattr__(name, value)
         self._changed()
-        if built and name in self.fields():
-            self._derived_anew()
+        if changes:
+            self._follow()
 
     def register_buffer(self, *args: Any, **kwargs: Any) -> None:
         super().register_buffer(*args, **kwargs)
@@ -82,21 +88,36 @@ class Declared(nn.Module):
             given = getattr(self, name)
             self.require(given is self.fields()[name].default, f"no {name} besides the loss's own", given)
         self.check()
-        self._derived_anew()
+        self._follow()
+        if type(self).compose is not Declared.compose:
+            self.register_load_state_dict_post_hook(_loaded)
 
-    def _derived_anew(self) -> None:
-        self.__dict__["built"] = False
-        self.derive()
-        self.__dict__["built"] = True
+    def _follow(self) -> None:
+        self.__dict__.pop("made", None)  # what is derived may be set meanwhile
+        try:
+            self.derive()
+            self.compose()
+        finally:
+            self.__dict__["made"] = True
+
+    def _apply(self, *args: Any, **kwargs: Any) -> "Declared":
+        super()._apply(*args, **kwargs)  # pyright: ignore[reportPrivateUsage]
+        self.compose()
+        self._changed()
+        return self
 
     def derive(self) -> None:
-        """Sets what follows from the parameters: when the loss is built, and again after each change of one. Losses
-        extend it; what it sets of the parameters themselves they name in `derived`."""
+        """Sets what is computed from the parameters: when the loss is made, and after each change of one; moving and
+        loading carry it along. Losses extend it; what it sets of the parameters themselves they name in `derived`."""
 
     def derive_buffer(self, name: str, value: Tensor, persistent: bool = False) -> None:
         """A buffer that follows from the parameters; it stays on its device."""
         before = self._buffers.get(name)
         self.register_buffer(name, value if before is None else value.to(before), persistent=persistent)
+
+    def compose(self) -> None:
+        """Makes the losses that this one is made of, with the options that they share with it: when it is made, and
+        after a parameter was set, moved or loaded."""
 
     def check(self) -> None:
         """Raises ValueError where a parameter is out of its range. Losses extend it."""
@@ -121,6 +142,11 @@ class Declared(nn.Module):
 
     def extra_repr(self) -> str:
         return ", ".join(f"{k}={_brief(v)}" for k, v in self.changed().items() if not isinstance(v, nn.Module))
+
+
+def _loaded(loss: nn.Module, keys: object) -> None:
+    if isinstance(loss, Declared):
+        loss.compose()
 
 
 def _as_floats(value: Any) -> Tensor:

@@ -22,6 +22,12 @@ def finite(z: Tensor) -> Tensor:
     return z.nan_to_num(torch.nan, HUGE, -HUGE) if checks.worth_masking(torch.isinf(z)) else z
 
 
+def pairs(z: Tensor) -> Tensor:
+    """[..., 2] the row (0, z) of two classes that the logit of each question is."""
+    z = finite(z)
+    return torch.stack([torch.zeros_like(z), z], -1)
+
+
 def of_softmax(
     loss: Labelled, target: Tensor, soft: bool, classes: int, dtype: torch.dtype
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:

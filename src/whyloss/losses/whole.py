@@ -79,7 +79,7 @@ class WholeRowLoss(LabelledLoss):
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, **reads: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(weighted loss, weight) of each row, whatever the reduction; both 0 for rows that are ignored."""
-        return enter(self, logits, target, sample_weight, reads).each()
+        return self.enter(logits, target, sample_weight, reads).each()
 
 
 @dataclass

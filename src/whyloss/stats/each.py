@@ -145,6 +145,13 @@ def shares(x: Tensor) -> Tensor:
     return share(x, others(x))
 
 
+def log_shares(distribution: Tensor) -> Tensor:
+    """[N, C] the logarithm of a distribution, of a share near 1 from what is left for the others; 0 of 0."""
+    rest, near = others(distribution), distribution > 0.5
+    some = torch.where(distribution > 0, distribution, 1.0)
+    return torch.where(near, torch.log1p(-torch.where(near, rest, 0.0)), torch.log(some))
+
+
 def log_softmax(z: Tensor) -> Tensor:
     """log p of every class of logits [N, C], exact however near to 0 it is; -HUGE stands for minus infinity.
 

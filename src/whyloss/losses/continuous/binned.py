@@ -38,8 +38,7 @@ class BinnedLoss(Loss):
         """[..., B] distributions over B bins for numbers [...]."""
         raise NotImplementedError(f"{type(self).__name__} has no masses.")
 
-    def derive(self) -> None:
-        super().derive()
+    def compose(self) -> None:
         self.cross_entropy = CrossEntropyLoss(
             reduction=self.reduction, empty=self.empty, engine=self.engine, validate=False
         )

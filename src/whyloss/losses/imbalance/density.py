@@ -42,15 +42,15 @@ class GradientHarmonizingLoss(BatchLoss):
     links = ("sigmoid",)
     bounded = False
     stateful = True
+    fixed = ("bins",)
 
     counts: ClassVar[Tensor]  # buffers; ClassVar keeps them out of the constructor
     batches: ClassVar[Tensor]
 
-    def derive(self) -> None:
-        super().derive()
-        if "counts" not in self._buffers or len(self.counts) != self.bins:  # other bins remember nothing
-            self.register_buffer("counts", torch.zeros(self.bins))
-            self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.register_buffer("counts", torch.zeros(self.bins))
+        self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
 
     def check(self) -> None:
         super().check()

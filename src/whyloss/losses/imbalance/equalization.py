@@ -128,6 +128,7 @@ class EqualizationV2Loss(LabelSetLoss):
     equation = "sum_j w_j BCE_j, w from the ratio of each class's gradients so far"
     bounded = False
     stateful = True
+    fixed = ("classes",)
 
     pulled_up: ClassVar[Tensor]  # buffers; ClassVar keeps them out of the constructor
     pushed_down: ClassVar[Tensor]

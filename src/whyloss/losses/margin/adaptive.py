@@ -48,6 +48,7 @@ class AdaCosLoss(_Adaptive):
     source = "Zhang et al. 2019, arXiv:1905.00292, section 4"
     short = ("adacos",)
     equation = "-log softmax(s cos)_y, s = log B / cos(min(pi / 4, median t_y))"
+    fixed = ("classes",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -46,6 +46,7 @@ class CenterLoss(WholeRowLoss):
     equation = "-log p_y + pull / 2 |x - c_y|^2"
     bounded = False
     symmetric = False
+    fixed = ("classes", "features")
 
     links: ClassVar[tuple[Link, ...]] = ("softmax",)
     takes_labels: ClassVar[bool] = True

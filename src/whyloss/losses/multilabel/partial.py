@@ -63,8 +63,7 @@ class SelectivePartialLoss(LabelledLoss):
         taken = (0, 1, self.ignore_index)
         self.require(self.unannotated not in taken, f"unannotated other than {taken}", self.unannotated)
 
-    def derive(self) -> None:
-        super().derive()
+    def compose(self) -> None:
         options: dict[str, Any] = {name: getattr(self, name) for name in LabelledLoss.fields()}
         options |= {"gamma_positive": self.gamma_positive, "clip": self.clip}
         self.said = AsymmetricLoss(**options, gamma_negative=self.gamma_negative)

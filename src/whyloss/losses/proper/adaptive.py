@@ -62,6 +62,7 @@ class AdaptiveSoftmaxLoss(Loss):
     symmetric = False
     stateful = True
     head = True
+    fixed = ("hidden_size", "classes", "cutoffs", "shrink", "bias")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from whyloss.losses import targets
 from whyloss.losses.whole import WholeRowLoss
 from whyloss.stats.dense import computing
 from whyloss.stats.each import log_softmax
@@ -13,7 +14,8 @@ class JensenShannonConsistencyLoss(WholeRowLoss):
     """Cross-entropy of the clean view, and a pull on it and its augmented views to agree: the loss of AugMix.
 
     The call takes `views` besides, the logits of the augmented views, [N, V, C] (or [N, *spatial, V, C]):
-    `loss(clean, y, views=torch.stack([first, second], 1))`. The agreement is blind to the label, so it also spreads
+    `loss(clean, y, views=torch.stack([first, second], 1))`. With the sigmoid link they are shaped like the logits, V
+    last, and the disagreement is that about each answer. The agreement is blind to the label, so it also spreads
     what a wrong label says less than cross-entropy on every view would.
 
     Args:
@@ -32,7 +34,6 @@ class JensenShannonConsistencyLoss(WholeRowLoss):
     source = "Hendrycks et al. 2020, arXiv:1912.02781, section 3"
     short = ("augmix", "jsd")
     equation = "-log p_y + factor JS(p, p_1, ..., p_V)"
-    links = ("softmax",)
     reads = ("views",)
     proper = None
     bounded = False
@@ -44,9 +45,10 @@ class JensenShannonConsistencyLoss(WholeRowLoss):
 
     def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
         views = computing(reads["views"]).to(logits.dtype)
+        views = targets.pairs(views) if self.link == "sigmoid" else views
         if views.ndim != 3 or views.shape[2] != logits.shape[1]:
-            name = type(self).__name__
-            raise ValueError(f"{name}: views of {logits.shape[1]} classes, [N, V, C], are needed.")
+            name, wanted = type(self).__name__, "[..., V]" if self.link == "sigmoid" else "[N, V, C]"
+            raise ValueError(f"{name}: views of {logits.shape[1]} classes, {wanted}, are needed.")
         log_p = log_softmax(logits)
         some = target > 0
         impossible = some & (log_p <= -HUGE)

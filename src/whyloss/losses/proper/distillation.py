@@ -1,14 +1,17 @@
 """Learning from a teacher: the target is another model's logits, or its probabilities.
 
-A target of integers, as other losses take it, is a teacher that is certain."""
+A target of integers, as other losses take it, is a teacher that is certain. With the sigmoid link the teacher's logits
+or probabilities are those of each yes."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.each import log_softmax
+from whyloss.losses import targets
+from whyloss.losses.whole import Whole, WholeRowLoss
+from whyloss.stats.each import log_shares, log_softmax, others, softmax_and_rest
 from whyloss.stats.exact import HUGE
 
 
@@ -18,45 +21,38 @@ class _Distillation(WholeRowLoss):
     temperature: float = 1.0
     teacher: Literal["logits", "probabilities"] = "logits"
 
-    links = ("softmax",)
-
     def check(self) -> None:
         super().check()
         self.require(self.temperature > 0, "temperature > 0", self.temperature)
         kinds = ("logits", "probabilities")
         self.require(self.teacher in kinds, f"teacher in {kinds}", self.teacher)
 
-    def forward(
-        self,
-        logits: Tensor,
-        target: Tensor,
-        sample_weight: Tensor | None = None,
-        normalizer: float | Tensor | None = None,
-        **reads: Tensor,
-    ) -> Tensor:
-        return super().forward(logits, self._shares(logits, target), sample_weight, normalizer, **reads)
-
-    def parts(
-        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, **reads: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        return super().parts(logits, self._shares(logits, target), sample_weight, **reads)
-
-    def _shares(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The teacher's probabilities at the temperature; ignored rows, and what has not the logits' shape, as they
-        came."""
+    def enter(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: Mapping[str, Tensor]) -> Whole:
         if not target.is_floating_point() or target.shape != logits.shape:
-            return target
-        axis, dtype = min(1, logits.ndim - 1), torch.promote_types(target.dtype, torch.float32)
-        ignored, teacher = (target == self.ignore_index).all(axis, keepdim=True), target.to(dtype)
+            return super().enter(logits, target, sample_weight, reads)  # labels, or a mistake
+        binary, axis = self.link == "sigmoid", min(1, logits.ndim - 1)
+        teacher = target.to(torch.promote_types(target.dtype, torch.float32))
+        ignored = teacher == self.ignore_index
+        ignored = ignored if binary else ignored.all(axis, keepdim=True)
+        q = self._shares(torch.where(ignored, 0.0, teacher), axis)
+        shares = torch.where(ignored, teacher, q.select(-1, 1) if binary else q)
+        entered = super().enter(logits, shares, sample_weight, reads)
+        if binary and not self.label_smoothing:
+            entered.target = q.reshape(-1, 2).to(entered.z.dtype)  # both shares exactly, however near to 0
+        return entered
+
+    def _shares(self, teacher: Tensor, axis: int) -> Tensor:
+        """The teacher's probabilities at the temperature; with the sigmoid link those of no and yes, on a last axis."""
+        if self.link == "sigmoid":
+            odds = targets.pairs(teacher) if self.teacher == "logits" else torch.stack([1 - teacher, teacher], -1)
+            teacher, axis = odds, -1
         if self.teacher == "logits":
-            q = torch.softmax(torch.where(ignored, 0.0, teacher) / self.temperature, axis)
-        elif self.temperature == 1:
-            return target
-        else:
-            some = (teacher > 0) & ~ignored
-            power = torch.where(some, torch.where(some, teacher, 1.0) ** (1 / self.temperature), 0.0)
-            q = power / power.sum(axis, keepdim=True)
-        return torch.where(ignored, teacher, q)
+            return torch.softmax(teacher / self.temperature, axis)
+        if self.temperature == 1:
+            return teacher
+        some = teacher > 0
+        power = torch.where(some, torch.where(some, teacher, 1.0) ** (1 / self.temperature), 0.0)
+        return power / power.sum(axis, keepdim=True)
 
 
 class DistillationLoss(_Distillation):
@@ -164,8 +160,7 @@ class JensenShannonDistillationLoss(_Distillation):
 
     def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
         p = torch.exp(log_softmax(logits / self.temperature))
-        m = self.beta * target + (1 - self.beta) * p
-        log_m = torch.log(torch.where(m > 0, m, 1.0))
+        log_m = log_shares(self.beta * target + (1 - self.beta) * p)
         return (self.beta * _divergence(target, log_m) + (1 - self.beta) * _divergence(p, log_m)).sum(1)
 
 
@@ -192,13 +187,14 @@ class TotalVariationDistillationLoss(_Distillation):
     convex = False
 
     def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
-        p = torch.exp(log_softmax(logits / self.temperature))
-        return (p - target).abs().sum(1) / 2
+        p, rest = softmax_and_rest((logits / self.temperature).clamp_min(-HUGE))
+        # Of two shares near 1 the difference is that of what they leave for the others.
+        apart = torch.where((p > 0.5) & (target > 0.5), others(target) - rest, p - target)
+        return apart.abs().sum(1) / 2
 
 
 def _divergence(q: Tensor, log_p: Tensor) -> Tensor:
     """[N, C] the terms q log(q / p) of a divergence; 0 where q is."""
     some = q > 0
-    safe = torch.where(some, q, 1.0)
-    term = safe * (torch.log(safe) - torch.where(some, log_p, 0.0))
+    term = torch.where(some, q, 1.0) * (log_shares(q) - torch.where(some, log_p, 0.0))
     return torch.where(some, torch.where(log_p <= -HUGE, torch.inf, term), 0.0)

@@ -2,7 +2,8 @@
 
 Each loss is two row losses, one for known rows and one for outliers, so it runs on their engines."""
 
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,9 +38,12 @@ class _OpenSetLoss(LabelledLoss):
         """What the loss of the outliers is multiplied by."""
         return 1.0
 
-    def derive(self) -> None:
-        super().derive()
-        self.kinds = nn.ModuleList([self.known(), self.unknown()])  # made once: torch.compile cannot
+    def compose(self) -> None:
+        known, unknown = self.known(), self.unknown()
+        for loss, names in ((known, (*SHARED, *OF_CLASSES)), (unknown, SHARED)):
+            for name in names:
+                setattr(loss, name, getattr(self, name))
+        self.kinds = nn.ModuleList([known, unknown])
 
     def check(self) -> None:
         super().check()
@@ -92,19 +96,11 @@ class _OpenSetLoss(LabelledLoss):
         known = torch.where(outside.unsqueeze(axis) if soft else outside, self.ignore_index, labels)
         # To the door an outlier has a label like any row: its largest class, which is not masked.
         largest = torch.where(outside, logits.detach().argmax(axis), self.ignore_index)
-        inside, unknown = self._synchronised()
+        inside, unknown = cast(Iterable[RowLoss], self.kinds)
         return (
             door.enter(inside, logits, known, sample_weight),
             door.enter(unknown, logits, largest, sample_weight),
         )
-
-    def _synchronised(self) -> tuple[RowLoss, RowLoss]:
-        """Both losses, with the options that this one has now."""
-        inside, outside = self.kinds
-        for loss, names in ((inside, (*SHARED, *OF_CLASSES)), (outside, SHARED)):
-            for name in names:
-                setattr(loss, name, getattr(self, name))
-        return inside, outside  # pyright: ignore[reportReturnType]
 
 
 class _UniformCrossEntropyLoss(RowLoss):

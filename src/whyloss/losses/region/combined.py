@@ -27,8 +27,7 @@ class PairLoss(RegionLoss):
 
     label_smoothing: float = 0.0
 
-    def derive(self) -> None:
-        super().derive()
+    def compose(self) -> None:
         self.pixels = self.pixel_loss()  # a part of this module: moved and compiled with it
 
     def check(self) -> None:

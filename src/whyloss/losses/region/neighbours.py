@@ -48,8 +48,7 @@ class SpatiallyVaryingLabelSmoothingLoss(LabelledLoss):
         self.require(self.sigma > 0, "sigma > 0", self.sigma)
         self.require(self.radius >= 0, "radius >= 0", self.radius)
 
-    def derive(self) -> None:
-        super().derive()
+    def compose(self) -> None:
         options: dict[str, Any] = {name: getattr(self, name) for name in LabelledLoss.fields()}
         self.pixels = CrossEntropyLoss(**options)  # a part of this module: moved and compiled with it
 

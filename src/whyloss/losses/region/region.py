@@ -214,7 +214,7 @@ def _pixel_weight(name: str, weight: Tensor, logits: Tensor) -> Tensor:
     if weight.ndim == 1:
         weight = weight.reshape(-1, *[1] * (logits.ndim - 2))
     try:
-        return weight.expand(logits.shape[:1] + logits.shape[2:]).reshape(logits.shape[0], -1)
+        return weight.expand(logits.shape[:1] + logits.shape[2:]).reshape(len(logits), logits.shape[2:].numel())
     except RuntimeError:
         raise ValueError(
             f"{name}: sample_weight {tuple(weight.shape)} does not fit logits {tuple(logits.shape)}; one weight per "

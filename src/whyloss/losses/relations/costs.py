@@ -71,7 +71,8 @@ class OptimalTransportLoss(WholeRowLoss):
     would have the model collapse. The plan is an entropic one (Sinkhorn's algorithm, in logarithms).
 
     Args:
-        cost: [C, C], >= 0, entry (y, j) is the price of carrying mass from j to y.
+        cost: [C, C], >= 0, entry (y, j) is the price of carrying mass from j to y; with the sigmoid link [2, 2], of
+            (no, yes).
         epsilon: >= 0.02, entropy of the plan, in units of the largest cost; smaller is nearer to the cheapest plan and
             takes more iterations.
         iterations: >= 1, of Sinkhorn's algorithm, each two products of [N, C] and [C, C].
@@ -92,7 +93,6 @@ class OptimalTransportLoss(WholeRowLoss):
     source = "Frogner et al. 2015, arXiv:1506.05439"
     short = ("ot", "wasserstein")
     equation = "sum_yj T_yj C_yj, T the entropic plan with margins q and p"
-    links = ("softmax",)
     proper = False
     bounded = True
     convex = False

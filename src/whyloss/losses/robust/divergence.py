@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from whyloss.losses import targets
 from whyloss.losses.loss import Link, RowLoss
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.each import log_softmax, others
+from whyloss.stats.each import log_shares, log_softmax
 
 
 class JensenShannonLoss(RowLoss):
@@ -63,7 +64,8 @@ class GeneralizedJensenShannonLoss(WholeRowLoss):
     with the label, and of the views with one another.
 
     The second part is what keeps the model from fitting wrong labels. Divergences are taken from soft targets as they
-    are. The call takes `views`: the logits [N, C] of another view, or [N, V, C] of V others (classes last).
+    are. The call takes `views`: the logits [N, C] of another view, or [N, V, C] of V others (classes last); with the
+    sigmoid link shaped like the logits, or with V last, and the divergence is that of each answer.
 
     Args:
         label_share: in (0, 1), the label's weight pi_1; the predictions share the rest evenly.
@@ -85,7 +87,6 @@ class GeneralizedJensenShannonLoss(WholeRowLoss):
     short = ("gjs",)
     equation = "(H(m) - pi_1 H(q) - sum_i pi_i H(p_i)) / Z, m = pi_1 q + sum_i pi_i p_i"
     reads = ("views",)
-    links = ("softmax",)
     proper = False
     bounded = True
     symmetric = False
@@ -97,6 +98,7 @@ class GeneralizedJensenShannonLoss(WholeRowLoss):
 
     def losses(self, logits: Tensor, target: Tensor, views: Tensor) -> Tensor:
         count, classes = logits.shape
+        views = targets.pairs(views) if self.link == "sigmoid" else views
         fits = views.shape[-1] == classes and views.ndim in (2, 3)
         self.require(fits, f"views [N, C] or [N, V, C] with {classes} classes", tuple(views.shape))
         more = views.to(logits.dtype) if views.ndim == 3 else views.to(logits.dtype).unsqueeze(1)
@@ -107,7 +109,7 @@ class GeneralizedJensenShannonLoss(WholeRowLoss):
         log_p = log_softmax(each.reshape(-1, classes)).view(count, parts, classes)
         p, weight = torch.exp(log_p), (1 - self.label_share) / parts
         mean = self.label_share * target + weight * p.sum(1)
-        log_mean = _log(mean)
+        log_mean = log_shares(mean)
         divergence = weight * _times(p, log_p - log_mean.unsqueeze(1)).sum((1, 2))
         own = torch.log(torch.where(target > 0, target, 1.0)) - log_mean
         return (divergence + self.label_share * _times(target, own).sum(1)) / _scale(self.label_share)
@@ -116,14 +118,6 @@ class GeneralizedJensenShannonLoss(WholeRowLoss):
 def _scale(label_share: float) -> float:
     """Z: what bounds the loss by 1 over it, and makes its limits the losses that they are."""
     return -(1 - label_share) * math.log1p(-label_share)
-
-
-def _log(distribution: Tensor) -> Tensor:
-    """The logarithm of a distribution [N, C], of a probability near 1 from what is left for the others; 0 of 0."""
-    rest = others(distribution)
-    near = distribution > 0.5
-    some = torch.where(distribution > 0, distribution, 1.0)
-    return torch.where(near, torch.log1p(-torch.where(near, rest, 0.0)), torch.log(some))
 
 
 def _times(p: Tensor, logarithm: Tensor) -> Tensor:

@@ -42,6 +42,7 @@ class EarlyLearningRegularizationLoss(WholeRowLoss):
     reads = ("index",)
     stateful = True
     symmetric = False
+    fixed = ("samples", "classes")
 
     def check(self) -> None:
         super().check()

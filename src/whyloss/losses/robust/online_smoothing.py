@@ -42,6 +42,7 @@ class OnlineLabelSmoothingLoss(RowLoss):
     bounded = False
     symmetric = False
     convex = True
+    fixed = ("classes",)
 
     def check(self) -> None:
         super().check()

@@ -9,17 +9,19 @@ from torch import Tensor
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.loss import LabelledLoss, Link, Loss
 from whyloss.losses.proper.likelihood import CrossEntropyLoss
+from whyloss.stats.each import to_infinity
 
 
 class PeerLoss(BatchLoss):
     """A loss, minus the same loss of predictions with labels of other rows: fitting labels blindly is not rewarded.
 
     For every row, the row whose prediction and the row whose label are taken are drawn anew, each by itself, among the
-    rows that count. What is drawn depends on `seed` and on how many calls there were in training mode, which is part of
-    the state; in evaluation mode the same call draws the same. Start with a few epochs of the loss alone.
+    rows that count; with the sigmoid link for every answer, among those to the same question. What is drawn depends on
+    `seed` and on how many calls there were in training mode, which is part of the state; in evaluation mode the same
+    call draws the same. Start with a few epochs of the loss alone.
 
     Args:
-        loss: any loss of rows; None is cross-entropy. Its reduction is not used.
+        loss: any loss of rows, with the same link; None is cross-entropy. Its reduction is not used.
         alpha: >= 0, how much is taken off; 0 is the loss itself, 1 the paper's form for balanced classes.
         seed: of what is drawn.
 
@@ -39,37 +41,39 @@ class PeerLoss(BatchLoss):
     source = "Liu & Guo 2020, arXiv:1910.03231"
     short = ("peer",)
     equation = "l(f(x_n), y_n) - alpha l(f(x_n1), y_n2)"
-    links = ("softmax",)
     stateful = True
+    fixed = ("link",)
 
     def check(self) -> None:
         super().check()
         if self.loss is None:
-            self.loss = CrossEntropyLoss()
-        rows = isinstance(self.loss, LabelledLoss) and not self.loss.reads and self.loss.link == "softmax"
-        self.require(rows, "a loss of rows with the softmax link", type(self.loss).__name__)
+            self.loss = CrossEntropyLoss(link=self.link)
+        rows = isinstance(self.loss, LabelledLoss) and not self.loss.reads and self.loss.link == self.link
+        self.require(rows, f"a loss of rows with the {self.link} link", self.loss)
         self.require(self.alpha >= 0, "alpha >= 0", self.alpha)
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
     def value(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         loss: Any = self.loss
-        # An ignored row has no target; whatever stands there is not counted.
-        target = torch.where(target.sum(1, keepdim=True) > 0, target, 1 / target.shape[1])
+        if self.link == "softmax":
+            # An ignored row has no target; whatever stands there is not counted.
+            target = torch.where(target.sum(1, keepdim=True) > 0, target, 1 / target.shape[1])
         total, _ = loss.parts(logits, target, weight)
-        n1, n2 = self._drawn(weight != 0)
-        others, _ = loss.parts(logits[n1], target[n2], weight)
+        n1, n2 = self._drawn(weight.reshape(len(weight), -1) != 0)
+        column = torch.arange(logits.shape[1], device=logits.device)
+        others, _ = loss.parts(logits[n1, column], target[n2, column], weight)
         if self.training:
             self.get_buffer("calls").add_(1)
-        return (total - self.alpha * others) / weight.sum()
+        return -to_infinity((self.alpha * others - total) / weight.sum())
 
     def _drawn(self, counted: Tensor) -> tuple[Tensor, Tensor]:
-        """For every row that counts the numbers of two, drawn among those that count."""
-        order = torch.argsort((~counted).to(torch.int8), stable=True)
-        rank = counted.cumsum(0) - 1
-        number = counted.sum().clamp_min(1)
+        """[N, Q] For every row that counts for a question the numbers of two, drawn among those that count."""
+        order = torch.argsort((~counted).to(torch.int8), dim=0, stable=True)
+        rank, question = counted.cumsum(0) - 1, torch.arange(counted.shape[1], device=counted.device)
+        number = counted.sum(0).clamp_min(1)
         start = _mixed(_mixed(torch.full_like(rank, self.seed)) + self.get_buffer("calls"))
-        first = _mixed(start + 2 * rank)
-        return order[first.remainder(number)], order[_mixed(first + 1).remainder(number)]
+        first = _mixed(start + 2 * (rank * counted.shape[1] + question))
+        return order.gather(0, first.remainder(number)), order.gather(0, _mixed(first + 1).remainder(number))
 
 
 def _mixed(x: Tensor) -> Tensor:

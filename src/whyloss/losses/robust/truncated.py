@@ -87,6 +87,7 @@ class PrunedGeneralizedCrossEntropyLoss(WholeRowLoss):
     bounded = True
     symmetric = False
     convex = False
+    fixed = ("samples",)
 
     def check(self) -> None:
         super().check()
