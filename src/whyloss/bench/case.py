@@ -14,22 +14,15 @@ import torch
 
 from whyloss.advise.finding import InputError
 
-Kind = Literal["logits", "linear", "segmentation", "multilabel", "whole"]
+Kind = Literal["logits", "linear", "segmentation", "multilabel"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 SUFFIXES: dict[str, Dtype] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-AXES: dict[Kind, tuple[int, ...]] = {
-    "logits": (2,),
-    "linear": (3,),
-    "segmentation": (4, 5),
-    "multilabel": (2,),
-    "whole": (2,),
-}
+AXES: dict[Kind, tuple[int, ...]] = {"logits": (2,), "linear": (3,), "segmentation": (4, 5), "multilabel": (2,)}
 SIZES: dict[Kind, str] = {
     "logits": "NxC",
     "linear": "NxDxC",
     "segmentation": "NxCxHxW or NxCxDxHxW",
     "multilabel": "NxC",
-    "whole": "NxC",
 }
 
 CPU = (
@@ -41,8 +34,6 @@ CPU = (
     "linear-2048x256x20000",
     "segmentation-2x19x128x256",
     "multilabel-256x9605",
-    "whole-4096x10",
-    "whole-1024x100",
 )
 QUICK_CPU = (
     "logits-256x32000",
@@ -68,8 +59,6 @@ CUDA = (
     "segmentation-8x19x512x1024",
     "segmentation-2x3x128x128x128",
     "multilabel-1024x9605",
-    "whole-4096x10",
-    "whole-1024x100",
 )
 QUICK_CUDA = tuple(CUDA[place] for place in (2, 4, 7, 11, 13))
 
@@ -77,7 +66,7 @@ QUICK_CUDA = tuple(CUDA[place] for place in (2, 4, 7, 11, 13))
 @dataclass(frozen=True)
 class Case:
     """One shape: logits [N, C]; linear: hidden [N, D] and weights [C, D]; segmentation [N, C, *pixels]; multilabel
-    [N, C] with a yes or no for each; whole [N, C] for the losses that need more of a row than sums."""
+    [N, C] with a yes or no for each."""
 
     kind: Kind
     shape: tuple[int, ...]

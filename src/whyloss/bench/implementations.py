@@ -18,8 +18,8 @@ from whyloss.stats.linear import choose as choose_linear
 
 from .case import Case
 from .inputs import Inputs
-from .peers import PEERS, Call, OnHead, OnLogits, Peer, entries
-from .subject import Subject
+from .peers import PEERS, Call, OnHead, Peer, entries
+from .subjects import Subject
 
 Family = Literal["whyloss", "torch", "torch.compile", "peer"]
 BUDGETS = (4, 16)  # a linear head with this share of the logits' memory
@@ -43,7 +43,7 @@ def implementations(
     if compiled:
         found.append(Implementation("torch.compile", "torch.compile", lambda: _compiled(case, subject)))
     peers_entries = entries(case.kind, subject.name, device, peers)
-    return [*found, *(Implementation(e.label, "peer", lambda e=e: _entered(subject, e.build())) for e in peers_entries)]
+    return [*found, *(Implementation(entry.label, "peer", entry.build) for entry in peers_entries)]
 
 
 def _ours(case: Case, subject: Subject, inputs: Inputs) -> list[Implementation]:
@@ -51,47 +51,38 @@ def _ours(case: Case, subject: Subject, inputs: Inputs) -> list[Implementation]:
     found: dict[str, Implementation] = {}
     made: Any = subject.ours
     engines = get_args(Engine) if "engine" in made.fields() else ("auto",)
-    options = subject.options(case)
     for engine in engines:
         try:
-            loss = made(engine=engine, **options) if len(engines) > 1 else made(**options)
-            used = _engine(case, subject, loss, inputs)
+            loss = made(engine=engine) if len(engines) > 1 else made()
+            used = _engine(case, loss, inputs)
         except ValueError:
             continue
         if used not in found:
             name = f"whyloss (auto: {used})" if engine == "auto" else f"whyloss ({used})"
-            found[used] = Implementation(name, "whyloss", lambda loss=loss: _our_call(case, subject, loss))
+            found[used] = Implementation(name, "whyloss", lambda loss=loss: _our_call(case, loss))
     if case.kind == "linear":
         for share in BUDGETS:
             memory = case.logits_bytes // share
             size = f"{memory / 2**20:.0f} MiB" if memory >= 2**20 else f"{memory / 2**10:.0f} KiB"
-            build = lambda memory=memory: _our_call(case, subject, made(), memory=memory)  # noqa: E731
+            build = lambda memory=memory: _our_call(case, made(), memory=memory)  # noqa: E731
             found[size] = Implementation(f"whyloss, {size}", "whyloss", build)
     return list(found.values())
 
 
-def _engine(case: Case, subject: Subject, loss: Any, inputs: Inputs) -> str:
+def _engine(case: Case, loss: Any, inputs: Inputs) -> str:
     if case.kind != "linear" or not isinstance(loss, RowLoss):
-        return explain_engine(loss, *subject.enters(inputs.leaves[0], inputs.target)).partition(":")[0]
+        return explain_engine(loss, inputs.leaves[0], inputs.target).partition(":")[0]
     hidden, weight = inputs.leaves
     entered = door.enter_linear(loss, hidden, weight, inputs.target, None, None, None, None)
     assert entered.head is not None
     return choose_linear(entered.head, entered.rows, loss.engine)[0]
 
 
-def _our_call(case: Case, subject: Subject, loss: Any, **options: Any) -> Call:
+def _our_call(case: Case, loss: Any, **options: Any) -> Call:
     if case.kind != "linear":
-        return _entered(subject, loss)
+        return loss
     call: OnHead = lambda hidden, weight, target: loss.linear(hidden, weight, target, **options)  # noqa: E731
     return call
-
-
-def _entered(subject: Subject, call: Call) -> Call:
-    """Without a step in between where the loss reads the inputs as they are."""
-    if subject.enters is Subject.enters:
-        return call
-    entered: OnLogits = lambda logits, target: call(*subject.enters(logits, target))  # noqa: E731
-    return entered
 
 
 def _plain(case: Case, subject: Subject) -> list[Implementation]:
@@ -109,7 +100,7 @@ def plain_call(case: Case, subject: Subject, upcast: bool) -> Call:
     def on_logits(z: Tensor, target: Tensor) -> Tensor:
         if upcast:
             z, target = z.float(), target.float() if target.is_floating_point() else target
-        return subject.plain(*subject.enters(z, target))
+        return subject.plain(z, target)
 
     if case.kind != "linear":
         return on_logits

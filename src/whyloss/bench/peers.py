@@ -4,7 +4,6 @@ The forms were checked against the releases named here; a peer that refuses gets
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module, metadata
 from typing import Any
 
@@ -14,8 +13,6 @@ from torch import Tensor
 
 from .case import Kind
 from .subjects import ALPHA, GAMMA, MARGIN, NEGATIVE_GAMMA, POSITIVE_GAMMA, SMOOTHING
-from .whole import ALPHA as ENTMAX_ALPHA
-from .whole import POWER, SHARE, SIGMA
 
 Call = Callable[..., Tensor]
 OnLogits = Callable[[Tensor, Tensor], Tensor]
@@ -137,52 +134,6 @@ def _torchvision_focal() -> OnLogits:  # 0.28
     return lambda logits, target: loss(logits, target, alpha=ALPHA, gamma=GAMMA, reduction="mean")
 
 
-def _of_classes(make: Callable[[int], Any]) -> OnLogits:
-    """What has to be told the number of classes, made once for each."""
-    made = cache(make)
-    return lambda logits, target: made(logits.shape[1])(logits, target)
-
-
-def _dlordinal(name: str, *given: Any, **options: Any) -> Callable[[], OnLogits]:  # 2.7.0
-    def build() -> OnLogits:
-        loss = getattr(import_module("dlordinal.losses"), name)
-        return _of_classes(lambda classes: loss(*given, num_classes=classes, **options))
-
-    return build
-
-
-def _dlordinal_triangular() -> OnLogits:
-    return _dlordinal("TriangularLoss", torch.nn.CrossEntropyLoss(), alpha2=SHARE)()
-
-
-def _dlordinal_sord() -> OnLogits:
-    return _dlordinal("SORDLoss", alpha=1.0, train_targets=torch.zeros(1, dtype=torch.int64))()
-
-
-def _coral_pytorch() -> OnLogits:  # 1.4.0
-    loss = import_module("coral_pytorch.losses").coral_loss
-    levels = import_module("coral_pytorch.dataset").levels_from_labelbatch
-    return lambda z, y: loss(z, levels(y, z.shape[1] + 1).to(z.device))
-
-
-def _coral_pytorch_corn() -> OnLogits:
-    loss = import_module("coral_pytorch.losses").corn_loss
-    return lambda z, y: loss(z, y, z.shape[1] + 1)
-
-
-def _hl_gauss_pytorch() -> OnLogits:  # 0.3.0
-    loss = import_module("hl_gauss_pytorch").HLGaussLoss
-    return _of_classes(lambda bins: loss(-0.5, bins - 0.5, bins, sigma=SIGMA))
-
-
-def _entmax(name: str, **options: Any) -> Callable[[], OnLogits]:  # 1.3
-    def build() -> OnLogits:
-        loss = getattr(import_module("entmax"), name)
-        return lambda z, y: loss(z, y, **options).mean()
-
-    return build
-
-
 def _smooth(build: Callable[..., Call]) -> Callable[[], Call]:
     return lambda: build(label_smoothing=SMOOTHING)
 
@@ -246,33 +197,6 @@ PEERS = (
         ),
     ),
     Peer("torchvision", (Entry("multilabel", "sigmoid-focal", "torchvision", _torchvision_focal),)),
-    Peer(
-        "dlordinal",
-        (
-            Entry("whole", "earth-mover", "dlordinal", _dlordinal("EMDLoss")),
-            Entry("whole", "class-distance", "dlordinal", _dlordinal("CDWCELoss", alpha=POWER)),
-            Entry("whole", "sord", "dlordinal", _dlordinal_sord),
-            Entry("whole", "triangular", "dlordinal, other end classes", _dlordinal_triangular),
-            Entry("whole", "slace", "dlordinal", _dlordinal("SLACELoss", 1.0)),
-            Entry("whole", "weighted-kappa", "dlordinal", _dlordinal("WKLoss", use_logits=True)),
-        ),
-    ),
-    Peer(
-        "coral-pytorch",
-        (
-            Entry("whole", "coral", "coral_pytorch", _coral_pytorch),
-            Entry("whole", "corn", "coral_pytorch", _coral_pytorch_corn),
-        ),
-    ),
-    Peer("hl-gauss-pytorch", (Entry("whole", "hl-gauss", "hl_gauss_pytorch", _hl_gauss_pytorch),)),
-    Peer(
-        "entmax",
-        (
-            Entry("whole", "sparsemax", "entmax", _entmax("sparsemax_loss")),
-            Entry("whole", "entmax-1.5", "entmax", _entmax("entmax15_loss")),
-            Entry("whole", "entmax", "entmax, by bisection", _entmax("entmax_bisect_loss", alpha=ENTMAX_ALPHA)),
-        ),
-    ),
 )
 
 

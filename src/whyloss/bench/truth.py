@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .case import Case
 from .inputs import Inputs
-from .subject import Subject
+from .subjects import Subject
 
 AT_ONCE = 2**24  # logits in float64
 KEPT = 2**25  # numbers of a gradient that are compared: its first rows, or those of the first classes
@@ -84,4 +84,4 @@ def _of_head(case: Case, subject: Subject, inputs: Inputs) -> Truth:
 def _part(subject: Subject, z: Tensor, target: Tensor, items: int) -> Tensor:
     """What these items add to the mean over all."""
     target = target.double() if target.is_floating_point() else target
-    return subject.plain(*subject.enters(z, target)) * (len(z) / items)
+    return subject.plain(z, target) * (len(z) / items)
