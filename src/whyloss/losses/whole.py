@@ -153,7 +153,7 @@ def enter(
     of_classes = targets.of_classes(label, mix, class_weight)
     if loss.adjust is not None:
         counted = keep if per_sample is None else targets.both(keep, per_sample != 0)
-        z = _adjusted(loss.adjust, z if counted is None else torch.where(counted.unsqueeze(1), z, 0.0), q)
+        z = adjusted(loss.adjust, z if counted is None else torch.where(counted.unsqueeze(1), z, 0.0), q)
     if loss.label_smoothing:
         live = torch.ones_like(z) if binary else targets.live(z, None, dtype)
         q = Smoothing(loss.label_smoothing, loss.smoothing_over).spread(q, live)
@@ -176,7 +176,8 @@ def _product(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return a if b is None else b if a is None else a * b
 
 
-def _adjusted(adjust: Adjustment, z: Tensor, q: Tensor) -> Tensor:
+def adjusted(adjust: Adjustment, z: Tensor, q: Tensor) -> Tensor:
+    """The rows after an adjustment, for targets q."""
     z = adjust.rewritten(z)
     if adjust.shift is not None:
         z = z + adjust.shift.to(z.dtype)
