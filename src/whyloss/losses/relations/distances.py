@@ -5,8 +5,10 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 
 from whyloss.losses.whole import WholeRowLoss
+from whyloss.stats.closed import by_rows
 from whyloss.stats.each import above, log_cumsum_exp, log_not_p, softmax_and_rest, to_infinity, weighed
 from whyloss.stats.exact import HUGE
+from whyloss.stats.majority import balanced, shares, without
 from whyloss.stats.visible import SURE, visible
 
 
@@ -41,14 +43,32 @@ class SquaredEarthMoverLoss(WholeRowLoss):
     convex = False
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
+        if target.ndim == 1:
+            return by_rows(_squares, _squares_by_hand, logits, target)
         p, _ = softmax_and_rest(logits.clamp_min(-HUGE))
         # P_k - Q_k, where P_k and Q_k are shares, without subtracting what is nearly 1 from 1
-        if target.ndim == 1:
-            below = torch.ones(logits.shape[1], logits.shape[1], dtype=torch.bool, device=p.device).tril(-1)
-            difference = torch.where(below[target], p.cumsum(1), above(p))
-        else:
-            difference = p.cumsum(1) * above(target) - above(p) * target.cumsum(1)
+        difference = p.cumsum(1) * above(target) - above(p) * target.cumsum(1)
         return (difference * difference).sum(1)
+
+
+def _squares(logits: Tensor, label: Tensor) -> Tensor:
+    p, _ = softmax_and_rest(logits.clamp_min(-HUGE))
+    before = torch.ones(logits.shape[1], logits.shape[1], dtype=torch.bool, device=p.device).tril(-1)
+    difference = torch.where(before[label], p.cumsum(1), above(p))
+    return (difference * difference).sum(1)
+
+
+def _squares_by_hand(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Below the label sums go up from the first class, above it down from the last: the same, with the order turned."""
+    (p, majority), last = shares(logits), logits.shape[1] - 1
+    before = torch.ones(last + 1, last + 1, dtype=p.dtype, device=p.device).tril(-1)
+    up = p.cumsum(1).mul_(before.index_select(0, label))
+    down = p.flip(1).cumsum(1).mul_(before.index_select(0, last - label))
+    found = (up * up).sum(1).add_((down * down).sum(1))
+    # Half the slope in each share; its mean under the shares is the loss.
+    half = up.flip(1).cumsum(1).flip(1).add_(down.flip(1).cumsum(1))
+    slope = half.sub_(found.unsqueeze(1)).mul_(without(p, majority).mul_(2))
+    return found, balanced(slope, majority)
 
 
 class ClassDistanceWeightedCrossEntropyLoss(WholeRowLoss):
@@ -84,8 +104,25 @@ class ClassDistanceWeightedCrossEntropyLoss(WholeRowLoss):
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
         weight = steps_apart(logits.shape[1], logits) ** self.alpha
-        weight = weight[target] if target.ndim == 1 else target @ weight
-        return to_infinity(-(weight * log_not_p(logits)).sum(1))
+        weight = weight.index_select(0, target) if target.ndim == 1 else target @ weight
+        return to_infinity(by_rows(_log_not, _log_not_by_hand, logits, weight))
+
+
+def _log_not(logits: Tensor, weight: Tensor) -> Tensor:
+    return -(weight * log_not_p(logits)).sum(1)
+
+
+def _log_not_by_hand(logits: Tensor, weight: Tensor) -> tuple[Tensor, Tensor] | None:
+    p, majority = shares(logits)
+    small = without(p, majority)
+    left = small.sum(1)  # by the majority
+    if not bool((left > SURE).all()):
+        return None
+    of_majority = (weight * majority).sum(1)
+    found = -torch.log1p(-small).mul_(weight).sum(1).addcmul_(of_majority, torch.log(left))
+    falls = (weight * small).div_(1 - small)
+    fall = (falls.sum(1) + of_majority * (1 - left) / left).unsqueeze(1)
+    return found, balanced(falls.addcmul_(small, fall, value=-1), majority)
 
 
 class SLACELoss(WholeRowLoss):
