@@ -7,6 +7,8 @@ from whyloss.losses import checks
 from whyloss.losses.checks import Labelled, Weighted
 from whyloss.stats.exact import HUGE
 
+FEW = 32  # classes: sums over so few are made many pixels at a time
+
 
 def as_rows(logits: Tensor, link: str) -> Tensor:
     if link == "sigmoid":
@@ -14,6 +16,12 @@ def as_rows(logits: Tensor, link: str) -> Tensor:
     if logits.ndim == 1:
         return logits.unsqueeze(0)
     return logits if logits.ndim == 2 else logits.movedim(1, -1).reshape(-1, logits.shape[1])
+
+
+def side_by_side(logits: Tensor) -> Tensor:
+    """The same for the softmax link, where the pixels of a class, if there are few classes, stay beside one another."""
+    few = logits.ndim > 2 and logits.shape[1] <= FEW
+    return logits.movedim(1, 0).flatten(1).t() if few else as_rows(logits, "softmax")
 
 
 def finite(z: Tensor) -> Tensor:

@@ -129,7 +129,7 @@ def enter(
     shape = logits.shape if binary else torch.Size((*logits.shape[:1], *logits.shape[2:]))
     if logits.ndim == 1 and not binary:
         shape = torch.Size(())
-    z = computing(targets.as_rows(logits, loss.link))
+    z = computing(targets.as_rows(logits, loss.link) if binary else targets.side_by_side(logits))
     as_odds = binary and loss.takes_odds and loss.weight is None and not loss.label_smoothing and loss.adjust is None
     if binary:
         z = targets.finite(z)

@@ -66,8 +66,8 @@ def pulled_back(function: Callable[..., Any], forward: Forward, z: Tensor, *give
 
 def by_rows(function: Callable[..., Tensor], both: ByRows, z: Tensor, *given: Tensor) -> Tensor:
     """function(z, *given), [N] losses of the rows of [N, C] and of what else is given for each, where `both` has them
-    and their slopes, or None. Rows go in blocks that stay in the cache. Where a loss is not finite it is the function as
-    it is written."""
+    and their slopes, or None. Rows go in blocks that stay in the cache. Where a loss is not finite, it is the function
+    as it is written."""
 
     def forward(z: Tensor, *given: Tensor) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
         rows = max(1, AT_ONCE // max(1, z.shape[1]))
