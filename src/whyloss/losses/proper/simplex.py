@@ -142,7 +142,10 @@ def _powers(v: Tensor, r: float) -> tuple[Tensor, Tensor]:
     if r > 1 and not torch.is_grad_enabled():
         power = (some := v.clamp_min(0)) ** (r - 1)
         return power * some, power
-    return _power(v, r), _power(v, r - 1)
+    if torch.is_grad_enabled():
+        return _power(v, r), _power(v, r - 1)
+    power = _power(v, r)
+    return power, power / torch.where(power > 0, v, 1.0)
 
 
 def _newton(x: Tensor, r: float) -> Tensor:
