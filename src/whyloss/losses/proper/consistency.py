@@ -54,7 +54,8 @@ class JensenShannonConsistencyLoss(WholeRowLoss):
 
     def _written(self, logits: Tensor, target: Tensor) -> Tensor:
         """Of the logits of all views of a row, [N, (V + 1) C]."""
-        every = log_softmax(logits.reshape(-1, target.shape[1])).reshape(len(logits), -1, target.shape[1])
+        count, classes = target.shape
+        every = log_softmax(logits.reshape(-1, classes)).reshape(count, logits.shape[1] // classes, classes)
         log_p, some = every[:, 0], target > 0
         impossible = some & (log_p <= -HUGE)
         likelihood = torch.where(some, torch.where(impossible, torch.inf, -target * log_p), 0.0).sum(1)
@@ -69,10 +70,12 @@ class JensenShannonConsistencyLoss(WholeRowLoss):
         small = without(p, majority)
         left = small.sum(1, keepdim=True).clamp_max(0.5)  # by a majority
         log_p = torch.log(small + majority).addcmul_(majority, torch.log1p(-left))
-        p, small, log_p, own = (x.view(len(logits), -1, target.shape[1]) for x in (p, small, log_p, majority))
+        count, classes = target.shape
+        shape = (count, logits.shape[1] // classes, classes)
+        p, small, log_p, own = (x.view(shape) for x in (p, small, log_p, majority))
         apart = log_p - torch.log(p.mean(1, keepdim=True))
         divergence = (p * apart).sum(2, keepdim=True)
         slope = apart.sub_(divergence).mul_(small).mul_(self.factor / p.shape[1])
         slope[:, 0] += small[:, 0] * target.sum(1, keepdim=True) - without(target, own[:, 0])
-        balanced(slope.view(-1, target.shape[1]), majority)
+        balanced(slope.view(-1, classes), majority)
         return self.factor * divergence.mean(1).squeeze(1) - (target * log_p[:, 0]).sum(1), slope.flatten(1)
