@@ -221,6 +221,9 @@ whyloss bench logits-4096x5000 linear-1024x512x30000-bf16
 whyloss bench segmentation --seconds 20 --compile
     More rounds, and torch.compile on the CPU too.
 
+whyloss bench beyond
+    Losses that are no sums over a row: ordered classes, sparse maps, sets of labels, masks, angles.
+
 whyloss bench --markdown > bench.md
     Tables to paste.
 
@@ -229,7 +232,8 @@ whyloss bench --edges
 ```
 Cases on a CPU: logits-512x32000, logits-4096x1000, logits-8192x100, logits-65536x10, logits-100x10,
 linear-2048x256x20000, segmentation-2x19x128x256, multilabel-256x9605. On CUDA: language models' heads and logits,
-ImageNet, images and volumes, in 16 bits and in float32. Close other programs, and compare ratios rather than
+ImageNet, images and volumes, in 16 bits and in float32. On both, where asked for: rows, steps, bins, sets, scores,
+masks and cosines of some shapes, all of them "beyond". Close other programs, and compare ratios rather than
 milliseconds between machines.""",
 )
 def measure(
@@ -252,16 +256,18 @@ def measure(
     """Measure on this machine: time, memory and error of the losses, beside plain torch and what else is installed.
 
     Every engine that fits, plain torch written by hand, torch.compile of it, and the peers that are installed (Liger,
-    cut-cross-entropy, quack, MONAI, kornia, timm, torchvision, torch's own linear_cross_entropy). All compute the same
-    loss on the same inputs in one process, in turns, so that what else the machine does slows all alike.
+    cut-cross-entropy, quack, MONAI, kornia, timm, torchvision, torch's own linear_cross_entropy; beyond the sums also
+    dlordinal, entmax, coral-pytorch, hl-gauss-pytorch, segmentation-models-pytorch, pytorch-metric-learning,
+    pytorch-toolbelt, libauc). All compute the same loss on the same inputs in one process, in turns, so that what else
+    the machine does slows all alike.
 
     How to read it: "x torch" is the time of plain torch over this one, above 1 is faster. "floor" is the share of the
     least possible time, from the copy bandwidth and the rate of matrix products measured in the same run. "MiB" is
     the most memory at once above the inputs. "error" is against float64; one in red is not a rounding error.
 
     Args:
-        cases: Which cases: a name, a part of one, or a pattern with *; or a shape of your own. [default: all of the
-            device]
+        cases: Which cases: a name, a part of one, or a pattern with *; or a shape of your own; or "beyond", those of
+            losses that are no sums over a row. [default: all of the device but these]
         loss: One loss; may be given several times. [default: all; with --quick four of them]
         device: Where. [default: cuda if there is one]
         dtype: Compute every case in this dtype. [default: each case's own]

@@ -13,9 +13,10 @@ from whyloss.bench.inputs import make
 from whyloss.bench.subjects import SUBJECTS, selected
 
 TINY = ["logits-40x6", "linear-40x8x30", "segmentation-3x4x9x10", "segmentation-2x3x4x5x6", "multilabel-20x7"]
+BEYOND = ["rows-40x6", "steps-40x6", "bins-40x6", "sets-40x6", "scores-40x1", "masks-2x3x9x10", "cosines-40x8x6"]
 
 
-@pytest.mark.parametrize("name", [*cases.CPU, *cases.QUICK_CPU, *cases.CUDA, "linear-4x5x6-fp16"])
+@pytest.mark.parametrize("name", [*cases.CPU, *cases.QUICK_CPU, *cases.CUDA, *cases.BEYOND, "linear-4x5x6-fp16"])
 def test_a_name_is_its_case(name: str):
     found = parse(name)
     assert found is not None
@@ -34,6 +35,13 @@ def test_patterns():
     assert [case.name for case in chosen(["8192"], "cpu", quick=True)] == ["logits-8192x100"]
 
 
+def test_what_is_beyond_the_sums_is_measured_where_it_is_asked_for():
+    assert [case.name for case in chosen(["beyond"], "cpu")] == list(cases.BEYOND)
+    assert [case.name for case in chosen(["beyond"], "cuda", quick=True)] == list(cases.BEYOND)
+    assert [case.name for case in chosen(["rows"], "cpu")] == ["rows-4096x10", "rows-1024x100"]
+    assert not {case.name for case in chosen([], "cpu")} & set(cases.BEYOND)
+
+
 def test_an_unknown_case_lists_the_cases():
     with pytest.raises(InputError, match=r"no case 'logit-100x11'.*Did you mean logits-100x10.*multilabel-256x9605"):
         chosen(["logit-100x11"], "cpu")
@@ -45,18 +53,23 @@ def test_sizes_that_do_not_fit_are_refused(name: str):
         chosen([name], "cpu")
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", [*TINY, *BEYOND])
 def test_inputs_have_their_shape_and_follow_the_seed(name: str):
     case = parse(name)
     assert case is not None
     first, again, other = make(case, "cpu", 0), make(case, "cpu", 0), make(case, "cpu", 1)
-    shapes = [(40, 8), (30, 8)] if case.kind == "linear" else [case.shape]
+    heads = {"linear": [(40, 8), (30, 8)], "cosines": [(40, 8), (6, 8)]}
+    shapes = heads.get(case.kind, [case.shape])
     assert [x.shape for x in first.leaves] == shapes
     assert all(torch.equal(a, b) for a, b in zip(first.leaves, again.leaves, strict=True))
     assert not torch.equal(first.leaves[0], other.leaves[0])
     assert first.target.nbytes == case.target_bytes
-    if case.kind != "multilabel":
-        assert set(first.target.unique().tolist()) <= set(range(case.logits[1]))
+    if case.kind in cases.YES_OR_NO:
+        assert set(first.target.unique().tolist()) <= {0, 1}
+    elif case.kind == "bins":
+        assert 0 <= first.target.min() < first.target.max() <= 1
+    else:
+        assert set(first.target.unique().tolist()) <= set(range(case.classes))
 
 
 @pytest.mark.parametrize("name", ["logits-4000x50", "linear-4000x64x50", "segmentation-4x8x64x64"])

@@ -20,7 +20,10 @@ from whyloss.bench.truth import truth
 
 EFFORT = Effort(rounds=3, seconds=0.0)
 FLOORS = Floors(1e10, {"float32": 1e11, "bfloat16": 1e11})
-NAMES = ["logits-40x6", "linear-40x8x30", "segmentation-2x3x12x10", "multilabel-20x7"]
+NAMES = [
+    *("logits-40x6", "linear-40x8x30", "segmentation-2x3x12x10", "multilabel-20x7"),
+    *("rows-40x6", "steps-40x5", "bins-40x8", "sets-40x7", "scores-80x1", "masks-2x3x16x20", "cosines-40x8x6"),
+]
 
 
 def measured(name: str, loss: str, *peers: Peer) -> dict[str, dict[str, Any]]:
@@ -32,7 +35,8 @@ def measured(name: str, loss: str, *peers: Peer) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "loss"), [(name, s.name) for name in NAMES for s in SUBJECTS if name.partition("-")[0] in s.kinds]
+    ("name", "loss"),
+    [(name, s.name) for name in NAMES for s in SUBJECTS if name.partition("-")[0] in s.kinds and s.plain],
 )
 def test_ours_and_the_plain_one_are_the_same_loss(name: str, loss: str):
     rows = measured(name, loss)
@@ -44,6 +48,14 @@ def test_ours_and_the_plain_one_are_the_same_loss(name: str, loss: str):
         assert min(row["forward_ms"], row["total_ms"], row["extra_mib"], row["of_floor"]) > 0
         assert row["rounds"] == 3
     assert rows["torch"]["ratio"] == 1
+
+
+@pytest.mark.parametrize("loss", [s.name for s in SUBJECTS if s.plain is None])
+def test_without_a_plain_form_ours_in_float64_is_the_truth(loss: str):
+    kind = next(s.kinds[0] for s in SUBJECTS if s.name == loss)
+    rows = measured(next(name for name in NAMES if name.startswith(kind)), loss)
+    assert {row["family"] for row in rows.values()} == {"whyloss"}
+    assert all(row["error"] < 1e-5 and row["ratio"] is None for row in rows.values())
 
 
 def test_errors_of_planted_implementations():
@@ -148,4 +160,6 @@ def test_installed_peers_compute_the_same(peer: Peer):
         pytest.skip(peer.status("cpu"))
     for entry in peer.entries:
         name = next(name for name in NAMES if name.startswith(entry.kind))
-        assert measured(name, entry.subject, peer)[entry.label]["error"] < 1e-5, entry.label
+        row = measured(name, entry.subject, peer)[entry.label]
+        assert row["note"] == "", (entry.subject, row["note"])
+        assert (row["error"] < 1e-5) == entry.same, (entry.subject, row["error"])

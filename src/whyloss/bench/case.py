@@ -14,16 +14,29 @@ import torch
 
 from whyloss.advise.finding import InputError
 
-Kind = Literal["logits", "linear", "segmentation", "multilabel"]
+Sums = Literal["logits", "linear", "segmentation", "multilabel"]
+Beyond = Literal["rows", "steps", "bins", "sets", "scores", "masks", "cosines"]
+Kind = Sums | Beyond
 Dtype = Literal["float32", "bfloat16", "float16"]
 SUFFIXES: dict[str, Dtype] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-AXES: dict[Kind, tuple[int, ...]] = {"logits": (2,), "linear": (3,), "segmentation": (4, 5), "multilabel": (2,)}
 SIZES: dict[Kind, str] = {
     "logits": "NxC",
     "linear": "NxDxC",
     "segmentation": "NxCxHxW or NxCxDxHxW",
     "multilabel": "NxC",
+    "rows": "NxC",
+    "steps": "NxK, for K + 1 classes",
+    "bins": "NxB",
+    "sets": "NxL",
+    "scores": "NxL",
+    "masks": "NxCxHxW or NxCxDxHxW",
+    "cosines": "NxDxC",
 }
+AXES: dict[Kind, tuple[int, ...]] = {
+    kind: (4, 5) if " or " in size else (size.count("x") + 1,) for kind, size in SIZES.items()
+}
+YES_OR_NO: tuple[Kind, ...] = ("multilabel", "sets", "scores")
+HEADS: tuple[Kind, ...] = ("linear", "cosines")
 
 CPU = (
     "logits-512x32000",
@@ -42,6 +55,11 @@ QUICK_CPU = (
     "linear-512x128x10000",
     "segmentation-2x19x128x256",
     "multilabel-256x9605",
+)
+# For losses that are no function of sums over a row; measured where they are asked for, by this word or by name.
+BEYOND = (
+    *("rows-4096x10", "rows-1024x100", "steps-4096x9", "steps-1024x99", "bins-4096x10", "bins-1024x100"),
+    *("sets-4096x10", "sets-1024x100", "scores-4096x1", "masks-4x4x64x64", "masks-2x4x192x192", "cosines-1024x64x100"),
 )
 # Language models, GPT-2's odd vocabulary, ImageNet, extreme classification, street scenes, volumes, image tags.
 CUDA = (
@@ -66,7 +84,11 @@ QUICK_CUDA = tuple(CUDA[place] for place in (2, 4, 7, 11, 13))
 @dataclass(frozen=True)
 class Case:
     """One shape: logits [N, C]; linear: hidden [N, D] and weights [C, D]; segmentation [N, C, *pixels]; multilabel
-    [N, C] with a yes or no for each."""
+    [N, C] with a yes or no for each.
+
+    Beyond the sums: rows [N, C]; steps [N, K] from each of K + 1 ordered classes to the next; bins [N, B] with numbers
+    between 0 and 1; sets [N, L] and scores [N, L] with a yes or no for each; masks [N, C, *pixels]; cosines: hidden
+    [N, D] and weights [C, D]."""
 
     kind: Kind
     shape: tuple[int, ...]
@@ -80,7 +102,11 @@ class Case:
     @property
     def logits(self) -> tuple[int, ...]:
         """The shape of the logits, also of those that are never made."""
-        return (self.shape[0], self.shape[2]) if self.kind == "linear" else self.shape
+        return (self.shape[0], self.shape[2]) if self.kind in HEADS else self.shape
+
+    @property
+    def classes(self) -> int:
+        return self.logits[1] + (self.kind == "steps")
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -92,8 +118,11 @@ class Case:
 
     @property
     def target_bytes(self) -> int:
-        """Labels are int64, one for each row or pixel; those of multilabel have the dtype of the logits."""
-        return self.logits_bytes if self.kind == "multilabel" else 8 * prod(self.logits) // self.logits[1]
+        """Labels are int64, one for each row or pixel; numbers, and yes or no, have the dtype of the logits."""
+        if self.kind in YES_OR_NO:
+            return self.logits_bytes
+        each = self.torch_dtype.itemsize if self.kind == "bins" else 8
+        return each * prod(self.logits) // self.logits[1]
 
 
 def parse(name: str) -> Case | None:
@@ -103,7 +132,7 @@ def parse(name: str) -> Case | None:
     if not found or not kind:
         return None
     case = Case(kind, tuple(map(int, found[2].split("x"))), SUFFIXES[found[3] or "fp32"])
-    if len(case.shape) not in AXES[kind] or (kind != "multilabel" and case.logits[1] < 2):
+    if len(case.shape) not in AXES[kind] or (kind not in YES_OR_NO and case.logits[1] < 2):
         raise InputError(f"The case {name!r} does not fit: {kind} is {SIZES[kind]}, with C at least 2.")
     return case
 
@@ -112,10 +141,12 @@ def chosen(patterns: Sequence[str], device: str, dtype: Dtype | None = None, qui
     """The device's own cases that match any of the patterns, in their order, or all; then shapes that were spelt out.
     Where none is asked for, `quick` takes a few of them, or smaller ones.
 
-    A pattern is a part of a name ("linear", "32000"), or has wildcards ("*x1000"). `dtype` replaces the dtype of all.
-    """
-    own = CUDA if device == "cuda" else CPU
-    usual = (QUICK_CUDA if device == "cuda" else QUICK_CPU) if quick else own
+    A pattern is a part of a name ("linear", "32000"), or has wildcards ("*x1000"); "beyond" is all of `BEYOND`. `dtype`
+    replaces the dtype of all."""
+    cases = CUDA if device == "cuda" else CPU
+    own = (*cases, *BEYOND)
+    patterns = [name for pattern in patterns for name in (BEYOND if pattern == "beyond" else (pattern,))]
+    usual = (QUICK_CUDA if device == "cuda" else QUICK_CPU) if quick else cases
     names = [name for name in own if any(_matches(name, pattern) for pattern in patterns)] if patterns else [*usual]
     for pattern in patterns:
         if not any(_matches(name, pattern) for name in own):
@@ -127,10 +158,10 @@ def chosen(patterns: Sequence[str], device: str, dtype: Dtype | None = None, qui
                     "of your own, spelt like these."
                 )
             names.append(pattern)
-    cases = [case for name in names if (case := parse(name)) is not None]
+    found = [case for name in names if (case := parse(name)) is not None]
     if dtype is not None:
-        cases = [Case(case.kind, case.shape, dtype) for case in cases]
-    return list(dict.fromkeys(cases))
+        found = [Case(case.kind, case.shape, dtype) for case in found]
+    return list(dict.fromkeys(found))
 
 
 def _matches(name: str, pattern: str) -> bool:

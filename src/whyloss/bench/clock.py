@@ -1,8 +1,9 @@
 """Seconds of a call, in turns with others: a busy machine slows all of them alike.
 
-On the CPU by the wall clock; on CUDA by events, over inputs that take turns too, so that none is still in the cache.
-Large inputs come while the GPU is still busy, as in training, where the host runs ahead of it; small ones come to an
-idle GPU, where the host's part in the time is seen, and once more inside a CUDA graph, where the host has none."""
+On the CPU by the time that the thread was at work, or, of several threads, by the wall clock; on CUDA by events, over
+inputs that take turns too, so that none is still in the cache. Large inputs come while the GPU is still busy, as in
+training, where the host runs ahead of it; small ones come to an idle GPU, where the host's part in the time is seen,
+and once more inside a CUDA graph, where the host has none."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -52,9 +53,10 @@ def take_turns(
 def once(run: Callable[[], object], device: str, busy: bool = False) -> float:
     """Seconds of one run."""
     if device != "cuda":
-        began = time.perf_counter()
+        clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+        began = clock()
         run()
-        return time.perf_counter() - began
+        return clock() - began
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     torch.cuda.synchronize()
     if busy:

@@ -16,7 +16,7 @@ from whyloss.advise.finding import InputError
 from whyloss.advise.report.files import clean, put
 
 from . import peers as others
-from .case import Case, Dtype, chosen
+from .case import HEADS, Case, Dtype, chosen
 from .edges.run import conform
 from .floors import Floors, measure
 from .implementations import implementations
@@ -143,7 +143,7 @@ def _measure(
     device = report.machine["device"]
     if not work:
         return
-    floors = measure(device, [case.dtype for case, _ in work if case.kind == "linear"])
+    floors = measure(device, [case.dtype for case, _ in work if case.kind in HEADS])
     report.floors = _told(floors)
     made: Case | None = None
     inputs: Any = None

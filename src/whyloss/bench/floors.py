@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .case import Case, Dtype
+from .case import HEADS, Case, Dtype
 from .clock import once
 
 REGION = frozenset({"dice", "dice-and-cross-entropy"})
@@ -24,13 +24,13 @@ class Floors:
 
     def seconds(self, case: Case, subject: str) -> tuple[float, float]:
         """The floor of forward, and of forward and backward."""
-        if case.kind == "linear":
+        if case.kind in HEADS:
             rows, width, classes = case.shape
             once = 2 * rows * width * classes / self.product[case.dtype]
             return once, 3 * once
         logits, target = case.logits_bytes, case.target_bytes
         forward = logits + target
-        total = 3 * logits + 2 * target if subject in REGION else 2 * logits + target
+        total = 3 * logits + 2 * target if subject in REGION or case.kind == "masks" else 2 * logits + target
         return forward / self.copy, total / self.copy
 
 

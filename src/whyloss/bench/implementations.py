@@ -40,7 +40,7 @@ def implementations(
     """In the order of the table; `compiled` says whether torch.compile is measured."""
     device = inputs.leaves[0].device.type
     found = [*_ours(case, subject, inputs), *_plain(case, subject)]
-    if compiled:
+    if compiled and subject.plain is not None:
         found.append(Implementation("torch.compile", "torch.compile", lambda: _compiled(case, subject)))
     peers_entries = entries(case.kind, subject.name, device, peers)
     return [*found, *(Implementation(entry.label, "peer", entry.build) for entry in peers_entries)]
@@ -53,23 +53,29 @@ def _ours(case: Case, subject: Subject, inputs: Inputs) -> list[Implementation]:
     engines = get_args(Engine) if "engine" in made.fields() else ("auto",)
     for engine in engines:
         try:
-            loss = made(engine=engine) if len(engines) > 1 else made()
-            used = _engine(case, loss, inputs)
+            loss = subject.made(case.classes, **({"engine": engine} if len(engines) > 1 else {}))
+            loss = loss.to(inputs.leaves[0].device)
+            used = _engine(case, subject, loss, inputs)
         except ValueError:
             continue
         if used not in found:
             name = f"whyloss (auto: {used})" if engine == "auto" else f"whyloss ({used})"
-            found[used] = Implementation(name, "whyloss", lambda loss=loss: _our_call(case, loss))
+            found[used] = Implementation(name, "whyloss", lambda loss=loss: _our_call(case, subject, loss))
     if case.kind == "linear":
         for share in BUDGETS:
             memory = case.logits_bytes // share
             size = f"{memory / 2**20:.0f} MiB" if memory >= 2**20 else f"{memory / 2**10:.0f} KiB"
-            build = lambda memory=memory: _our_call(case, made(), memory=memory)  # noqa: E731
+            build = lambda memory=memory: _our_call(case, subject, made(), memory=memory)  # noqa: E731
             found[size] = Implementation(f"whyloss, {size}", "whyloss", build)
     return list(found.values())
 
 
-def _engine(case: Case, loss: Any, inputs: Inputs) -> str:
+def _engine(case: Case, subject: Subject, loss: Any, inputs: Inputs) -> str:
+    if case.kind == "cosines":
+        hidden, weight = inputs.leaves
+        return explain_engine(loss, hidden @ weight.T, inputs.target).partition(":")[0]
+    if case.kind == "bins":
+        return explain_engine(loss.cross_entropy, inputs.leaves[0], inputs.leaves[0].softmax(1)).partition(":")[0]
     if case.kind != "linear" or not isinstance(loss, RowLoss):
         return explain_engine(loss, inputs.leaves[0], inputs.target).partition(":")[0]
     hidden, weight = inputs.leaves
@@ -78,14 +84,16 @@ def _engine(case: Case, loss: Any, inputs: Inputs) -> str:
     return choose_linear(entered.head, entered.rows, loss.engine)[0]
 
 
-def _our_call(case: Case, loss: Any, **options: Any) -> Call:
+def _our_call(case: Case, subject: Subject, loss: Any, **options: Any) -> Call:
     if case.kind != "linear":
-        return loss
+        return subject.call(loss)
     call: OnHead = lambda hidden, weight, target: loss.linear(hidden, weight, target, **options)  # noqa: E731
     return call
 
 
 def _plain(case: Case, subject: Subject) -> list[Implementation]:
+    if subject.plain is None:
+        return []
     if case.dtype == "float32":
         return [Implementation("torch", "torch", lambda: plain_call(case, subject, False))]
     return [
@@ -95,16 +103,18 @@ def _plain(case: Case, subject: Subject) -> list[Implementation]:
 
 
 def plain_call(case: Case, subject: Subject, upcast: bool) -> Call:
-    """By hand, from the logits; `upcast` computes in float32 what came in 16 bits, as is usual for losses."""
+    """By hand; `upcast` computes in float32 what came in 16 bits, as is usual for losses."""
+    plain = subject.plain
+    assert plain is not None
 
-    def on_logits(z: Tensor, target: Tensor) -> Tensor:
+    def on_inputs(*inputs: Tensor) -> Tensor:
         if upcast:
-            z, target = z.float(), target.float() if target.is_floating_point() else target
-        return subject.plain(z, target)
+            inputs = tuple(x.float() if x.is_floating_point() else x for x in inputs)
+        return plain(*inputs)
 
     if case.kind != "linear":
-        return on_logits
-    call: OnHead = lambda hidden, weight, target: on_logits(F.linear(hidden, weight), target)  # noqa: E731
+        return on_inputs
+    call: OnHead = lambda hidden, weight, target: on_inputs(F.linear(hidden, weight), target)  # noqa: E731
     return call
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .case import Case
+from .case import HEADS, YES_OR_NO, Case
 
 SPREAD = 2.0  # standard deviation of the logits of the other classes
 SURE = 3.0  # standard deviation of the target's log-odds, about 0
@@ -40,10 +40,14 @@ class Inputs:
 def make(case: Case, device: str, seed: int) -> Inputs:
     generator = torch.Generator(device).manual_seed(seed)
     how: dict[str, Any] = {"generator": generator, "device": device}
-    if case.kind == "linear":
+    if case.kind in HEADS:
         return _head(case, how)
     z = torch.randn(case.shape, dtype=case.torch_dtype, **how).mul_(SPREAD)
-    if case.kind == "multilabel":
+    if case.kind == "steps":
+        return Inputs((z,), torch.randint(case.classes, case.shape[:1], **how))
+    if case.kind == "bins":
+        return Inputs((z,), torch.rand(case.shape[:1], dtype=case.torch_dtype, **how))
+    if case.kind in YES_OR_NO:
         target = (torch.rand(case.shape, **how) < POSITIVE).to(case.torch_dtype)
         return Inputs((z.add_(2 * SPREAD * target).sub_(SPREAD),), target)
     target = _labels(case, how)

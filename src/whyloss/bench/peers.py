@@ -3,53 +3,16 @@
 The forms were checked against the releases named here; a peer that refuses gets a row that says so."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
+from .beyond_peers import ENTRIES
 from .case import Kind
+from .peer import Call, Entry, OnHead, OnLogits, Peer
 from .subjects import ALPHA, GAMMA, MARGIN, NEGATIVE_GAMMA, POSITIVE_GAMMA, SMOOTHING
-
-Call = Callable[..., Tensor]
-OnLogits = Callable[[Tensor, Tensor], Tensor]
-OnHead = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One way to compute one loss. `build` imports the package and returns a function of the inputs and the target."""
-
-    kind: Kind
-    subject: str
-    label: str
-    build: Callable[[], Call]
-
-
-@dataclass(frozen=True)
-class Peer:
-    """A package by the name that pip knows, and what of it is measured."""
-
-    package: str
-    entries: tuple[Entry, ...]
-    devices: tuple[str, ...] = ("cpu", "cuda")
-
-    @property
-    def version(self) -> str | None:
-        """None where it is not installed."""
-        try:
-            return metadata.version(self.package)
-        except metadata.PackageNotFoundError:
-            return None
-
-    def status(self, device: str) -> str:
-        """Why none of it is measured, or nothing."""
-        if self.version is None:
-            return "not installed"
-        return "" if device in self.devices else f"runs on {' and '.join(self.devices)} only"
 
 
 def _liger(**options: Any) -> Call:  # 0.8.5
@@ -142,7 +105,7 @@ def _exact_sums() -> Call:
     return _liger_linear(accum_dtype=torch.float32)
 
 
-PEERS = (
+SUMS = (
     Peer("torch", (Entry("linear", "cross-entropy", "torch linear_cross_entropy", _torch_linear),)),
     Peer(
         "liger-kernel",
@@ -178,6 +141,7 @@ PEERS = (
             Entry("segmentation", "dice-and-cross-entropy", "monai", _monai_dice_cross_entropy),
             Entry("segmentation", "focal", "monai", _monai_focal),
             Entry("multilabel", "sigmoid-focal", "monai", _monai_sigmoid_focal),
+            Entry("masks", "dice", "monai", _monai_dice),
         ),
     ),
     Peer(
@@ -187,6 +151,7 @@ PEERS = (
             Entry("logits", "focal", "kornia", _kornia_focal),
             Entry("segmentation", "focal", "kornia", _kornia_focal),
             Entry("multilabel", "sigmoid-focal", "kornia", _kornia_sigmoid_focal),
+            Entry("masks", "dice", "kornia", _kornia_dice),
         ),
     ),
     Peer(
@@ -197,6 +162,10 @@ PEERS = (
         ),
     ),
     Peer("torchvision", (Entry("multilabel", "sigmoid-focal", "torchvision", _torchvision_focal),)),
+)
+PEERS = (
+    *(Peer(peer.package, (*peer.entries, *ENTRIES.get(peer.package, ())), peer.devices) for peer in SUMS),
+    *(Peer(name, found) for name, found in ENTRIES.items() if name not in {peer.package for peer in SUMS}),
 )
 
 

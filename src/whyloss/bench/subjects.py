@@ -2,8 +2,7 @@
 
 The plain ones are also the truth in float64, so they share nothing with ours."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from whyloss.advise.finding import InputError
 from whyloss.losses.imbalance import FocalLoss, SigmoidFocalLoss
-from whyloss.losses.loss import Link, Loss, RowLoss
+from whyloss.losses.loss import Link, RowLoss
 from whyloss.losses.proper import (
     BinaryCrossEntropyLoss,
     BrierLoss,
@@ -23,12 +22,12 @@ from whyloss.losses.proper import (
 from whyloss.losses.region import DiceCrossEntropyLoss, DiceLoss
 from whyloss.losses.robust import GeneralizedCrossEntropyLoss
 
+from .beyond import BEYOND
 from .case import Kind
+from .subject import Subject
 
 SMOOTHING, GAMMA, Q, BETA, ALPHA = 0.1, 2.0, 0.7, 0.1, 0.25
 NEGATIVE_GAMMA, POSITIVE_GAMMA, MARGIN = 4.0, 1.0, 0.05
-
-Plain = Callable[[Tensor, Tensor], Tensor]
 
 
 class AsymmetricLoss(RowLoss):
@@ -48,16 +47,6 @@ class AsymmetricLoss(RowLoss):
         yes = not_p**POSITIVE_GAMMA * log_p
         no = shifted**NEGATIVE_GAMMA * torch.log1p(-shifted)
         return -torch.where(label == 1, yes, no)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A loss under its name here; `ours` makes it, from an engine's name where its class takes one."""
-
-    name: str
-    kinds: tuple[Kind, ...]
-    ours: Callable[..., Loss]
-    plain: Plain
 
 
 def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
@@ -129,11 +118,12 @@ SUBJECTS = (
     Subject("gce", ROWS, GeneralizedCrossEntropyLoss, gce),
     Subject("brier", ROWS, BrierLoss, brier),
     Subject("confidence-penalty", ROWS, ConfidencePenaltyLoss, confidence_penalty),
-    Subject("dice", ("segmentation",), DiceLoss, dice),
+    Subject("dice", ("segmentation", "masks"), DiceLoss, dice),
     Subject("dice-and-cross-entropy", ("segmentation",), DiceCrossEntropyLoss, dice_and_cross_entropy),
     Subject("binary-cross-entropy", ("multilabel",), BinaryCrossEntropyLoss, binary_cross_entropy),
     Subject("sigmoid-focal", ("multilabel",), SigmoidFocalLoss, sigmoid_focal),
     Subject("asymmetric", ("multilabel",), AsymmetricLoss, asymmetric),
+    *BEYOND,
 )
 QUICK = ("cross-entropy", "focal", "dice", "binary-cross-entropy")
 

@@ -1,16 +1,18 @@
 """What is right, in float64: the value over all of the inputs, and the gradient for as much as fits.
 
-Every loss here is a mean over the first axis (rows, images), so it is summed item by item."""
+Losses of sums are means over the first axis (rows, images), so they are summed item by item; the others are computed in
+one piece."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import get_args
 
 import torch
 from torch import Tensor
 
-from .case import Case
+from .case import Beyond, Case
 from .inputs import Inputs
 from .subjects import Subject
 
@@ -44,7 +46,16 @@ def worst(errors: Sequence[float]) -> float:
 
 
 def truth(case: Case, subject: Subject, inputs: Inputs) -> Truth:
+    if case.kind in get_args(Beyond):
+        return _of_all(case, subject, inputs)
     return _of_head(case, subject, inputs) if case.kind == "linear" else _of_logits(case, subject, inputs)
+
+
+def _of_all(case: Case, subject: Subject, inputs: Inputs) -> Truth:
+    call = subject.plain or subject.call(subject.made(case.classes).to(inputs.target.device))
+    leaves = tuple(x.double().requires_grad_() for x in inputs.leaves)
+    value = call(*leaves, _exact(inputs.target))
+    return Truth(value.item(), torch.autograd.grad(value, leaves))
 
 
 def _of_logits(case: Case, subject: Subject, inputs: Inputs) -> Truth:
@@ -83,5 +94,9 @@ def _of_head(case: Case, subject: Subject, inputs: Inputs) -> Truth:
 
 def _part(subject: Subject, z: Tensor, target: Tensor, items: int) -> Tensor:
     """What these items add to the mean over all."""
-    target = target.double() if target.is_floating_point() else target
-    return subject.plain(z, target) * (len(z) / items)
+    assert subject.plain is not None
+    return subject.plain(z, _exact(target)) * (len(z) / items)
+
+
+def _exact(target: Tensor) -> Tensor:
+    return target.double() if target.is_floating_point() else target

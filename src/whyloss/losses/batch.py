@@ -92,7 +92,7 @@ class BatchLoss(Loss):
 
 
 def _of_rows(loss: BatchLoss, logits: Tensor, target: Tensor, soft: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-    z = computing(targets.as_rows(logits, "softmax"))
+    z = computing(targets.side_by_side(logits))
     label, mix, keep = targets.of_softmax(loss, target, soft, z.shape[1], z.dtype)
     if loss.takes_labels and label is not None:
         return z, label, keep

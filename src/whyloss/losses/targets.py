@@ -1,11 +1,16 @@
 """What targets and weights become on their way in: labels or shares of labels, one weight and one flag a row."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from whyloss.losses import checks
 from whyloss.losses.checks import Labelled, Weighted
 from whyloss.stats.exact import HUGE
+from whyloss.stats.visible import visible
+
+FEW = 32  # classes: sums over so few are made many pixels at a time
 
 
 def as_rows(logits: Tensor, link: str) -> Tensor:
@@ -16,9 +21,17 @@ def as_rows(logits: Tensor, link: str) -> Tensor:
     return logits if logits.ndim == 2 else logits.movedim(1, -1).reshape(-1, logits.shape[1])
 
 
+def side_by_side(logits: Tensor) -> Tensor:
+    """The same for the softmax link, where the pixels of a class, if there are few classes, stay beside one another."""
+    few = logits.ndim > 2 and logits.shape[1] <= FEW
+    return logits.movedim(1, 0).flatten(1).t() if few else as_rows(logits, "softmax")
+
+
 def finite(z: Tensor) -> Tensor:
     """Logits of questions with huge numbers in place of infinite ones, so that no formula makes inf - inf of them. What
     becomes huge with them is infinite (`each.to_infinity`)."""
+    if visible(z) and z.numel() and all(math.isfinite(x.item()) for x in z.detach().aminmax()):
+        return z  # one look, where torch.isinf and a search take three
     return z.nan_to_num(torch.nan, HUGE, -HUGE) if checks.worth_masking(torch.isinf(z)) else z
 
 

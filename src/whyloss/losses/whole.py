@@ -129,7 +129,7 @@ def enter(
     shape = logits.shape if binary else torch.Size((*logits.shape[:1], *logits.shape[2:]))
     if logits.ndim == 1 and not binary:
         shape = torch.Size(())
-    z = computing(targets.as_rows(logits, loss.link))
+    z = computing(targets.as_rows(logits, loss.link) if binary else targets.side_by_side(logits))
     as_odds = binary and loss.takes_odds and loss.weight is None and not loss.label_smoothing and loss.adjust is None
     if binary:
         z = targets.finite(z)
@@ -153,7 +153,7 @@ def enter(
     of_classes = targets.of_classes(label, mix, class_weight)
     if loss.adjust is not None:
         counted = keep if per_sample is None else targets.both(keep, per_sample != 0)
-        z = _adjusted(loss.adjust, z if counted is None else torch.where(counted.unsqueeze(1), z, 0.0), q)
+        z = adjusted(loss.adjust, z if counted is None else torch.where(counted.unsqueeze(1), z, 0.0), q)
     if loss.label_smoothing:
         live = torch.ones_like(z) if binary else targets.live(z, None, dtype)
         q = Smoothing(loss.label_smoothing, loss.smoothing_over).spread(q, live)
@@ -176,7 +176,8 @@ def _product(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return a if b is None else b if a is None else a * b
 
 
-def _adjusted(adjust: Adjustment, z: Tensor, q: Tensor) -> Tensor:
+def adjusted(adjust: Adjustment, z: Tensor, q: Tensor) -> Tensor:
+    """The rows after an adjustment, for targets q."""
     z = adjust.rewritten(z)
     if adjust.shift is not None:
         z = z + adjust.shift.to(z.dtype)

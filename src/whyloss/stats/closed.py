@@ -17,6 +17,8 @@ FEW, MANY = 32, 256  # classes and rows
 # (logits, what else is given) -> results, and what makes of their gradients that of the logits; None where it has to
 # be the function as it is written. What it keeps must not be the results themselves, which know where they come from.
 Forward = Callable[..., tuple[tuple[Tensor, ...], Callable[..., Tensor]] | None]
+ByRows = Callable[..., tuple[Tensor, Tensor] | None]
+AT_ONCE = 2**18  # numbers
 
 
 def closed(function: Callable[..., Tensor], both: Callable[..., tuple[Tensor, Tensor]], z: Tensor, *given: Any) -> Any:
@@ -77,6 +79,25 @@ def class_by_class(x: Tensor) -> Tensor:
 
 def _followed(z: Tensor) -> bool:
     return torch.is_grad_enabled() and z.requires_grad
+
+
+def by_rows(function: Callable[..., Tensor], both: ByRows, z: Tensor, *given: Tensor) -> Tensor:
+    """function(z, *given), [N] losses of the rows of [N, C] and of what else is given for each, where `both` has them
+    and their slopes, or None. Rows go in blocks that stay in the cache. Where a loss is not finite, it is the function
+    as it is written."""
+
+    def forward(z: Tensor, *given: Tensor) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
+        rows = max(1, AT_ONCE // max(1, z.shape[1]))
+        parts = list[tuple[Tensor, Tensor]]()
+        for block in zip(z.split(rows), *(x.split(rows) for x in given), strict=True):
+            found = both(*block)
+            if found is None or not bool(found[0].isfinite().all()):
+                return None
+            parts.append(found)
+        losses, slope = parts[0] if len(parts) == 1 else (torch.cat(part) for part in zip(*parts, strict=True))
+        return (losses,), lambda u: slope * u.unsqueeze(1)
+
+    return pulled_back(function, forward, z, *given)
 
 
 def _more(z: Tensor, given: tuple[Any, ...]) -> bool:

@@ -136,10 +136,10 @@ class Bins(nn.Module):
                 # Past the last edge it is repeated, and what lies between is nothing.
                 place = first + torch.arange(width, device=v.device)
                 near = _between(_tails(edges[place.clamp(0, self.count)], v, sigma))
+                near = (near / near.sum(-1, keepdim=True)).to(values.dtype)
                 masses = near.new_zeros(*values.shape, self.count)
-                masses = masses.scatter_add(-1, place[..., :-1].clamp(0, self.count - 1), near)
-            else:
-                masses = _between(_tails(edges, v, sigma))
+                return masses.scatter_add_(-1, place[..., :-1].clamp(0, self.count - 1), near)
+            masses = _between(_tails(edges, v, sigma))
         return (masses / masses.sum(-1, keepdim=True)).to(values.dtype)
 
     def project(self, values: Tensor, probabilities: Tensor) -> Tensor:

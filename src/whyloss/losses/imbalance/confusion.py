@@ -13,6 +13,7 @@ from whyloss.losses.batch import BatchLoss
 from whyloss.stats.closed import expit, pulled_back
 from whyloss.stats.each import softmax_and_rest
 from whyloss.stats.exact import HUGE
+from whyloss.stats.majority import balanced, shares, without
 
 Average = Literal["macro", "micro"]
 
@@ -63,7 +64,7 @@ class ConfusionLoss(BatchLoss):
         if self.link == "sigmoid":
             sums = pulled_back(_of_odds, _of_odds_by_hand, logits, weight * target, weight * (1 - target))
         elif target.ndim == 1:
-            sums = _of_labels(*softmax_and_rest(logits), target.unsqueeze(1), weight)
+            sums = pulled_back(_of_labels, _of_labels_by_hand, logits, target, weight)
         else:
             sums = _sums(*softmax_and_rest(logits), weight * target, weight * (1 - target))
         return Shares(*(part / total for part in sums))
@@ -93,16 +94,37 @@ def _of_odds_by_hand(odds: Tensor, yes: Tensor, no: Tensor) -> tuple[Sums, Calla
     return _sums(p, not_p, yes, no), back
 
 
-def _of_labels(p: Tensor, not_p: Tensor, label: Tensor, weight: Tensor) -> Sums:
+def _of_labels(logits: Tensor, label: Tensor, weight: Tensor) -> Sums:
     """The sums for one label a row: only its own entry is a yes."""
-    zero = torch.zeros(p.shape[1], dtype=torch.float64, device=p.device)
+    zero, place = torch.zeros(logits.shape[1], dtype=torch.float64, device=logits.device), label.unsqueeze(1)
 
     def halves(of_all: Tensor) -> tuple[Tensor, Tensor]:
-        own = (weight * of_all.gather(1, label)).squeeze(1).double()
-        others = (weight * of_all.scatter(1, label, 0.0)).sum(0, dtype=torch.float64)
-        return zero.index_add(0, label.squeeze(1), own), others
+        own = (weight * of_all.gather(1, place)).squeeze(1).double()
+        others = (weight * of_all.scatter(1, place, 0.0)).sum(0, dtype=torch.float64)
+        return zero.index_add(0, label, own), others
 
+    p, not_p = softmax_and_rest(logits)
     return *halves(p), *halves(not_p)
+
+
+def _of_labels_by_hand(logits: Tensor, label: Tensor, weight: Tensor) -> tuple[Sums, Callable[..., Tensor]] | None:
+    p, majority = shares(logits)
+    small = without(p, majority)
+    left = small.sum(1, keepdim=True)  # by the majority
+    if not bool(left.isfinite().all()):
+        return None
+    not_p = (1 - small).sub_(majority).addcmul_(majority, left)
+    yes = torch.arange(p.shape[1], device=p.device).unsqueeze(1).eq(label).to(p.dtype).t() * weight
+    no = weight - yes
+
+    def back(*upstream: Tensor | None) -> Tensor:
+        tp, fp, fn, tn = (0.0 if u is None else u for u in upstream)
+        rises = (yes * torch.as_tensor(tp - fn).to(p)).addcmul_(no, torch.as_tensor(fp - tn).to(p))
+        # Relative to what the majority's would be: its share of the mean is nearly 1.
+        rises.sub_((rises * majority).sum(1, keepdim=True))
+        return balanced(rises.sub_((rises * small).sum(1, keepdim=True)).mul_(small), majority)
+
+    return _sums(p, not_p, yes, no), back
 
 
 class SoftF1Loss(ConfusionLoss):

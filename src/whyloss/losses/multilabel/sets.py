@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from whyloss.losses.label_sets import LabelSetLoss
+from whyloss.stats.closed import by_rows, cross_entropies
 
 
 class MultiLabelSoftMarginLoss(LabelSetLoss):
@@ -22,8 +23,7 @@ class MultiLabelSoftMarginLoss(LabelSetLoss):
     equation = "-1/L sum_j (y_j log p_j + (1 - y_j) log(1 - p_j))"
 
     def losses(self, logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        total = (positive * softplus(-logits) + negative * softplus(logits)).sum(1)
-        return total / _known(positive, negative)
+        return cross_entropies(logits, positive, negative).sum(1) / _known(positive, negative)
 
 
 class MultiLabelMarginLoss(LabelSetLoss):
@@ -86,7 +86,26 @@ class ZLPRLoss(LabelSetLoss):
     convex = True
 
     def losses(self, logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        return softplus(lse(logits, negative)) + softplus(lse(-logits, positive))
+        return by_rows(_both_sides, _both_sides_by_hand, logits, positive, negative)
+
+
+def _both_sides(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    return softplus(lse(logits, negative)) + softplus(lse(-logits, positive))
+
+
+def _both_sides_by_hand(logits: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    (above, rises), (below, falls) = _with_threshold(logits, negative), _with_threshold(-logits, positive)
+    return above.add_(below), rises.sub_(falls)
+
+
+def _with_threshold(z: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """log(1 + sum of weight * exp z) of each row, and its slope."""
+    top = (z * weight.sign()).amax(1, keepdim=True).clamp_min_(0)
+    # What is larger counts for nothing.
+    terms = (z - top).clamp_max_(0).exp_().mul_(weight)
+    total, one = terms.sum(1, keepdim=True), torch.exp(-top)
+    value = torch.where(top > 0, top + torch.log(one + total), torch.log1p(total))
+    return value.squeeze(1), terms.div_(one + total)
 
 
 class ListwiseSoftmaxLoss(LabelSetLoss):

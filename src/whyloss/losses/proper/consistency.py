@@ -5,9 +5,11 @@ from torch import Tensor
 
 from whyloss.losses import targets
 from whyloss.losses.whole import WholeRowLoss
+from whyloss.stats.closed import by_rows
 from whyloss.stats.dense import computing
 from whyloss.stats.each import log_softmax
 from whyloss.stats.exact import HUGE
+from whyloss.stats.majority import balanced, shares, without
 
 
 class JensenShannonConsistencyLoss(WholeRowLoss):
@@ -49,14 +51,33 @@ class JensenShannonConsistencyLoss(WholeRowLoss):
         if views.ndim != 3 or views.shape[2] != logits.shape[1]:
             name, wanted = type(self).__name__, "[..., V]" if self.link == "sigmoid" else "[N, V, C]"
             raise ValueError(f"{name}: views of {logits.shape[1]} classes, {wanted}, are needed.")
-        log_p = log_softmax(logits)
-        some = target > 0
+        every = torch.cat([logits.unsqueeze(1), views], 1).flatten(1)
+        return by_rows(self._written, self._by_hand, every, target)
+
+    def _written(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Of the logits of all views of a row, [N, (V + 1) C]."""
+        count, classes = target.shape
+        every = log_softmax(logits.reshape(-1, classes)).reshape(count, logits.shape[1] // classes, classes)
+        log_p, some = every[:, 0], target > 0
         impossible = some & (log_p <= -HUGE)
         likelihood = torch.where(some, torch.where(impossible, torch.inf, -target * log_p), 0.0).sum(1)
-        others = log_softmax(views.reshape(-1, views.shape[2])).reshape(views.shape)
-        every = torch.cat([log_p.unsqueeze(1), others], 1)
         p = torch.exp(every)
         m = p.mean(1, keepdim=True)
         log_m = torch.log(torch.where(m > 0, m, 1.0))
         terms = torch.where(p > 0, p * (torch.where(p > 0, every, 0.0) - log_m), 0.0)
         return likelihood + self.factor * terms.sum(2).mean(1)
+
+    def _by_hand(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        p, majority = shares(logits.reshape(-1, target.shape[1]))
+        small = without(p, majority)
+        left = small.sum(1, keepdim=True).clamp_max(0.5)  # by a majority
+        log_p = torch.log(small + majority).addcmul_(majority, torch.log1p(-left))
+        count, classes = target.shape
+        shape = (count, logits.shape[1] // classes, classes)
+        p, small, log_p, own = (x.view(shape) for x in (p, small, log_p, majority))
+        apart = log_p - torch.log(p.mean(1, keepdim=True))
+        divergence = (p * apart).sum(2, keepdim=True)
+        slope = apart.sub_(divergence).mul_(small).mul_(self.factor / p.shape[1])
+        slope[:, 0] += small[:, 0] * target.sum(1, keepdim=True) - without(target, own[:, 0])
+        balanced(slope.view(-1, classes), majority)
+        return self.factor * divergence.mean(1).squeeze(1) - (target * log_p[:, 0]).sum(1), slope.flatten(1)

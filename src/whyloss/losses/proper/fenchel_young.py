@@ -12,6 +12,7 @@ from torch import Tensor
 
 from whyloss.losses.proper.simplex import entmax_rows, normmax_rows
 from whyloss.losses.whole import WholeRowLoss
+from whyloss.stats.closed import by_rows
 from whyloss.stats.each import log_softmax, others
 from whyloss.stats.exact import HUGE, given_slope, tsallis_divergence
 
@@ -48,8 +49,11 @@ class EntmaxLoss(WholeRowLoss):
         self.require(self.alpha > 1, "alpha > 1", self.alpha)
 
     def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
+        return _of_map(self._mapped, logits, target)
+
+    def _mapped(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         p, short = entmax_rows(logits, self.alpha, derivatives=1)
-        return _of_map(logits, target, p, tsallis_divergence(target, p.detach(), self.alpha), short)
+        return p, tsallis_divergence(target, p.detach(), self.alpha), short
 
 
 class Entmax15Loss(EntmaxLoss):
@@ -123,6 +127,9 @@ class NormmaxLoss(WholeRowLoss):
         self.require(self.alpha > 1, "alpha > 1", self.alpha)
 
     def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
+        return _of_map(self._mapped, logits, target)
+
+    def _mapped(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         p, slope = normmax_rows(logits, self.alpha, derivatives=1)
         v = slope.detach()
         # The norm's slope v at p has the dual norm 1; of the largest, 1 - v follows from the others.
@@ -130,7 +137,7 @@ class NormmaxLoss(WholeRowLoss):
         missing = -torch.expm1((1 - 1 / self.alpha) * torch.log1p(-rest.clamp_max(0.5)))
         missing = torch.where(v > 0.5, torch.where(rest < 0.5, missing, 1 - v), 1 - v.clamp_min(0))
         norm = (target.clamp_min(0) ** self.alpha).sum(1) ** (1 / self.alpha)
-        return _of_map(logits, target, p, norm - 1 + (target * missing).sum(1), (-v).clamp_min(0))
+        return p, norm - 1 + (target * missing).sum(1), (-v).clamp_min(0)
 
 
 class FenchelYoungLoss(WholeRowLoss):
@@ -174,7 +181,7 @@ class FenchelYoungLoss(WholeRowLoss):
         p = self.argmax(logits)
         fixed, bare = p.detach(), torch.where(torch.isneginf(logits), 0.0, logits).detach()
         value = ((fixed - target) * bare).sum(1) - self.omega(fixed) + self.omega(target)
-        return _of_map(logits, target, p, value, torch.where(torch.isneginf(logits), torch.inf, 0.0))
+        return _with_slope(logits, target, p, value, torch.where(torch.isneginf(logits), torch.inf, 0.0))
 
 
 def _cross(q: Tensor, log_p: Tensor) -> Tensor:
@@ -185,8 +192,23 @@ def _cross(q: Tensor, log_p: Tensor) -> Tensor:
     return torch.where(some, torch.where(impossible, torch.inf, q * (log_q - log_p)), 0.0).sum(1)
 
 
-def _of_map(z: Tensor, q: Tensor, p: Tensor, divergence: Tensor, short: Tensor) -> Tensor:
-    """The loss with gradient p - q. short: by how much each logit falls short of a probability above 0, which adds to
-    the divergence what the target holds there."""
-    missed = torch.where(q > 0, q * short.detach(), 0.0).sum(1)
-    return given_slope(divergence + missed, p - q, z)
+# Logits and targets -> probabilities of the map, their divergence from the targets, and by how much each logit falls
+# short of a probability above 0, which adds to the divergence what the target holds there.
+Mapped = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+
+def _of_map(mapped: Mapped, z: Tensor, q: Tensor) -> Tensor:
+    """The loss with gradient p - q."""
+
+    def written(z: Tensor, q: Tensor) -> Tensor:
+        return _with_slope(z, q, *mapped(z, q))
+
+    def by_hand(z: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        p, divergence, short = mapped(z, q)
+        return divergence + (q * short).sum(1), p - q  # not a number where a class is masked
+
+    return by_rows(written, by_hand, z, q)
+
+
+def _with_slope(z: Tensor, q: Tensor, p: Tensor, divergence: Tensor, short: Tensor) -> Tensor:
+    return given_slope(divergence + torch.where(q > 0, q * short.detach(), 0.0).sum(1), p - q, z)

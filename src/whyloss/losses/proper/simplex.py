@@ -128,8 +128,24 @@ def _above(x: Tensor, r: float, derivatives: int) -> Tensor:
 def _step(v: Tensor, r: float) -> Tensor:
     """Newton's step for the r-norm of v, which is nearly a straight line in the threshold; convex for r >= 1, concave
     for r < 0: from the left of the root each step stays on its side."""
-    total = _power(v, r).sum(1, keepdim=True)
-    return (total - total ** (1 - 1 / r)) / _power(v, r - 1).sum(1, keepdim=True)
+    much, slope = _powers(v, r)
+    total = much.sum(1, keepdim=True)
+    return (total - (1 if r == 1 else total ** (1 - 1 / r))) / slope.sum(1, keepdim=True)
+
+
+def _powers(v: Tensor, r: float) -> tuple[Tensor, Tensor]:
+    """v^r and v^(r - 1), as `_power` has them, at the cost of one."""
+    if r == 1:
+        return (some := v.clamp_min(0)), some.sign()
+    if r == 2:
+        return (some := v.clamp_min(0)).square(), some
+    if r > 1 and not torch.is_grad_enabled():
+        power = (some := v.clamp_min(0)) ** (r - 1)
+        return power * some, power
+    if torch.is_grad_enabled():
+        return _power(v, r), _power(v, r - 1)
+    power = _power(v, r)
+    return power, power / torch.where(power > 0, v, 1.0)
 
 
 def _newton(x: Tensor, r: float) -> Tensor:

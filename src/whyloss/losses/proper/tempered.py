@@ -5,6 +5,7 @@ from torch import Tensor
 
 from whyloss.losses.proper.simplex import tempered_rows
 from whyloss.losses.whole import WholeRowLoss
+from whyloss.stats.closed import by_rows
 from whyloss.stats.each import log_softmax, others
 from whyloss.stats.exact import given_slope, tsallis_divergence
 
@@ -45,12 +46,17 @@ class BiTemperedLogisticLoss(WholeRowLoss):
         self.require(self.t2 >= 0, "t2 >= 0", self.t2)
 
     def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
+        def written(logits: Tensor, target: Tensor) -> Tensor:
+            return given_slope(*self._value_and_slope(logits, target), logits)
+
+        return by_rows(written, self._value_and_slope, logits, target)
+
+    def _value_and_slope(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         p = torch.exp(log_softmax(logits)) if self.t2 == 1 else tempered_rows(logits, self.t2, derivatives=1)
         rest = others(p)
         fixed, left = p.detach(), rest.detach()
         log_p = torch.where(left < 0.5, torch.log1p(-left.clamp_max(0.5)), torch.log(torch.where(fixed > 0, fixed, 1)))
-        value = tsallis_divergence(target, fixed, 2 - self.t1, log_p)
-        return given_slope(value, self._slope(target, p, rest), logits)
+        return tsallis_divergence(target, fixed, 2 - self.t1, log_p), self._slope(target, p, rest)
 
     def _slope(self, q: Tensor, p: Tensor, rest: Tensor) -> Tensor:
         """p_j^t2 (h_j - sum_k p_k^t2 h_k / sum_k p_k^t2) where h_j = p_j^(-t1) (p_j - q_j) is the slope in p_j."""

@@ -10,8 +10,10 @@ from whyloss.losses import checks, targets
 from whyloss.losses.loss import LabelledLoss
 from whyloss.losses.proper.likelihood import CrossEntropyLoss
 from whyloss.losses.whole import Whole, WholeRowLoss, enter
+from whyloss.stats.closed import by_rows
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
+from whyloss.stats.smoothing import one_hot
 
 
 class SpatiallyVaryingLabelSmoothingLoss(LabelledLoss):
@@ -99,6 +101,7 @@ class NeighborAwareCalibrationLoss(WholeRowLoss):
     proper = None
     bounded = False
     links = ("softmax",)
+    takes_labels = True
     neighbours = True
 
     def check(self) -> None:
@@ -125,15 +128,30 @@ class NeighborAwareCalibrationLoss(WholeRowLoss):
     def _entered(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: dict[str, Tensor]) -> Whole:
         entered = enter(self, logits, target, sample_weight, reads)
         shares = _shares(*_labels(self, logits, target), self.radius)
-        entered.reads = {"shares": targets.as_rows(shares, self.link)}
+        entered.reads = {"shares": targets.side_by_side(shares)}
         return entered
 
     def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
+        if target.ndim == 1:
+            return by_rows(self._of_labels, self._of_labels_by_hand, logits, target, reads["shares"])
         masked = logits == -torch.inf
         log_p = torch.where(masked, 0.0, torch.log_softmax(logits, 1))
         impossible = torch.where((masked & (target > 0)).any(1), torch.inf, 0.0)
         apart = torch.where(masked, 0.0, reads["shares"] - torch.where(masked, 0.0, logits)).abs() ** self.norm
         return impossible - (target * log_p).sum(1) + self.penalty * apart.sum(1)
+
+    def _of_labels(self, logits: Tensor, label: Tensor, shares: Tensor) -> Tensor:
+        return self.losses(logits, one_hot(label, logits.shape[1], logits.dtype), shares=shares)
+
+    def _of_labels_by_hand(self, logits: Tensor, label: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+        top, apart = logits.amax(1, keepdim=True), logits - shares
+        slope = (logits - top).exp_()
+        total = slope.sum(1, keepdim=True)
+        own = (logits.gather(1, label.unsqueeze(1)) - top).sub_(torch.log(total)).squeeze(1)
+        distance, rise = (apart.abs(), apart.sign_()) if self.norm == 1 else (apart * apart, apart.mul_(2))
+        slope.div_(total).add_(rise, alpha=self.penalty)
+        slope.scatter_add_(1, label.unsqueeze(1), torch.full_like(total, -1.0))
+        return distance.sum(1).mul_(self.penalty).sub_(own), slope
 
 
 def smoothed_by_neighbours(

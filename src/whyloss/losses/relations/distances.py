@@ -1,25 +1,14 @@
 """Losses of ordered classes that read a softmax: a mistake costs more the farther off it is."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 
 from whyloss.losses.whole import WholeRowLoss
-from whyloss.stats.closed import pulled_back
-from whyloss.stats.each import (
-    above,
-    log_cumsum_exp,
-    log_not_p,
-    softmax_and_rest,
-    softmax_by_hand,
-    through_softmax,
-    to_infinity,
-    up_from,
-    weighed,
-)
+from whyloss.stats.closed import by_rows
+from whyloss.stats.each import above, log_cumsum_exp, log_not_p, softmax_and_rest, to_infinity, weighed
 from whyloss.stats.exact import HUGE
+from whyloss.stats.majority import balanced, shares, without
 from whyloss.stats.visible import SURE, visible
 
 
@@ -55,38 +44,31 @@ class SquaredEarthMoverLoss(WholeRowLoss):
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
         if target.ndim == 1:
-            return pulled_back(_squares, _squares_by_hand, logits, target)
+            return by_rows(_squares, _squares_by_hand, logits, target)
         p, _ = softmax_and_rest(logits.clamp_min(-HUGE))
         # P_k - Q_k, where P_k and Q_k are shares, without subtracting what is nearly 1 from 1
-        return (p.cumsum(1) * above(target) - above(p) * target.cumsum(1)).square().sum(1)
+        difference = p.cumsum(1) * above(target) - above(p) * target.cumsum(1)
+        return (difference * difference).sum(1)
 
 
-def _squares(z: Tensor, label: Tensor) -> Tensor:
-    """Of the shares up to every class before the label, and of the shares beyond every class from it on."""
-    p, _ = softmax_and_rest(z.clamp_min(-HUGE))
-    return torch.where(_before(label, z) == 1, p.cumsum(1), above(p)).square().sum(1)
+def _squares(logits: Tensor, label: Tensor) -> Tensor:
+    p, _ = softmax_and_rest(logits.clamp_min(-HUGE))
+    before = torch.ones(logits.shape[1], logits.shape[1], dtype=torch.bool, device=p.device).tril(-1)
+    difference = torch.where(before[label], p.cumsum(1), above(p))
+    return (difference * difference).sum(1)
 
 
-def _squares_by_hand(z: Tensor, label: Tensor) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]]:
-    p, _, best = softmax_by_hand(z)
-    before = _before(label, z)[:, :-1]
-    # A choice, for which torch.where would take longer; beyond the last class there is nothing.
-    share = torch.lerp(up_from(p)[:, 1:], p.cumsum(1)[:, :-1], before)
-
-    def back(g: Tensor) -> Tensor:
-        # A class before the label is in the shares from itself on to the label's, one behind it in those back to it.
-        ahead = share * before
-        slope = torch.zeros_like(p)
-        slope[:, :-1] = up_from(ahead)
-        slope[:, 1:] += (share - ahead).cumsum_(1)
-        return through_softmax(p, best, slope).mul_((2 * g).unsqueeze(1))
-
-    return (share.square().sum(1),), back
-
-
-def _before(label: Tensor, like: Tensor) -> Tensor:
-    """[N, C] 1 for the classes before the label, else 0."""
-    return like.new_ones(like.shape[1], like.shape[1]).tril(-1).index_select(0, label)
+def _squares_by_hand(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Below the label sums go up from the first class, above it down from the last: the same, with the order turned."""
+    (p, majority), last = shares(logits), logits.shape[1] - 1
+    before = torch.ones(last + 1, last + 1, dtype=p.dtype, device=p.device).tril(-1)
+    up = p.cumsum(1).mul_(before.index_select(0, label))
+    down = p.flip(1).cumsum(1).mul_(before.index_select(0, last - label))
+    found = (up * up).sum(1).add_((down * down).sum(1))
+    # Half the slope in each share; its mean under the shares is the loss.
+    half = up.flip(1).cumsum(1).flip(1).add_(down.flip(1).cumsum(1))
+    slope = half.sub_(found.unsqueeze(1)).mul_(without(p, majority).mul_(2))
+    return found, balanced(slope, majority)
 
 
 class ClassDistanceWeightedCrossEntropyLoss(WholeRowLoss):
@@ -122,8 +104,25 @@ class ClassDistanceWeightedCrossEntropyLoss(WholeRowLoss):
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
         weight = steps_apart(logits.shape[1], logits) ** self.alpha
-        weight = weight[target] if target.ndim == 1 else target @ weight
-        return to_infinity(-(weight * log_not_p(logits)).sum(1))
+        weight = weight.index_select(0, target) if target.ndim == 1 else target @ weight
+        return to_infinity(by_rows(_log_not, _log_not_by_hand, logits, weight))
+
+
+def _log_not(logits: Tensor, weight: Tensor) -> Tensor:
+    return -(weight * log_not_p(logits)).sum(1)
+
+
+def _log_not_by_hand(logits: Tensor, weight: Tensor) -> tuple[Tensor, Tensor] | None:
+    p, majority = shares(logits)
+    small = without(p, majority)
+    left = small.sum(1)  # by the majority
+    if not bool((left > SURE).all()):
+        return None
+    of_majority = (weight * majority).sum(1)
+    found = -torch.log1p(-small).mul_(weight).sum(1).addcmul_(of_majority, torch.log(left))
+    falls = (weight * small).div_(1 - small)
+    fall = (falls.sum(1) + of_majority * (1 - left) / left).unsqueeze(1)
+    return found, balanced(falls.addcmul_(small, fall, value=-1), majority)
 
 
 class SLACELoss(WholeRowLoss):

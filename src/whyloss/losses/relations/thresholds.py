@@ -3,7 +3,7 @@
 Logit k of K = C - 1 says how much speaks for "above class k". What the logits mean together is what the losses differ
 in; each of them can say what a prediction is (`labels`, `probabilities`)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -12,7 +12,10 @@ from torch.nn.functional import logsigmoid, pad
 from torch.special import log_ndtr
 
 from whyloss.losses import checks
-from whyloss.losses.whole import Whole, WholeRowLoss
+from whyloss.losses.targets import as_rows
+from whyloss.losses.whole import Whole, WholeRowLoss, adjusted
+from whyloss.stats.closed import pulled_back
+from whyloss.stats.dense import computing
 from whyloss.stats.each import above, log_normal_between, log_one_minus_exp, weighed
 
 
@@ -52,10 +55,8 @@ class ThresholdLoss(WholeRowLoss):
         plain = self.adjust is None or (self.adjust.shift is None and self.adjust.margin is None)
         self.require(plain, "an adjust that scales only (the logits are not of classes)", self.adjust)
 
-    # To the door, a column that nobody reads makes C logits of them.
-
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        return self.answers(logits[:, :-1], target)
+        return self.answers(logits, target)
 
     def enter(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: Mapping[str, Tensor]) -> Whole:
         checks.logits(type(self).__name__, logits, "sigmoid")
@@ -64,7 +65,15 @@ class ThresholdLoss(WholeRowLoss):
                 f"{type(self).__name__}: logits need an axis of thresholds, [N, C - 1, ...] or [C - 1], "
                 f"got {tuple(logits.shape)}."
             )
-        return super().enter(_classes_second(pad(_classes_last(logits), (0, 1)), logits), target, sample_weight, reads)
+        # The door sees as many logits as there are classes, without their memory.
+        shape = list(logits.shape)
+        shape[min(1, logits.ndim - 1)] += 1
+        entered = super().enter(logits.detach().new_zeros(()).expand(shape), target, sample_weight, reads)
+        z, keep = computing(as_rows(logits, "softmax")), entered.rows.keep
+        if keep is not None:
+            z = torch.where(keep.unsqueeze(1), z, 0.0)
+        entered.z = z if self.adjust is None else adjusted(self.adjust, z, entered.target)
+        return entered
 
 
 def _classes_last(x: Tensor) -> Tensor:
@@ -105,13 +114,11 @@ class CoralLoss(ThresholdLoss):
     convex = True
 
     def answers(self, logits: Tensor, target: Tensor) -> Tensor:
+        importance = None if self.importance is None else self.importance.to(logits.dtype)
         if target.ndim == 1:
-            steps = logits.shape[1]
-            answer = torch.ones(steps + 1, steps, dtype=logits.dtype, device=logits.device).tril(-1) * 2 - 1
-            each = -logsigmoid(logits * answer[target])
-        else:
-            each = _log_loss(logits, above(target)[:, :-1], target.cumsum(1)[:, :-1])
-        return (each if self.importance is None else each * self.importance.to(each.dtype)).sum(1)
+            return _of_answers(logits, target, _answers(logits), importance)
+        each = _log_loss(logits, above(target)[:, :-1], target.cumsum(1)[:, :-1])
+        return (each if importance is None else each * importance).sum(1)
 
     def log_survival(self, logits: Tensor) -> Tensor:
         return logsigmoid(logits)
@@ -140,6 +147,7 @@ class CornLoss(ThresholdLoss):
     """
 
     mean_over: Literal["questions", "rows"] = "questions"
+    takes_labels = True
     source = "Shi et al. 2021, arXiv:2111.08851"
     short = ("corn",)
     equation = "-sum_{k < y} log s(z_k) - [y < C - 1] log(1 - s(z_y))"
@@ -153,6 +161,9 @@ class CornLoss(ThresholdLoss):
         self.require(self.mean_over in ("questions", "rows"), "mean_over in ('questions', 'rows')", self.mean_over)
 
     def answers(self, logits: Tensor, target: Tensor) -> Tensor:
+        if target.ndim == 1:
+            answers = _answers(logits)
+            return _of_answers(logits, target, answers, torch.ones_like(answers).tril())
         return _log_loss(logits, above(target)[:, :-1], target[:, :-1]).sum(1)
 
     def log_survival(self, logits: Tensor) -> Tensor:
@@ -165,7 +176,10 @@ class CornLoss(ThresholdLoss):
         entered = super().enter(logits, target, sample_weight, reads)
         if self.mean_over == "questions":
             q = entered.target
-            asked = (q + above(q))[:, :-1].sum(1)
+            if q.ndim == 1:
+                asked = (q + 1).clamp_max(entered.z.shape[1]).to(entered.z.dtype)
+            else:
+                asked = (q + above(q))[:, :-1].sum(1)
             entered.weight = asked if entered.weight is None else entered.weight * asked
         return entered
 
@@ -241,6 +255,7 @@ class ECOCDistanceLoss(ThresholdLoss):
 
     source = "Barbero-Gomez et al. 2023, Neural Processing Letters 55"
     short = ("ecoc",)
+    takes_labels = True
     equation = "sum_k (s(z_k) - [y > k])^2"
     proper = True
     bounded = True
@@ -248,6 +263,8 @@ class ECOCDistanceLoss(ThresholdLoss):
     convex = False
 
     def answers(self, logits: Tensor, target: Tensor) -> Tensor:
+        if target.ndim == 1:
+            return pulled_back(_distances, _distances_by_hand, logits, target, _answers(logits))
         yes, no = torch.exp(logsigmoid(logits)), torch.exp(logsigmoid(-logits))
         return (above(target)[:, :-1] * no * no + target.cumsum(1)[:, :-1] * yes * yes).sum(1)
 
@@ -259,6 +276,55 @@ class ECOCDistanceLoss(ThresholdLoss):
         p = torch.sigmoid(_classes_last(logits))
         # Taking threshold k for passed changes the squared distance by (p - 1)^2 - p^2.
         return pad((1 - 2 * p).cumsum(-1), (1, 0)).argmin(-1)
+
+
+def _answers(logits: Tensor) -> Tensor:
+    """[C, C - 1] for each class 1 where it is above a step, else -1."""
+    steps = logits.shape[1]
+    return torch.ones(steps + 1, steps, dtype=logits.dtype, device=logits.device).tril(-1) * 2 - 1
+
+
+def _of_answers(logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor | None) -> Tensor:
+    """[N] what the answers of a row cost, each for what it counts: [C - 1], or [C, C - 1] for each label."""
+    return pulled_back(_likelihoods, _likelihoods_by_hand, logits, label, answers, counts)
+
+
+def _likelihoods(logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor | None) -> Tensor:
+    each = -logsigmoid(logits * answers[label])
+    if counts is not None:
+        each = weighed(counts if counts.ndim == 1 else counts[label], each)
+    return each.sum(1)
+
+
+def _likelihoods_by_hand(
+    logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor | None
+) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
+    answer = answers.index_select(0, label)
+    right = logits * answer
+    each = torch.exp(-right.abs()).log1p_().sub_(right.clamp_max(0))
+    slope = right.neg_().sigmoid_().mul_(answer).neg_()
+    if counts is not None:
+        count = counts if counts.ndim == 1 else counts.index_select(0, label)
+        each, slope = each.mul_(count), slope.mul_(count)
+    found = each.sum(1)
+    # Infinite logits that count for nothing would make NaN.
+    return ((found,), lambda u: slope * u.unsqueeze(1)) if bool(found.isfinite().all()) else None
+
+
+def _distances(logits: Tensor, label: Tensor, answers: Tensor) -> Tensor:
+    wrong = torch.exp(logsigmoid(-logits * answers[label]))
+    return (wrong * wrong).sum(1)
+
+
+def _distances_by_hand(
+    logits: Tensor, label: Tensor, answers: Tensor
+) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]]:
+    answer = answers.index_select(0, label)
+    right = logits * answer
+    wrong = torch.sigmoid(-right)
+    squared = wrong * wrong
+    slope = right.sigmoid_().mul_(squared).mul_(answer).mul_(-2)
+    return (squared.sum(1),), lambda u: slope * u.unsqueeze(1)
 
 
 def _log_loss(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
