@@ -291,7 +291,6 @@ class P2SGradLoss(RowLoss):
 
     links: ClassVar[tuple[Link, ...]] = ("softmax",)
     cosines: ClassVar[bool] = True
-    derived: ClassVar[tuple[str, ...]] = ("adjust",)
 
     def formula(self, logit: Tensor, rest_z_sq: Tensor) -> Tensor:
         return ((1 - logit) * (1 - logit) + rest_z_sq) / 2
