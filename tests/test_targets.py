@@ -58,7 +58,6 @@ def test_mixup_is_linear_in_the_target(case: Case):
     z, y = rows()
     other, share = y.flip(0), 0.3
     loss = case.build(reduction="none", link="softmax", label_smoothing=0.0)
-    loss.weight = None
     hot = torch.nn.functional.one_hot
     q = (1 - share) * hot(y, 4) + share * hot(other, 4)
     expected = (1 - share) * loss(z, y) + share * loss(z, other)

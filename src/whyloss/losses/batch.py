@@ -10,6 +10,7 @@ from torch import Tensor
 
 from whyloss.losses import checks, targets
 from whyloss.losses.loss import Link, Loss
+from whyloss.losses.rows import without_autocast
 from whyloss.stats.dense import computing
 from whyloss.stats.each import to_infinity
 from whyloss.stats.rows import computing_dtype
@@ -75,7 +76,7 @@ class BatchLoss(Loss):
         given = targets.sample_weight(name, sample_weight, shape, dtype)
         weight = torch.ones(z.shape[:1] if self.link == "softmax" else z.shape, dtype=dtype, device=z.device)
         if given is None and keep is None and z.numel():
-            with torch.autocast(z.device.type, enabled=False):
+            with without_autocast(z.device.type):
                 return to_infinity(self.value(z, t, weight, **reads))
         if given is not None:
             weight = weight * given.reshape(weight.shape)
@@ -86,7 +87,7 @@ class BatchLoss(Loss):
             z = torch.where(counted if self.link == "sigmoid" else counted.unsqueeze(1), z, 0.0)
         # With nothing in the batch, `value` sees a batch of equal rows and its result is not used.
         seen = torch.where(some, weight, 1.0)
-        with torch.autocast(z.device.type, enabled=False):
+        with without_autocast(z.device.type):
             value = to_infinity(self.value(z, t, seen, **reads))
         return torch.where(some, value, value.detach().nan_to_num() * 0 + (torch.nan if self.empty == "nan" else 0.0))
 

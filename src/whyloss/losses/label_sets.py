@@ -10,6 +10,7 @@ from torch import Tensor
 from whyloss.losses import checks, targets
 from whyloss.losses.loss import Link, Loss, Reduction
 from whyloss.losses.reduction import reduced
+from whyloss.losses.rows import without_autocast
 from whyloss.stats.dense import computing
 from whyloss.stats.each import to_infinity
 
@@ -90,14 +91,14 @@ class LabelSetLoss(Loss):
             counts = counts * _per_sample(name, sample_weight, shape).to(z.dtype)
         counted = known & (counts != 0).unsqueeze(1)
         z, weight = torch.where(counted, z, 0.0), torch.where(counted, weight, 0.0)
-        with torch.autocast(z.device.type, enabled=False):
+        with without_autocast(z.device.type):
             losses = to_infinity(self.losses(targets.finite(z), yes * weight, (1 - yes) * weight))
         losses = torch.where(counts != 0, losses * counts, 0.0)
         return losses.reshape(shape), counts.reshape(shape)
 
     def _plain(self, z: Tensor, yes: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor]:
         """The same where every label is known and counts once."""
-        with torch.autocast(z.device.type, enabled=False):
+        with without_autocast(z.device.type):
             losses = to_infinity(self.losses(targets.finite(z), yes, 1 - yes))
         return losses.reshape(shape), torch.ones_like(losses).reshape(shape)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from whyloss.losses import checks, targets
 from whyloss.losses.adjust import Adjustment
 from whyloss.losses.loss import LabelledLoss
-from whyloss.losses.rows import Entered
+from whyloss.losses.rows import Entered, without_autocast
 from whyloss.stats import engine
 from whyloss.stats.dense import computing
 from whyloss.stats.each import to_infinity
@@ -92,7 +92,7 @@ class Whole(Entered):
 
     def _run(self, run: Any, share: Tensor | None = None) -> Tensor:
         loss: Any = self.loss
-        with torch.autocast(self.z.device.type, enabled=False):
+        with without_autocast(self.z.device.type):
             self._noted(loss.before)
             each = loss.losses(self.z, self.target, **self.reads)
             self._noted(loss.after)

@@ -15,6 +15,18 @@ def shares(z: Tensor) -> tuple[Tensor, Tensor]:
     return p, p.round()
 
 
+def log_shares(z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The same, the shares without a majority, and the logarithms of all. Where a class is masked, its is no number."""
+    u = z - z.amax(1, keepdim=True)
+    e = u.exp()
+    total = e.sum(1, keepdim=True)
+    p = e.div_(total)
+    small = without(p, majority := p.round())
+    left = small.sum(1, keepdim=True).clamp_max_(0.5)  # by a majority
+    log_p = without(u.sub_(total.log_()), majority).addcmul_(majority, left.neg_().log1p_())
+    return p, majority, small, log_p
+
+
 def without(x: Tensor, majority: Tensor) -> Tensor:
     return torch.addcmul(x, x, majority, value=-1)
 

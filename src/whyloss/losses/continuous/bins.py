@@ -108,10 +108,9 @@ class Bins(nn.Module):
         x = values.clamp(points[0], points[-1]).contiguous()
         right = torch.bucketize(x, points[1:-1], right=True) + 1
         low, high = points[right - 1], points[right]
-        share = ((x - low) / (high - low)).unsqueeze(-1)
-        place = torch.arange(self.count, device=x.device)
-        here = right.unsqueeze(-1)
-        return torch.where(place == here, share, torch.where(place == here - 1, 1 - share, 0.0))
+        share = (x - low) / (high - low)
+        nothing = share.new_zeros(*share.shape, self.count)
+        return nothing.scatter(-1, torch.stack([right - 1, right], -1), torch.stack([1 - share, share], -1))
 
     def gaussian(self, values: Tensor, sigma: float | Tensor) -> Tensor:
         """The masses of a normal distribution about a number, cut off at the ends; all on the end far beyond it.

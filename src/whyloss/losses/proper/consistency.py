@@ -9,7 +9,7 @@ from whyloss.stats.closed import by_rows
 from whyloss.stats.dense import computing
 from whyloss.stats.each import log_softmax
 from whyloss.stats.exact import HUGE
-from whyloss.stats.majority import balanced, shares, without
+from whyloss.stats.majority import balanced, log_shares, without
 
 
 class JensenShannonConsistencyLoss(WholeRowLoss):
@@ -68,10 +68,7 @@ class JensenShannonConsistencyLoss(WholeRowLoss):
         return likelihood + self.factor * terms.sum(2).mean(1)
 
     def _by_hand(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        p, majority = shares(logits.reshape(-1, target.shape[1]))
-        small = without(p, majority)
-        left = small.sum(1, keepdim=True).clamp_max(0.5)  # by a majority
-        log_p = torch.log(small + majority).addcmul_(majority, torch.log1p(-left))
+        p, majority, small, log_p = log_shares(logits.reshape(-1, target.shape[1]))
         count, classes = target.shape
         shape = (count, logits.shape[1] // classes, classes)
         p, small, log_p, own = (x.view(shape) for x in (p, small, log_p, majority))

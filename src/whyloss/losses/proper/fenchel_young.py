@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyloss.losses.proper.simplex import entmax_rows, normmax_rows
+from whyloss.losses.proper.simplex import entmax_rows, normmax_rows, power
 from whyloss.losses.whole import WholeRowLoss
 from whyloss.stats.closed import by_rows
 from whyloss.stats.each import log_softmax, others
 from whyloss.stats.exact import HUGE, given_slope, tsallis_divergence
+from whyloss.stats.smoothing import one_hot
 
 
 class EntmaxLoss(WholeRowLoss):
@@ -43,17 +44,33 @@ class EntmaxLoss(WholeRowLoss):
     bounded = False
     symmetric = False
     convex = True
+    takes_labels = True
 
     def check(self) -> None:
         super().check()
         self.require(self.alpha > 1, "alpha > 1", self.alpha)
 
     def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
+        if target.ndim == 1:
+            return by_rows(self._of_labels, self._of_labels_by_hand, logits, target)
         return _of_map(self._mapped, logits, target)
 
     def _mapped(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         p, short = entmax_rows(logits, self.alpha, derivatives=1)
         return p, tsallis_divergence(target, p.detach(), self.alpha), short
+
+    def _of_labels(self, logits: Tensor, label: Tensor) -> Tensor:
+        return _of_map(self._mapped, logits, one_hot(label, logits.shape[1], logits.dtype))
+
+    def _of_labels_by_hand(self, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """All other classes cost p^alpha / alpha."""
+        place = label.unsqueeze(1)
+        p, short = entmax_rows(logits, self.alpha, derivatives=1)
+        own = p.gather(1, place)
+        one = torch.ones_like(own)
+        of_own = tsallis_divergence(one, own, self.alpha).add_(short.gather(1, place).squeeze(1))
+        of_others = power(p.scatter(1, place, 0.0), self.alpha).sum(1)
+        return of_own.add_(of_others, alpha=1 / self.alpha), p.scatter_add(1, place, -one)
 
 
 class Entmax15Loss(EntmaxLoss):

@@ -79,21 +79,27 @@ def entmax_rows(z: Tensor, alpha: float, derivatives: int) -> tuple[Tensor, Tens
     """Entmax of [N, C], and by how much each logit falls short of a probability above 0; alpha > 1."""
     r = 1 / (alpha - 1)
     v = _above((alpha - 1) * z, r, derivatives)
-    return _power(v, r), (-v).clamp_min(0) / (alpha - 1)
+    return power(v, r), (-v).clamp_min(0) / (alpha - 1)
 
 
 def normmax_rows(z: Tensor, alpha: float, derivatives: int) -> tuple[Tensor, Tensor]:
     """Normmax of [N, C], and what each logit is above the threshold, the slope of the norm: below 0 where p is 0."""
     r = alpha / (alpha - 1)
     v = _above(z, r, derivatives)
-    p = _power(v, r - 1)
+    p = power(v, r - 1)
     return p / p.sum(1, keepdim=True), v
 
 
 def tempered_rows(z: Tensor, t: float, derivatives: int) -> Tensor:
     """Tempered softmax of [N, C]; t >= 0, but not 1."""
     r = 1 / (1 - t)
-    return _power(_above((1 - t) * z, r, derivatives), r)
+    return power(_above((1 - t) * z, r, derivatives), r)
+
+
+def tempered_logs(z: Tensor, t: float) -> Tensor:
+    """The logarithm of a tempered softmax of [N, C], to fewer digits where it is nearly 0; t > 1, no derivatives."""
+    r = 1 / (1 - t)
+    return _above((1 - t) * z, r, 0).log_().mul_(r)
 
 
 def _along(logits: Tensor, dim: int, rows: Callable[[Tensor], Tensor]) -> Tensor:
@@ -101,7 +107,7 @@ def _along(logits: Tensor, dim: int, rows: Callable[[Tensor], Tensor]) -> Tensor
     return rows(z.reshape(-1, z.shape[-1])).reshape(z.shape).movedim(-1, dim).to(logits.dtype)
 
 
-def _power(v: Tensor, r: float) -> Tensor:
+def power(v: Tensor, r: float) -> Tensor:
     """v^r where v is above 0, else 0; with finite slopes."""
     if r == 0:
         return v.detach().sign().clamp_min_(0)
@@ -134,18 +140,21 @@ def _step(v: Tensor, r: float) -> Tensor:
 
 
 def _powers(v: Tensor, r: float) -> tuple[Tensor, Tensor]:
-    """v^r and v^(r - 1), as `_power` has them, at the cost of one."""
+    """v^r and v^(r - 1), as `power` has them, at the cost of one; without slopes of one's own."""
+    if torch.is_grad_enabled():
+        return power(v, r), power(v, r - 1)
     if r == 1:
         return (some := v.clamp_min(0)), some.sign()
     if r == 2:
         return (some := v.clamp_min(0)).square(), some
-    if r > 1 and not torch.is_grad_enabled():
-        power = (some := v.clamp_min(0)) ** (r - 1)
-        return power * some, power
-    if torch.is_grad_enabled():
-        return _power(v, r), _power(v, r - 1)
-    power = _power(v, r)
-    return power, power / torch.where(power > 0, v, 1.0)
+    if r > 1:
+        less = (some := v.clamp_min(0)) ** (r - 1)
+        return less * some, less
+    if r < 0:  # v >= 1; exp and log take a fifth of the time of **, and leave fewer digits where little is left
+        much = torch.log(v).mul_(r).exp_()
+        return much, much / v
+    much = power(v, r)
+    return much, much / torch.where(much > 0, v, 1.0)
 
 
 def _newton(x: Tensor, r: float) -> Tensor:
@@ -164,6 +173,6 @@ def _bisected(x: Tensor, r: float) -> Tensor:
     low, high = torch.full_like(x[:, :1], -1.0), torch.zeros_like(x[:, :1])
     for _ in range(60 if x.dtype == torch.float64 else 30):
         middle = (low + high) / 2
-        much = _power(x - middle, r).sum(1, keepdim=True) >= 1
+        much = power(x - middle, r).sum(1, keepdim=True) >= 1
         low, high = torch.where(much, middle, low), torch.where(much, high, middle)
     return low

@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor
 
-from whyloss.losses.proper.simplex import tempered_rows
+from whyloss.losses.proper.simplex import tempered_logs, tempered_rows
 from whyloss.losses.whole import WholeRowLoss
 from whyloss.stats.closed import by_rows
 from whyloss.stats.each import log_softmax, others
 from whyloss.stats.exact import given_slope, tsallis_divergence
+from whyloss.stats.majority import balanced, without
+from whyloss.stats.smoothing import one_hot
 
 
 class BiTemperedLogisticLoss(WholeRowLoss):
@@ -39,6 +41,7 @@ class BiTemperedLogisticLoss(WholeRowLoss):
     proper = None
     bounded = None
     symmetric = False
+    takes_labels = True
 
     def check(self) -> None:
         super().check()
@@ -46,10 +49,15 @@ class BiTemperedLogisticLoss(WholeRowLoss):
         self.require(self.t2 >= 0, "t2 >= 0", self.t2)
 
     def losses(self, logits: Tensor, target: Tensor, **reads: Tensor) -> Tensor:
-        def written(logits: Tensor, target: Tensor) -> Tensor:
-            return given_slope(*self._value_and_slope(logits, target), logits)
+        if target.ndim == 1:
+            return by_rows(self._of_labels, self._of_labels_by_hand, logits, target)
+        return by_rows(self._written, self._value_and_slope, logits, target)
 
-        return by_rows(written, self._value_and_slope, logits, target)
+    def _of_labels(self, logits: Tensor, label: Tensor) -> Tensor:
+        return self._written(logits, one_hot(label, logits.shape[1], logits.dtype))
+
+    def _written(self, logits: Tensor, target: Tensor) -> Tensor:
+        return given_slope(*self._value_and_slope(logits, target), logits)
 
     def _value_and_slope(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         p = torch.exp(log_softmax(logits)) if self.t2 == 1 else tempered_rows(logits, self.t2, derivatives=1)
@@ -68,3 +76,23 @@ class BiTemperedLogisticLoss(WholeRowLoss):
         # sh - s sum(sh) / sum(s), each class against the others, so that a class with nearly all of p loses no digits.
         of_others = others(sh.clamp_min(0)) - others((-sh).clamp_min(0))
         return (sh * others(s) - s * of_others) / s.sum(1, keepdim=True)
+
+    def _of_labels_by_hand(self, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The same where one class is asked for: all others cost p^alpha / alpha."""
+        place = label.unsqueeze(1)
+        if self.t2 <= 1:  # where a class may have nothing
+            return self._value_and_slope(logits, one_hot(label, logits.shape[1], logits.dtype))
+        log_p = tempered_logs(logits, self.t2)
+        p = log_p.exp()
+        majority = p.round()
+        small = without(p, majority)
+        left = small.sum(1, keepdim=True).clamp_max(0.5)  # by a majority
+        own, alpha = p.gather(1, place), 2 - self.t1
+        own_log_p = torch.where(own > 0.5, torch.log1p(-left), log_p.gather(1, place))
+        of_others = log_p.mul_(alpha).exp_().scatter_(1, place, 0.0).sum(1) / alpha
+        found = of_others + tsallis_divergence(torch.ones_like(own), own, alpha, own_log_p)
+        # p - q, exact for a majority
+        away = majority.scatter_add(1, place, -torch.ones_like(own)).add_(small).addcmul_(majority, left, value=-1)
+        s, sh = p**self.t2, (p ** (self.t2 - self.t1)).mul_(away)
+        sh.addcmul_(s, sh.sum(1, keepdim=True) / s.sum(1, keepdim=True), value=-1)
+        return found, balanced(without(sh, majority), majority)
