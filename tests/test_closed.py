@@ -14,7 +14,10 @@ LOSSES: dict[str, Loss] = {
     "EMD²": whyloss.SquaredEarthMoverLoss(),
     "class distance": whyloss.ClassDistanceWeightedCrossEntropyLoss(alpha=2.0),
     "sparsemax": whyloss.SparsemaxLoss(),
+    "entmax": whyloss.EntmaxLoss(alpha=1.3),
     "bi-tempered": whyloss.BiTemperedLogisticLoss(),
+    "of one temperature": whyloss.BiTemperedLogisticLoss(t1=1.0, t2=1.5),
+    "bounded": whyloss.BiTemperedLogisticLoss(t1=0.0, t2=3.0),
     "ZLPR": whyloss.ZLPRLoss(),
     "MCC": whyloss.SoftMCCLoss(),
 }
@@ -33,17 +36,19 @@ def gradient(loss: Any, z: Tensor, target: Tensor, more: bool = False) -> Tensor
     return torch.autograd.grad(loss(leaf, target), leaf, create_graph=more)[0]
 
 
-def as_written(loss: Any, z: Tensor, target: Tensor) -> Tensor:
-    """torch.func sees the function as it is written."""
-    return torch.func.grad(lambda z: loss(z, target))(z)
+def as_written(loss: Any, z: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Slope and value; torch.func sees the function as it is written."""
+    return torch.func.grad_and_value(lambda z: loss(z, target))(z)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("spread", [0.0, 2.0, 40.0])
 def test_the_slope_is_that_of_the_function_as_it_is_written(name: str, spread: float):
     z, target = inputs(name, spread)
-    torch.testing.assert_close(gradient(LOSSES[name], z, target), as_written(LOSSES[name], z, target))
-    torch.testing.assert_close(gradient(LOSSES[name], z, target, more=True), as_written(LOSSES[name], z, target))
+    slope, value = as_written(LOSSES[name], z, target)
+    torch.testing.assert_close(LOSSES[name](z, target), value)
+    torch.testing.assert_close(gradient(LOSSES[name], z, target), slope)
+    torch.testing.assert_close(gradient(LOSSES[name], z, target, more=True), slope)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -55,7 +60,7 @@ def test_many_blocks_are_one(name: str, monkeypatch: pytest.MonkeyPatch):
     torch.testing.assert_close(LOSSES[name](z, target), value)
 
 
-@pytest.mark.parametrize("name", ["EMD²", "class distance", "sparsemax"])
+@pytest.mark.parametrize("name", ["EMD²", "class distance", "sparsemax", "bi-tempered", "bounded"])
 def test_a_masked_class_has_no_slope(name: str):
     z, _ = inputs(name)
     z[:, 2] = -torch.inf

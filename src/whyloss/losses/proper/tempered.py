@@ -7,7 +7,7 @@ from whyloss.losses.proper.simplex import tempered_logs, tempered_rows
 from whyloss.losses.whole import WholeRowLoss
 from whyloss.stats.closed import by_rows
 from whyloss.stats.each import log_softmax, others
-from whyloss.stats.exact import given_slope, tsallis_divergence
+from whyloss.stats.exact import HUGE, given_slope, tsallis_divergence
 from whyloss.stats.majority import balanced, without
 from whyloss.stats.smoothing import one_hot
 
@@ -78,7 +78,7 @@ class BiTemperedLogisticLoss(WholeRowLoss):
         return (sh * others(s) - s * of_others) / s.sum(1, keepdim=True)
 
     def _of_labels_by_hand(self, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """The same where one class is asked for: all others cost p^alpha / alpha."""
+        """The same where one class is asked for: all others cost p^alpha / alpha, or nothing for the logarithm."""
         place = label.unsqueeze(1)
         if self.t2 <= 1:  # where a class may have nothing
             return self._value_and_slope(logits, one_hot(label, logits.shape[1], logits.dtype))
@@ -89,10 +89,15 @@ class BiTemperedLogisticLoss(WholeRowLoss):
         left = small.sum(1, keepdim=True).clamp_max(0.5)  # by a majority
         own, alpha = p.gather(1, place), 2 - self.t1
         own_log_p = torch.where(own > 0.5, torch.log1p(-left), log_p.gather(1, place))
-        of_others = log_p.mul_(alpha).exp_().scatter_(1, place, 0.0).sum(1) / alpha
-        found = of_others + tsallis_divergence(torch.ones_like(own), own, alpha, own_log_p)
+        if alpha == 1:
+            found = -own_log_p.squeeze(1)
+        else:
+            of_others = torch.exp(log_p * alpha).scatter_(1, place, 0.0).sum(1) / alpha
+            found = of_others + tsallis_divergence(torch.ones_like(own), own, alpha, own_log_p)
         # p - q, exact for a majority
         away = majority.scatter_add(1, place, -torch.ones_like(own)).add_(small).addcmul_(majority, left, value=-1)
-        s, sh = p**self.t2, (p ** (self.t2 - self.t1)).mul_(away)
+        sh = torch.exp(log_p * (self.t2 - self.t1))
+        s = sh * (p if self.t1 == 1 else log_p.clamp_min_(-HUGE).mul_(self.t1).exp_())
+        sh.mul_(away)
         sh.addcmul_(s, sh.sum(1, keepdim=True) / s.sum(1, keepdim=True), value=-1)
         return found, balanced(without(sh, majority), majority)
