@@ -110,6 +110,33 @@ def test_what_cannot_follow_is_refused():
             build(counts=counts, **{name: counts})
 
 
+def test_what_is_out_of_range_is_refused_and_changes_nothing():
+    z, y = torch.randn(6, 3), torch.arange(6) % 3
+    counts = torch.tensor([4.0, 2, 1])
+    for loss, name, wrong in (
+        (whyloss.FocalLoss(), "gamma", -1.0),
+        (whyloss.FocalLoss(), "reduction", "median"),
+        (whyloss.LDAMLoss(counts=counts), "counts", torch.tensor([1.0, 0, 2])),
+        (whyloss.DiceLoss(), "over", "galaxy"),
+        (whyloss.LogitAdjustment(counts), "tau", -1.0),
+    ):
+        before, value = getattr(loss, name), None if name in ("over", "tau") else loss(z, y)
+        with pytest.raises(ValueError, match=name if name != "counts" else "count > 0"):
+            setattr(loss, name, wrong)
+        assert getattr(loss, name) is before
+        if value is not None:
+            assert torch.equal(loss(z, y), value)
+
+
+def test_lists_and_whole_numbers_are_taken_as_when_it_is_made():
+    z, y = torch.randn(6, 3), torch.arange(6) % 3
+    loss = whyloss.CrossEntropyLoss()
+    for weight in ([1, 2, 3], torch.tensor([1, 2, 3])):
+        loss.weight = weight
+        assert loss.weight.dtype == torch.float32
+        torch.testing.assert_close(loss(z, y), whyloss.CrossEntropyLoss(weight=torch.tensor([1.0, 2, 3]))(z, y))
+
+
 def test_counts_and_tables_are_followed():
     z, y = torch.randn(6, 3), torch.arange(6) % 3
     a, b = torch.tensor([1.0, 5, 9]), torch.tensor([7.0, 2, 2])

@@ -57,10 +57,19 @@ class Declared(nn.Module):
             raise AttributeError(
                 f"{type(self).__name__}: {name} is fixed when the loss is made; make a new one with another {name}."
             )
-        super().__setattr__(name, value)
+        if not changes or isinstance(value, nn.Parameter):
+            super().__setattr__(name, value)
+            self._changed()
+            return
+        before: Any = getattr(self, name)
+        super().__setattr__(name, _as_floats(value) if name in self._buffers else value)  # pyright: ignore[reportArgumentType]
         self._changed()
-        if changes:
+        try:
             self._follow()
+        except ValueError:
+            super().__setattr__(name, before)
+            self._follow()
+            raise
 
     def register_buffer(self, *args: Any, **kwargs: Any) -> None:
         super().register_buffer(*args, **kwargs)
@@ -83,18 +92,18 @@ class Declared(nn.Module):
             if "float" in kind and isinstance(value, int | float):
                 continue  # a field that may be one number or many stays the number that it is
             self.__dict__.pop(field.name, None)
-            self.register_buffer(field.name, None if value is None else _as_floats(value))
+            self.register_buffer(field.name, _as_floats(value))
         for name in self.derived:
             given = getattr(self, name)
             self.require(given is self.fields()[name].default, f"no {name} besides the loss's own", given)
-        self.check()
         self._follow()
         if type(self).compose is not Declared.compose:
             self.register_load_state_dict_post_hook(_loaded)
 
     def _follow(self) -> None:
-        self.__dict__.pop("made", None)  # what is derived may be set meanwhile
+        self.__dict__.pop("made", None)  # what follows may be set meanwhile
         try:
+            self.check()
             self.derive()
             self.compose()
         finally:
@@ -120,7 +129,8 @@ class Declared(nn.Module):
         after a parameter was set, moved or loaded."""
 
     def check(self) -> None:
-        """Raises ValueError where a parameter is out of its range. Losses extend it."""
+        """Raises ValueError where a parameter is out of its range: when the loss is made, and when one is set, which then
+        stays as it was. Losses extend it."""
 
     def require(self, holds: bool, expected: str, got: object) -> None:
         if not holds:
@@ -149,7 +159,9 @@ def _loaded(loss: nn.Module, keys: object) -> None:
         loss.compose()
 
 
-def _as_floats(value: Any) -> Tensor:
+def _as_floats(value: Any) -> Tensor | None:
+    if value is None:
+        return None
     tensor = torch.as_tensor(value)
     return tensor if tensor.is_floating_point() else tensor.float()
 

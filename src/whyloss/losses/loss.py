@@ -31,8 +31,9 @@ class Loss(Declared):
     proper: expected loss is smallest at the true probabilities. bounded: the value is. symmetric: summed over all
     possible labels, it is constant. convex: in the logits. ordered: the order of the classes matters to it.
 
-    Parameters and options may be set later, and what is made of them follows. Those named in `fixed`, such as the sizes
-    of a memory, may not, nor what follows itself (`derived`): setting them raises AttributeError.
+    Parameters and options may be set later, and what is made of them follows; one that is out of its range raises
+    ValueError and stays as it was. Those named in `fixed`, such as the sizes of a memory, may not be set, nor what
+    follows itself (`derived`): that raises AttributeError.
 
     reads: tensors that a call takes besides, by keyword (`loss(logits, target, index=...)`), one entry a row each.
     may_read: those that it can do without.

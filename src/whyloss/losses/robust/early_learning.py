@@ -44,17 +44,20 @@ class EarlyLearningRegularizationLoss(WholeRowLoss):
     symmetric = False
     fixed = ("samples", "classes")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # One column more than there are classes, for what is not yet known: rows sum to 1, so that 1 - t_k is the sum
+        # of the others, which does not cancel however sure the model was.
+        memory = torch.zeros(self.samples, self.classes + 1)
+        memory[:, -1] = 1
+        self.register_buffer("memory", memory)
+
     def check(self) -> None:
         super().check()
         self.require(self.samples >= 1, "samples >= 1", self.samples)
         self.require(self.classes >= 2, "classes >= 2", self.classes)
         self.require(0 <= self.beta < 1, "0 <= beta < 1", self.beta)
         self.require(self.strength >= 0, "strength >= 0", self.strength)
-        # One column more than there are classes, for what is not yet known: rows sum to 1, so that 1 - t_k is the sum
-        # of the others, which does not cancel however sure the model was.
-        memory = torch.zeros(self.samples, self.classes + 1)
-        memory[:, -1] = 1
-        self.register_buffer("memory", memory)
 
     @property
     def targets(self) -> Tensor:

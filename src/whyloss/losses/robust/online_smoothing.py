@@ -44,12 +44,15 @@ class OnlineLabelSmoothingLoss(RowLoss):
     convex = True
     fixed = ("classes",)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.register_buffer("soft_labels", torch.full((self.classes, self.classes), 1 / self.classes))
+        self.register_buffer("sums", torch.zeros(self.classes, self.classes))
+
     def check(self) -> None:
         super().check()
         self.require(self.classes >= 2, "classes >= 2", self.classes)
         self.require(0 <= self.alpha <= 1, "0 <= alpha <= 1", self.alpha)
-        self.register_buffer("soft_labels", torch.full((self.classes, self.classes), 1 / self.classes))
-        self.register_buffer("sums", torch.zeros(self.classes, self.classes))
 
     @property
     def table(self) -> Tensor:

@@ -44,6 +44,10 @@ class PeerLoss(BatchLoss):
     stateful = True
     fixed = ("link",)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
     def check(self) -> None:
         super().check()
         if self.loss is None:
@@ -51,7 +55,6 @@ class PeerLoss(BatchLoss):
         rows = isinstance(self.loss, LabelledLoss) and not self.loss.reads and self.loss.link == self.link
         self.require(rows, f"a loss of rows with the {self.link} link", self.loss)
         self.require(self.alpha >= 0, "alpha >= 0", self.alpha)
-        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
     def value(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         loss: Any = self.loss

@@ -89,12 +89,15 @@ class PrunedGeneralizedCrossEntropyLoss(WholeRowLoss):
     convex = False
     fixed = ("samples",)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.register_buffer("kept", torch.ones(self.samples, dtype=torch.bool))
+
     def check(self) -> None:
         super().check()
         self.require(self.samples >= 1, "samples >= 1", self.samples)
         self.require(0 < self.q <= 1, "0 < q <= 1", self.q)
         self.require(0 < self.k < 1, "0 < k < 1", self.k)
-        self.register_buffer("kept", torch.ones(self.samples, dtype=torch.bool))
 
     @torch.no_grad()
     def prune(self, logits: Tensor, target: Tensor, index: Tensor) -> None:
