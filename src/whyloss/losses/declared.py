@@ -129,8 +129,8 @@ class Declared(nn.Module):
         after a parameter was set, moved or loaded."""
 
     def check(self) -> None:
-        """Raises ValueError where a parameter is out of its range: when the loss is made, and when one is set, which then
-        stays as it was. Losses extend it."""
+        """Raises ValueError where a parameter is out of its range: when the loss is made, and when one is set, which
+        then stays as it was. Losses extend it."""
 
     def require(self, holds: bool, expected: str, got: object) -> None:
         if not holds:
