@@ -255,3 +255,13 @@ def test_transport_between_distributions_nears_the_cheapest_plan():
 def test_what_is_refused(make, words: str):  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_a_formula_of_ones_own_is_not_taken_for_the_soft_labels_of_its_base():
+    class Squared(whyloss.SORDLoss):
+        def formula(self, affine_log_p: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+            return affine_log_p * affine_log_p
+
+    z, y = torch.randn(6, 4, dtype=torch.float64), torch.arange(6) % 4
+    squared, plain = Squared(classes=4, reduction="none"), whyloss.SORDLoss(classes=4, reduction="none")
+    torch.testing.assert_close(squared(z, y), plain(z, y) ** 2)

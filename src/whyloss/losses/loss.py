@@ -176,6 +176,7 @@ class RowLoss(LabelledLoss):
     inplace: bool = False
 
     normalized: ClassVar[bool] = False  # divide by the sum of the losses of all possible labels
+    soft_labelled: ClassVar[bool] = False  # it is -sum_j table[y, j] log p_j over the classes that are not masked
     statistics: ClassVar[tuple[str, ...]] = ()  # that `formula` reads
     average: ClassVar[Callable[..., Tensor]]
     averaged: ClassVar[tuple[str, ...] | None] = None  # that `average` reads, if there is one
@@ -187,6 +188,8 @@ class RowLoss(LabelledLoss):
         average = _statistics_of(cls, "average")
         cls.averaged = average if _has_average(cls) else None
         cls.read = arguments(cls.statistics)
+        if "formula" in vars(cls) and "soft_labelled" not in vars(cls):
+            cls.soft_labelled = False
 
     def formula(self, *args: Any, **kwargs: Any) -> Tensor:
         """The loss per row from the statistics named as parameters. They have one shape, as has the result."""

@@ -305,6 +305,7 @@ def _weighted(
         margin=margin,
         table=None if table is None else table.to(dtype),
         power=loss.argument("power"),
+        soft_labels=loss.soft_labelled and margin is None,
         normalized=loss.normalized,
         inplace=loss.inplace,
         offset=offset,

@@ -134,10 +134,13 @@ def _one_block(z: Tensor, grad: Tensor | None, spare: Tensor | None, rows: Rows,
     """Losses of a block; fills its `grad`. `spare` is where to compute if that is not in `grad`."""
     buffer = grad if spare is None else spare[: len(z)]
     assert buffer is not None
+    gradient, losses = grad is not None, None
     if rows.every_label:
-        losses = mixture.losses(z, buffer, rows, upstream, grad is not None)
-    else:
-        losses = _of_labels(z, buffer, rows, upstream, grad is not None)
+        losses = mixture.losses(z, buffer, rows, upstream, gradient)
+    elif rows.soft_labels and z.stride(1) == 1:
+        losses = mixture.of_soft_labels(z, buffer, rows, upstream, gradient)
+    if losses is None:
+        losses = _of_labels(z, buffer, rows, upstream, gradient)
     if grad is not None and buffer is not grad:
         grad.copy_(buffer)
     return losses

@@ -35,7 +35,7 @@ LEAST = -80.0
 def losses(z: Tensor, buffer: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool) -> Tensor:
     """The weighted losses of a block; fills the buffer with their gradient, if that is wanted."""
     if (direct := multiple_of_log_p(rows)) is not None:  # which makes little of the block's size: no tiles
-        value = _linear(direct, z, buffer[: len(z)], rows, upstream, gradient)
+        value = _linear(*direct, z, buffer[: len(z)], rows, upstream, gradient)
         if value is not None:
             return value
     step = max(1, TILE * torch.get_num_threads() // z.shape[1])
@@ -52,7 +52,7 @@ def losses(z: Tensor, buffer: Tensor, rows: Rows, upstream: Tensor | None, gradi
 def _of_tile(z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool) -> Tensor:
     value, program = None, rows.program(every_label=True)
     if (direct := multiple_of_log_p(rows)) is not None:
-        value = _linear(direct, z, out, rows, upstream, gradient)
+        value = _linear(*direct, z, out, rows, upstream, gradient)
     elif program is not None and _every_label_alike(rows) and (labels := _labels(z, out, rows)) is not None:
         value = _by_program(program, labels, rows, upstream, gradient)
     return _by_reference(z, out, rows, upstream, gradient) if value is None else value
@@ -62,12 +62,24 @@ def _every_label_alike(rows: Rows) -> bool:
     return rows.margin is None and "rival" not in needed(frozenset(rows.names))
 
 
-def multiple_of_log_p(rows: Rows) -> Program | None:
-    """The program of a loss that is a multiple of log p_j, and a constant."""
+def of_soft_labels(z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool) -> Tensor | None:
+    """The same for labels that stand for a row of the table each; None where a class is masked, which those leave out
+    that know the rows apart."""
+    assert rows.table is not None
+    assert rows.label is not None
+    mix = rows.table.index_select(0, rows.label)
+    return _linear(-1.0, 0.0, z, out, replace(rows, mix=mix), upstream, gradient)
+
+
+def multiple_of_log_p(rows: Rows) -> tuple[float, float] | None:
+    """Factor and constant of a loss that is a multiple of log p_j, and a constant."""
     program = rows.program(every_label=True)
     if program is None or rows.normalized or not _every_label_alike(rows) or program.inputs != ("log_p",):
         return None
-    return program if isinstance(program.slopes.get("log_p"), float) else None
+    slope = program.slopes.get("log_p")
+    if not isinstance(slope, float):
+        return None
+    return slope, float(program.run(torch.zeros((), dtype=torch.float64, device="cpu"))[0])
 
 
 def _by_reference(z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool) -> Tensor:
@@ -83,7 +95,7 @@ def _by_reference(z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, g
 
 
 def _linear(
-    program: Program, z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool
+    slope: float, constant: float, z: Tensor, out: Tensor, rows: Rows, upstream: Tensor | None, gradient: bool
 ) -> Tensor | None:
     """Of a multiple of log p_j, and a constant: sums over the labels need no number for each of them, and any logits
     will do, but for infinite ones."""
@@ -93,8 +105,6 @@ def _linear(
     logs = vecdot(mix, torch.sub(z, top, out=out)).unsqueeze(1)
     none, whole = torch.zeros_like(top), mix.sum(1, keepdim=True)
     R = exp_into(out, out).scatter_(1, best, none).sum(1, keepdim=True)
-    slope = program.slopes["log_p"]
-    constant = program.run(torch.zeros((), dtype=z.dtype))[0]
     value = ((logs - whole * R.log1p()) * slope + whole * constant).squeeze(1)
     if not isfinite(value.sum()):
         return None

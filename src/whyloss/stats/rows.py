@@ -34,6 +34,7 @@ class Rows:
     ignore: in place of `keep`, the label, or the `mix` [N], of such rows.
     shift: [C], scale: number or [C], margin: [C] with z -> scale * (z + shift - margin at the label).
     table: [C, C] and power: arguments of the statistics that take one.
+    soft_labels: the formula is -sum_j table[y, j] log p_j over the classes that are not masked.
     offset: [N], added to the row losses before they are weighted. offset_of: what makes it of the (smoothed) target,
     where each process has some of the classes.
     learnable: the formula reads something besides the statistics that needs a gradient.
@@ -54,6 +55,7 @@ class Rows:
     margin: Tensor | None = None
     table: Tensor | None = None
     power: float | None = None
+    soft_labels: bool = False
     normalized: bool = False
     offset: Tensor | None = None
     offset_of: Callable[[Tensor], Tensor] | None = None

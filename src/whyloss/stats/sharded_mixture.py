@@ -46,9 +46,9 @@ class _LogP(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, rows: Rows, shard: Shard, met: Met) -> Tensor:
-        program = multiple_of_log_p(rows)
-        assert program is not None
-        ctx.slope = program.slopes["log_p"]
+        found = multiple_of_log_p(rows)
+        assert found is not None
+        ctx.slope, constant = found
         ctx.rows, ctx.shard, ctx.met = rows, shard, met
         parts: list[Tensor] = []
         for b in blocks(z):
@@ -58,7 +58,6 @@ class _LogP(torch.autograd.Function):
             parts.append(torch.stack([x.sum(1) for x in (e, logs, mix, put(mix.clone(), told.place, 0.0))]))
         R, logs, whole, others = shard.over_ranks(torch.cat(parts, 1), "SUM")
         ctx.save_for_backward(z, R, whole, others)
-        constant = program.run(R.new_zeros(()))[0]
         return (logs - whole * R.log1p()) * ctx.slope + whole * constant
 
     @staticmethod

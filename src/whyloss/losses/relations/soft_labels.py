@@ -24,6 +24,7 @@ class SoftLabelLoss(RowLoss):
     bounded = False
     symmetric = False
     convex = True
+    soft_labelled = True
 
     def soft_labels(self) -> Tensor:
         """[C, C], row y is the distribution that stands for the label y."""

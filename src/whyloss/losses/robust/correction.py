@@ -63,6 +63,7 @@ class BackwardCorrectionLoss(RowLoss):
     equation = "-sum_j (T^-1)_yj log p_j"
     symmetric = False
     bounded = False
+    soft_labelled = True
 
     def check(self) -> None:
         super().check()

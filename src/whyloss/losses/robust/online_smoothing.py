@@ -43,6 +43,7 @@ class OnlineLabelSmoothingLoss(RowLoss):
     symmetric = False
     convex = True
     fixed = ("classes",)
+    soft_labelled = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
