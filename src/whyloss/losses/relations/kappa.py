@@ -1,11 +1,15 @@
 """Agreement of a whole batch with its labels, beyond chance."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.relations.distances import steps_apart
+from whyloss.stats.closed import pulled_back
 from whyloss.stats.each import log_softmax, log_sum_exp, softmax_and_rest
+from whyloss.stats.majority import balanced, shares, without
 from whyloss.stats.visible import SURE, visible
 
 
@@ -53,9 +57,7 @@ class WeightedKappaLoss(BatchLoss):
         else:
             costs, held = target @ apart, (share * target).sum(0)
         if visible(logits):
-            p, _ = softmax_and_rest(logits)
-            predicted = share * p
-            observed, by_chance = (costs * predicted).sum(), (held @ apart) @ predicted.sum(0)
+            observed, by_chance = pulled_back(_costs, _costs_by_hand, logits, share, costs, held @ apart)
             if bool(observed > SURE) and bool(by_chance > SURE):
                 return torch.log(observed / by_chance) if self.log else observed / by_chance
         # In logarithms, as the odds of the last few mistakes may be too small to write down.
@@ -66,3 +68,25 @@ class WeightedKappaLoss(BatchLoss):
         some = ~torch.isneginf(by_chance)
         ratio = torch.where(some, torch.where(some, observed, 0.0) - torch.where(some, by_chance, 0.0), 0.0)
         return ratio if self.log else torch.exp(ratio)
+
+
+def _costs(z: Tensor, share: Tensor, costs: Tensor, by_chance: Tensor) -> tuple[Tensor, Tensor]:
+    """Expected costs of the predictions: [N, C] as they are, and [C] if they had been dealt out among the rows."""
+    predicted = share * softmax_and_rest(z)[0]
+    return (costs * predicted).sum(), by_chance @ predicted.sum(0)
+
+
+def _costs_by_hand(
+    z: Tensor, share: Tensor, costs: Tensor, by_chance: Tensor
+) -> tuple[tuple[Tensor, Tensor], Callable[..., Tensor]]:
+    p, majority = shares(z)
+    predicted = p * share
+
+    def back(of_costs: Tensor | None, of_chance: Tensor | None) -> Tensor:
+        price = costs * (0.0 if of_costs is None else of_costs)
+        if of_chance is not None:
+            price.add_(by_chance * of_chance)
+        price.sub_((p * price).sum(1, keepdim=True))
+        return balanced(price.mul_(without(predicted, majority)), majority)
+
+    return ((costs * predicted).sum(), by_chance @ predicted.sum(0)), back
