@@ -248,3 +248,15 @@ def test_engines_are_explained():
     assert whyloss.explain_engine(whyloss.DiceLoss(), image).startswith("blocks: sums over regions")
     assert whyloss.explain_engine(whyloss.DiceLoss(link="sigmoid"), image).startswith("blocks")
     assert "not a row loss" in whyloss.explain_engine(whyloss.DiceLoss() + whyloss.FocalLoss(), image)
+
+
+def test_a_sum_of_losses_computed_one_by_one_knows_heads_and_shards():
+    """A loss divided by its sum over the labels shares no pass; active-passive pairs are made of one."""
+    both = whyloss.NormalizedFocalLoss() + 0.5 * whyloss.MeanAbsoluteErrorLoss()
+    assert isinstance(both, LossSum)
+    hidden, weight, y = torch.randn(6, 3), torch.randn(4, 3), torch.arange(6) % 4
+    z = hidden @ weight.T
+    torch.testing.assert_close(both.linear(hidden, weight, y), both(z, y))
+    torch.testing.assert_close(both.sharded(z, y), both(z, y))
+    with pytest.raises(TypeError, match=r"LossSum\.linear: SparsemaxLoss has no linear.*with logits"):
+        (whyloss.SparsemaxLoss() + whyloss.CrossEntropyLoss()).linear(hidden, weight, y)  # pyright: ignore

@@ -1,6 +1,6 @@
 """Losses add and scale. Row losses that agree in their options become one row loss, and so share one pass."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import torch
@@ -141,10 +141,29 @@ class LossSum(Loss):
         losses: list[Any] = list(self.terms)
         if unknown := set(reads) - {name for loss in losses for name in loss.reads}:
             raise TypeError(f"No term of this sum reads {', '.join(sorted(unknown))}.")
-        values = [
+        return self._added(
             loss(logits, target, sample_weight, normalizer, **{n: reads[n] for n in loss.reads if n in reads})
             for loss in losses
-        ]
+        )
+
+    def linear(self, hidden: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None = None, **more: Any) -> Tensor:
+        """`RowLoss.linear` of each term. Every one makes the logits for itself: the time is the sum of theirs."""
+        return self._added(call(hidden, weight, target, bias, **more) for call in self._each("linear"))
+
+    def sharded(self, logits: Tensor, target: Tensor, **more: Any) -> Tensor:
+        """`RowLoss.sharded` of each term."""
+        return self._added(call(logits, target, **more) for call in self._each("sharded"))
+
+    def _each(self, way: str) -> list[Callable[..., Tensor]]:
+        for term in self.terms:
+            if not hasattr(term, way):
+                raise TypeError(
+                    f"LossSum.{way}: {type(term).__name__} has no {way}, as its rows are no function of sums over the "
+                    "classes. Call the sum itself, with logits."
+                )
+        return [getattr(term, way) for term in self.terms]
+
+    def _added(self, values: Iterable[Tensor]) -> Tensor:
         return torch.stack([c * v for c, v in zip(self.factors, values, strict=True)]).sum(0)
 
     def changed(self) -> dict[str, Any]:
