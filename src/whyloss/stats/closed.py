@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
 from whyloss.stats.exact import logistic, times_exp
-from whyloss.stats.visible import traced
+from whyloss.stats.visible import traced, visible
 
 FEW, MANY = 32, 256  # classes and rows
 # (logits, what else is given) -> results, and what makes of their gradients that of the logits; None where it has to
@@ -83,8 +83,10 @@ def _followed(z: Tensor) -> bool:
 
 def by_rows(function: Callable[..., Tensor], both: ByRows, z: Tensor, *given: Tensor) -> Tensor:
     """function(z, *given), [N] losses of the rows of [N, C] and of what else is given for each, where `both` has them
-    and their slopes, or None. Rows go in blocks that stay in the cache. Where a loss is not finite, it is the function
-    as it is written."""
+    and their slopes, or None. Rows go in blocks that stay in the cache. Where a loss is not finite, or cannot be looked
+    at, it is the function as it is written."""
+    if not visible(z):
+        return function(z, *given)
 
     def forward(z: Tensor, *given: Tensor) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
         rows = max(1, AT_ONCE // max(1, z.shape[1]))

@@ -14,6 +14,7 @@ from whyloss.stats.closed import expit, pulled_back
 from whyloss.stats.each import softmax_and_rest
 from whyloss.stats.exact import HUGE
 from whyloss.stats.majority import balanced, shares, without
+from whyloss.stats.visible import visible
 
 Average = Literal["macro", "micro"]
 
@@ -108,6 +109,8 @@ def _of_labels(logits: Tensor, label: Tensor, weight: Tensor) -> Sums:
 
 
 def _of_labels_by_hand(logits: Tensor, label: Tensor, weight: Tensor) -> tuple[Sums, Callable[..., Tensor]] | None:
+    if not visible(logits):
+        return None
     p, majority = shares(logits)
     small = without(p, majority)
     left = small.sum(1, keepdim=True)  # by the majority

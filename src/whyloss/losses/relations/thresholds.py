@@ -17,6 +17,7 @@ from whyloss.losses.whole import Whole, WholeRowLoss, adjusted
 from whyloss.stats.closed import pulled_back
 from whyloss.stats.dense import computing
 from whyloss.stats.each import above, log_normal_between, log_one_minus_exp, weighed
+from whyloss.stats.visible import visible
 
 
 class ThresholdLoss(WholeRowLoss):
@@ -299,6 +300,8 @@ def _likelihoods(logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor 
 def _likelihoods_by_hand(
     logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor | None
 ) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
+    if not visible(logits):
+        return None
     answer = answers.index_select(0, label)
     right = logits * answer
     each = torch.exp(-right.abs()).log1p_().sub_(right.clamp_max(0))
