@@ -13,7 +13,7 @@ from torch.nn.functional import logsigmoid, softplus
 from whyloss.stats.exact import logistic, times_exp
 from whyloss.stats.visible import traced, visible
 
-FEW, MANY = 32, 256  # classes and rows
+FEW, MANY = 32, 256  # classes and rows: sums over so few of one are made for many of the other at a time
 # (logits, what else is given) -> results, and what makes of their gradients that of the logits; None where it has to
 # be the function as it is written. What it keeps must not be the results themselves, which know where they come from.
 Forward = Callable[..., tuple[tuple[Tensor, ...], Callable[..., Tensor]] | None]
