@@ -134,7 +134,8 @@ class Bins(nn.Module):
             if width < self.count:
                 # Past the last edge it is repeated, and what lies between is nothing.
                 place = first + torch.arange(width, device=v.device)
-                near = _between(_tails(edges[place.clamp(0, self.count)], v, sigma))
+                known = edges.index_select(0, place.clamp(0, self.count).flatten()).reshape(place.shape)
+                near = _between(_tails(known, v, sigma))
                 near = (near / near.sum(-1, keepdim=True)).to(values.dtype)
                 masses = near.new_zeros(*values.shape, self.count)
                 return masses.scatter_add_(-1, place[..., :-1].clamp(0, self.count - 1), near)
@@ -193,7 +194,7 @@ class Bins(nn.Module):
 def _between(tails: Tensor) -> Tensor:
     """The masses between edges. Where the sign of the tails changes the whole mass of 1 is missing."""
     above = torch.signbit(tails)
-    return tails.diff(dim=-1) + (above[..., 1:] & ~above[..., :-1])
+    return tails.diff(dim=-1) + (above[..., 1:] > above[..., :-1])
 
 
 def _tails(edges: Tensor, v: Tensor, sigma: float | Tensor) -> Tensor:
