@@ -17,10 +17,12 @@ from whyloss.stats.pixels import Pixels
 KINDS = ["labels", "masks", "sigmoid"]
 
 
-@pytest.fixture
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seven pixels of three classes a block, so that a handful of pixels already crosses several."""
+@pytest.fixture(params=[0, region_blocks.KEPT], ids=["made again", "kept"])
+def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven pixels of three classes a block, so that a handful of pixels already crosses several; probabilities wait
+    for the way back, or are made again as those of large tensors are."""
     monkeypatch.setattr(region_blocks, "BLOCK", 21)
+    monkeypatch.setattr(region_blocks, "KEPT", request.param)
 
 
 @contextmanager

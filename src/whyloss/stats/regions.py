@@ -45,7 +45,8 @@ class Form(NamedTuple):
 
 def _form(name: str) -> Form:
     if name == "blocks":
-        return Form(region_blocks.take, region_blocks.pull_back)
+        passes = region_blocks.Passes()
+        return Form(passes.take, passes.pull_back)
     from whyloss.stats.kernels import region  # loads Triton
 
     return Form(region.take, region.pull_back)
