@@ -17,12 +17,10 @@ from whyloss.stats.pixels import Pixels
 KINDS = ["labels", "masks", "sigmoid"]
 
 
-@pytest.fixture(params=[0, region_blocks.KEPT], ids=["made again", "kept"])
-def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seven pixels of three classes a block, so that a handful of pixels already crosses several; probabilities wait
-    for the way back, or are made again as those of large tensors are."""
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven pixels of three classes a block, so that a handful of pixels already crosses several."""
     monkeypatch.setattr(region_blocks, "BLOCK", 21)
-    monkeypatch.setattr(region_blocks, "KEPT", request.param)
 
 
 @contextmanager
@@ -71,6 +69,28 @@ def test_every_region_loss_is_that_of_the_reference_in_float64(loss: Case, kind:
             found = value_and_gradient(built, z, t, sample_weight=sample_weight)
             assert_close(found, as_in_float64(built, z, t, sample_weight=sample_weight))
             assert found[0].dtype == found[1].dtype == torch.float32
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_second_way_back_gives_the_same_gradient(kind: str, small_blocks: None):
+    z, t = case(kind)
+    z.requires_grad_()
+    value = whyloss.DiceLoss(link="sigmoid" if kind == "sigmoid" else "softmax")(z, t)
+    first, second = (torch.autograd.grad(value, z, retain_graph=True)[0] for _ in range(2))
+    assert first.data_ptr() != second.data_ptr()
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("wrong", [8.0, 40.0])
+def test_pixels_sure_of_a_wrong_class_keep_the_accuracy_of_their_slopes(wrong: float):
+    """The label's share is a small rest there, and the slopes of a region that is hardly found are large."""
+    z = torch.randn(1, 3, 40)
+    z[:, 0] += wrong
+    t = torch.randint(1, 3, (1, 40))
+    loss = whyloss.LogDiceLoss(background=False)
+    (found, gradient), (expected, reference) = value_and_gradient(loss, z, t), as_in_float64(loss, z, t)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(gradient.double(), reference, rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize("kind", KINDS)

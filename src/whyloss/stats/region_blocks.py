@@ -1,8 +1,7 @@
 """The sums of regions and their pull-back on the CPU, in blocks of pixels that stay in the cache.
 
-Each pass goes over the logits once. A block becomes probabilities in a buffer, and matrix products sum over its
-classes; of large tensors nothing of the logits' size is made but the gradient. Float64 carries the sums from block to
-block."""
+A block becomes probabilities in a buffer, and matrix products sum over its classes; nothing of the logits' size is made
+but the gradient. Float64 carries the sums from block to block."""
 
 import math
 from collections.abc import Iterator
@@ -16,33 +15,34 @@ from whyloss.stats.rows import computing_dtype
 
 # Elements for each thread, and for all: few enough for the second-level cache, enough for the calls not to be what
 # takes time.
-BLOCK, MOST = 2**17, 2**22
-KEPT = 2**20  # elements whose probabilities wait for the way back
+BLOCK, MOST = 2**18, 2**22
 # Between these, a sum of exponentials taken without subtracting the largest logit has lost nothing of it.
 FAINT, LOUD = 1e-6, 1e15
 
 
 class Passes:
-    """The two passes of one call. Probabilities of a small tensor are kept from the first to the second, whose gradient
-    takes their place."""
+    """The two passes of one call. keep: the first leaves its probabilities where the second makes the gradient, which
+    would be as large. Logits that are computed in another dtype are read twice."""
 
-    kept: Tensor | None = None
+    def __init__(self, keep: bool):
+        self.keep = keep
+        self.kept: Tensor | None = None
 
     def take(self, z: Tensor, pixels: Pixels) -> Tensor:
         """The sums [4, N, C] of logits [N, C, P], in float64."""
         total = torch.zeros(4, *z.shape[:2], dtype=torch.float64)
-        if z.numel() <= KEPT:
-            self.kept = torch.empty_like(z, dtype=computing_dtype(z))
+        if self.keep:
+            self.kept = _home(z)
         for block in _blocks(z, pixels, self.kept):
             block.fill()
-            total[:, block.images] += torch.stack(block.sums())
+            total[:, block.images].add_(torch.stack(block.sums()))
         return total
 
     def pull_back(self, z: Tensor, pixels: Pixels, slopes: Tensor) -> Tensor:
         """The gradient of the logits, from the slopes of intersection and prediction, [2, N, C]."""
-        kept, self.kept = self.kept, None
-        gradient = torch.empty_like(z) if kept is None or kept.dtype != z.dtype else kept
-        home = gradient if kept is None and gradient.dtype == computing_dtype(z) else kept
+        kept, self.kept = self.kept, None  # there may be another way back
+        home = _home(z) if kept is None else kept
+        gradient = torch.empty_like(z) if home is None else home
         finite = bool(slopes.isfinite().all())
         for block in _blocks(z, pixels, home):
             if kept is None:
@@ -50,9 +50,13 @@ class Passes:
             block.pull_back(*slopes[:, block.images].unsqueeze(-1))
             if not finite and block.u is not None:
                 block.p.masked_fill_(block.u == 0, 0.0)  # 0 times a slope that is no number
-            if gradient is not home:
+            if home is None:
                 gradient[block.images, :, block.part] = block.p  # rounded once
         return gradient
+
+
+def _home(z: Tensor) -> Tensor | None:
+    return torch.empty_like(z) if z.dtype == computing_dtype(z) else None
 
 
 def _blocks(z: Tensor, pixels: Pixels, home: Tensor | None) -> Iterator["_Block"]:
@@ -163,16 +167,14 @@ class _Labels(_Masks):
         self.t = torch.eq(self.t.unsqueeze(1), classes, out=spare.new_empty(self.x.shape))
 
     def pull_back(self, intersection: Tensor, prediction: Tensor) -> None:
-        w = torch.bmm((intersection + prediction).mT, self.t)  # what the label's own probability is worth
-        of_label = self.t.mul_(self.p)
-        self.p.sub_(of_label)  # so that what is left of a sure pixel's probabilities is summed, not cancelled
-        own, others = self.over_classes(of_label), self.over_classes(self.p)
-        rest = torch.bmm(prediction.mT, self.p)
+        of_label = torch.mul(self.p, self.t, out=self.f)
+        own, w = self.over_classes(of_label), torch.bmm((intersection + prediction).mT, self.t)
+        # Without the label, so that what is left of a sure pixel's probabilities is summed, not cancelled.
+        left = torch.sub(self.p, of_label, out=self.f)
+        others, rest = torch.bmm(torch.cat([torch.ones_like(prediction), prediction], 2).mT, left).split(1, 1)
         mean = torch.addcmul(rest, own, w)  # sum_k p_k w_k
         ahead = w.mul_(others).sub_(rest)  # w_t - sum_k p_k w_k, as sum_k p_k (w_t - w_k)
-        self.p.mul_(torch.sub(prediction, mean, out=self.f)).add_(of_label.mul_(ahead))
-        if self.u is not None:
-            self.p.mul_(self.u)
+        self.p.mul_(self.weighted(torch.sub(prediction, mean, out=self.f).lerp_(ahead, self.t)))
 
 
 class _Switches(_Block):
