@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from whyloss.stats.exponentials import exp_into
-from whyloss.stats.pixels import Pixels
+from whyloss.stats.pixels import Pixels, masks_of
 from whyloss.stats.rows import computing_dtype
 
 # Elements for each thread, and for all: few enough for the second-level cache, enough for the calls not to be what
@@ -163,8 +163,7 @@ class _Labels(_Masks):
 
     def __init__(self, z: Tensor, pixels: Pixels, images: slice, part: slice, spare: Tensor):
         super().__init__(z, pixels, images, part, spare)
-        classes = torch.arange(z.shape[1], dtype=spare.dtype).unsqueeze(1)
-        self.t = torch.eq(self.t.unsqueeze(1), classes, out=spare.new_empty(self.x.shape))
+        self.t = masks_of(self.t, z.shape[1], spare.dtype)
 
     def pull_back(self, intersection: Tensor, prediction: Tensor) -> None:
         of_label = torch.mul(self.p, self.t, out=self.f)
