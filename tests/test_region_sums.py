@@ -72,6 +72,28 @@ def test_every_region_loss_is_that_of_the_reference_in_float64(loss: Case, kind:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_second_way_back_gives_the_same_gradient(kind: str, small_blocks: None):
+    z, t = case(kind)
+    z.requires_grad_()
+    value = whyloss.DiceLoss(link="sigmoid" if kind == "sigmoid" else "softmax")(z, t)
+    first, second = (torch.autograd.grad(value, z, retain_graph=True)[0] for _ in range(2))
+    assert first.data_ptr() != second.data_ptr()
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("wrong", [8.0, 40.0])
+def test_pixels_sure_of_a_wrong_class_keep_the_accuracy_of_their_slopes(wrong: float):
+    """The label's share is a small rest there, and the slopes of a region that is hardly found are large."""
+    z = torch.randn(1, 3, 40)
+    z[:, 0] += wrong
+    t = torch.randint(1, 3, (1, 40))
+    loss = whyloss.LogDiceLoss(background=False)
+    (found, gradient), (expected, reference) = value_and_gradient(loss, z, t), as_in_float64(loss, z, t)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(gradient.double(), reference, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_both_derivatives_of_the_sums(kind: str, small_blocks: None):
     z, t = case(kind, (2, 3, 9), torch.float64)
     weight = torch.rand(2, 9, dtype=torch.float64)

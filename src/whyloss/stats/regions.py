@@ -43,9 +43,10 @@ class Form(NamedTuple):
     pull_back: Callable[[Tensor, Pixels, Tensor], Tensor]
 
 
-def _form(name: str) -> Form:
+def _form(name: str, gradient: bool) -> Form:
     if name == "blocks":
-        return Form(region_blocks.take, region_blocks.pull_back)
+        passes = region_blocks.Passes(keep=gradient)
+        return Form(passes.take, passes.pull_back)
     from whyloss.stats.kernels import region  # loads Triton
 
     return Form(region.take, region.pull_back)
@@ -56,7 +57,8 @@ def sums(z: Tensor, pixels: Pixels) -> Sums:
     name, _ = choose(z, pixels)
     if name == "reference":
         return reference(z, pixels)
-    return Sums(*_Passes.apply(z, pixels.target, pixels.weight, pixels, _form(name)))  # pyright: ignore
+    form = _form(name, torch.is_grad_enabled() and z.requires_grad)
+    return Sums(*_Passes.apply(z, pixels.target, pixels.weight, pixels, form))  # pyright: ignore
 
 
 def choose(z: Tensor, pixels: Pixels) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from whyloss.stats.majority import balanced, shares, without
 from whyloss.stats.visible import visible
 
 Average = Literal["macro", "micro"]
+BLOCK = 2**10  # rows
 
 
 class Shares(NamedTuple):
@@ -75,8 +76,15 @@ Sums = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def _sums(p: Tensor, not_p: Tensor, yes: Tensor, no: Tensor) -> Sums:
-    tp, fp, fn, tn = ((a * b).sum(0, dtype=torch.float64) for a, b in ((yes, p), (no, p), (yes, not_p), (no, not_p)))
+    tp, fp, fn, tn = (_total(a * b) for a, b in ((yes, p), (no, p), (yes, not_p), (no, not_p)))
     return tp, fp, fn, tn
+
+
+def _total(x: Tensor) -> Tensor:
+    """[C] the sum of the rows, in float64; that of blocks of rows in their own dtype, which takes far less time."""
+    whole = len(x) // BLOCK * BLOCK
+    blocks = x[:whole].unflatten(0, (-1, BLOCK)).sum(1) if whole else x[:0]
+    return torch.cat([blocks, x[whole:].sum(0, keepdim=True)]).sum(0, dtype=torch.float64)
 
 
 def _of_odds(odds: Tensor, yes: Tensor, no: Tensor) -> Sums:
@@ -117,7 +125,9 @@ def _of_labels_by_hand(logits: Tensor, label: Tensor, weight: Tensor) -> tuple[S
     if not bool(left.isfinite().all()):
         return None
     not_p = (1 - small).sub_(majority).addcmul_(majority, left)
-    yes = torch.arange(p.shape[1], device=p.device).unsqueeze(1).eq(label).to(p.dtype).t() * weight
+    classes = torch.arange(p.shape[1], dtype=p.dtype, device=p.device)
+    hot = torch.eq(label.to(p.dtype).unsqueeze(1), classes, out=torch.empty_like(p))  # in one dtype: far quicker
+    yes = hot.mul_(weight)
     no = weight - yes
 
     def back(*upstream: Tensor | None) -> Tensor:

@@ -11,6 +11,7 @@ from whyloss.losses.region.ranks import of_all_ranks, over_ranks
 from whyloss.losses.region.region import RegionLoss
 from whyloss.stats import regions
 from whyloss.stats.pixels import Pixels
+from whyloss.stats.visible import visible
 
 
 class _LovaszLoss(RegionLoss):
@@ -69,7 +70,7 @@ def steps(errors: Tensor, t: Tensor, u: Tensor | None) -> Tensor:
     """[N, C, P] by how much the Jaccard loss rises when a pixel joins the mistaken ones, the largest error first.
 
     These are the slopes of the extension in the errors. A pixel is in the region by its share t and counts for u."""
-    order = torch.sort(errors, dim=2, descending=True, stable=True).indices
+    order = _largest_first(errors)
     inside = t if u is None else t * u
     a = inside.gather(2, order)
     b = 1 - a if u is None else u.gather(2, order) - a
@@ -84,6 +85,21 @@ def steps(errors: Tensor, t: Tensor, u: Tensor | None) -> Tensor:
     # The first pixel that counts takes an empty region from 0 to 1.
     rise = torch.where(positive, rise, (union > 0).to(rise.dtype))
     return torch.empty_like(rise).scatter(2, order, rise)
+
+
+def _largest_first(errors: Tensor) -> Tensor:
+    """[N, C, P] where each error is found, the largest first, and equal ones as they come."""
+    if not visible(errors) or errors.dtype != torch.float32:
+        return torch.sort(errors, dim=2, descending=True, stable=True).indices
+    # The bits of numbers that are not negative are in their order. With the place below them they are one integer, and
+    # numpy, which most have beside torch, sorts integers ten times as fast as torch sorts pairs.
+    falling = ~(errors + 0.0).view(torch.int32)  # -0.0 is 0.0
+    keys = (falling.long() << 32).bitwise_or_(torch.arange(errors.shape[2]))
+    try:
+        keys.numpy().sort(axis=2)
+    except RuntimeError:  # there is no numpy
+        keys = keys.sort(2).values
+    return keys.bitwise_and_(2**32 - 1)
 
 
 class LovaszSoftmaxLoss(_LovaszLoss):

@@ -8,7 +8,7 @@ from torch import Tensor
 from whyloss.losses import checks
 from whyloss.losses.region.region import RegionLoss
 from whyloss.stats import regions
-from whyloss.stats.pixels import Pixels
+from whyloss.stats.pixels import Pixels, masks_of
 from whyloss.stats.rows import computing_dtype
 
 
@@ -60,10 +60,10 @@ def cleaned(loss: RegionLoss, z: Tensor, pixels: Pixels) -> tuple[Tensor, Tensor
     if pixels.weight is not None or not checks.looks(loss, pixels.target) or not pixels.complete:
         ignored = pixels.ignored(t)
         u = pixels.counted(ignored, z.dtype)
-        t = torch.where(ignored.squeeze(1) if pixels.labelled else ignored, 0, t)
+        t = t if pixels.labelled else torch.where(ignored, 0, t)
         z = torch.where(u == 0, 0.0, z)
     if pixels.labelled:
-        t = torch.zeros_like(z).scatter(1, t.unsqueeze(1), 1.0)
+        t = masks_of(t, z.shape[1], z.dtype)
     return z, t if u is None else torch.where(u == 0, 0.0, t), u
 
 

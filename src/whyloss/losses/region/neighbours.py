@@ -11,7 +11,7 @@ from whyloss.losses.loss import LabelledLoss
 from whyloss.losses.proper.likelihood import CrossEntropyLoss
 from whyloss.losses.whole import Whole, WholeRowLoss, enter
 from whyloss.stats.closed import by_rows
-from whyloss.stats.pixels import Pixels
+from whyloss.stats.pixels import Pixels, masks_of
 from whyloss.stats.rows import computing_dtype
 from whyloss.stats.smoothing import one_hot
 
@@ -195,10 +195,7 @@ def _hot(pixels: Pixels, classes: int, dtype: torch.dtype) -> tuple[Tensor, Tens
     ignored = pixels.ignored(t)
     if not pixels.labelled:
         return torch.where(ignored, 0.0, t), ignored
-    count, size = t.shape
-    label = torch.where(ignored.squeeze(1), 0, t).unsqueeze(1)
-    hot = torch.zeros(count, classes, size, dtype=dtype, device=t.device)
-    return hot.scatter(1, label, (~ignored).to(dtype)), ignored
+    return masks_of(torch.where(ignored.squeeze(1), classes, t), classes, dtype), ignored
 
 
 def _doubled(hot: Tensor, ignored: Tensor, sigma: float, radius: int) -> Tensor:

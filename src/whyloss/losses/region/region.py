@@ -19,6 +19,7 @@ from whyloss.losses.rows import without_autocast
 from whyloss.stats import regions
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
+from whyloss.stats.visible import visible
 
 # Where these are what they are here a loss is its `overlap` alone, and a kernel may take their place.
 STEPS = (
@@ -136,18 +137,24 @@ class RegionLoss(Loss):
     def measured(self, z: Tensor, pixels: Pixels, shape: torch.Size, **reads: Tensor) -> tuple[regions.Sums, Tensor]:
         """The sums of every region, and its loss, which is not used where the class is absent, but must be a number.
         Logits [N, C, P], whose pixels lie in `shape`; `reads`: what the call took besides, shaped like the logits."""
-        sums = regions.Sums(*self.pooled(torch.stack(regions.sums(z, pixels))))
+        sums = regions.sums(z, pixels)
+        if self.over != "image" or not self.background:
+            sums = regions.Sums(*self.pooled(torch.stack(sums)))
         return sums, self.of_held(sums)
 
     def of_held(self, sums: regions.Sums) -> Tensor:
         """The overlap of each region, where its class is absent that of a class of one pixel."""
         present = sums.target > 0
+        if _everywhere(present):
+            return self.overlap(*sums[:3])
         seen, held = (torch.where(present, part, 1.0) for part in (sums.prediction, sums.target))
         return self.overlap(sums.intersection, seen, held)
 
     def settled(self, sums: regions.Sums, losses: Tensor) -> tuple[Tensor, Tensor]:
         """The losses with those of absent classes, and which of them count."""
         present, counted = sums.target > 0, sums.pixels > 0
+        if _everywhere(present):
+            return losses, counted
         losses = torch.where(present, losses, self.of_absent(sums, losses, counted))
         return losses, present & counted if self.absent == "skip" else counted
 
@@ -179,6 +186,11 @@ class RegionLoss(Loss):
             )
         weight = self.weight.to(computing_dtype(logits))
         return weight if self.background else weight[1:]
+
+
+def _everywhere(mask: Tensor) -> bool:
+    """Whether that is known at no cost; nothing is of the symbols that a loss is traced with."""
+    return isinstance(mask, Tensor) and visible(mask) and bool(mask.all())  # pyright: ignore[reportUnnecessaryIsInstance]
 
 
 def enter(loss: RegionLoss, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Pixels]:
