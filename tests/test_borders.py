@@ -204,3 +204,18 @@ def test_hausdorff_by_erosions():
     found[..., 0, 0] = SURE
     assert loss(found, label).item() == pytest.approx(expected)
     assert whyloss.HausdorffErosionLoss(link="sigmoid")(sure(label).roll(1, -1), label) < 1e-9
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 5, 7), (2, 1, 16, 9, 20), (1, 2, 300, 3), (1, 2, 9), (2, 0, 4, 4), (1, 1, 0, 3)]
+)
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.9])
+def test_distances_are_those_to_every_site(shape: tuple[int, ...], share: float):
+    sites = torch.rand(shape) < share
+    places = torch.stack(torch.meshgrid(*(torch.arange(n) for n in shape[2:]), indexing="ij"), -1).flatten(0, -2)
+    apart = (places.unsqueeze(1) - places).square().sum(2).double()
+    found = squared_distance(sites)
+    assert found.shape == shape
+    if found.numel():
+        expected = torch.where(sites.flatten(2).unsqueeze(2), apart, torch.inf).amin(3)
+        assert torch.equal(found.flatten(2).double(), expected)

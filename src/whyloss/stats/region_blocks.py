@@ -166,14 +166,16 @@ class _Labels(_Masks):
         self.t = masks_of(self.t, z.shape[1], spare.dtype)
 
     def pull_back(self, intersection: Tensor, prediction: Tensor) -> None:
-        of_label = torch.mul(self.p, self.t, out=self.f)
-        own, w = self.over_classes(of_label), torch.bmm((intersection + prediction).mT, self.t)
-        # Without the label, so that what is left of a sure pixel's probabilities is summed, not cancelled.
-        left = torch.sub(self.p, of_label, out=self.f)
-        others, rest = torch.bmm(torch.cat([torch.ones_like(prediction), prediction], 2).mT, left).split(1, 1)
+        w = torch.bmm((intersection + prediction).mT, self.t)  # what the label's own probability is worth
+        of_label = self.t.mul_(self.p)
+        self.p.sub_(of_label)  # so that what is left of a sure pixel's probabilities is summed, not cancelled
+        own = self.over_classes(of_label)
+        others, rest = torch.bmm(torch.cat([torch.ones_like(prediction), prediction], 2).mT, self.p).split(1, 1)
         mean = torch.addcmul(rest, own, w)  # sum_k p_k w_k
         ahead = w.mul_(others).sub_(rest)  # w_t - sum_k p_k w_k, as sum_k p_k (w_t - w_k)
-        self.p.mul_(self.weighted(torch.sub(prediction, mean, out=self.f).lerp_(ahead, self.t)))
+        self.p.mul_(torch.sub(prediction, mean, out=self.f)).add_(of_label.mul_(ahead))
+        if self.u is not None:
+            self.p.mul_(self.u)
 
 
 class _Switches(_Block):

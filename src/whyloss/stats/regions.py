@@ -7,7 +7,7 @@ pixel get, with w_c = dL/dP_c + t_c dL/dI_c,
 
     dL/dz_c = u p_c (w_c - sum_k p_k w_k)  under the softmax link,   u w_c p_c (1 - p_c)  under the sigmoid link
 
-so that a form is two passes over the logits, `take` and `pull_back`, and keeps nothing but the logits in between. Where
+so that a form is two passes, `take` and `pull_back`, and keeps no more in between than will be the gradient. Where
 kernels take the sums and the loss could be traced (verdict.py), its value and slopes are a kernel between them."""
 
 from collections.abc import Callable

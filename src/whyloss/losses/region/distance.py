@@ -1,13 +1,17 @@
 """Exact Euclidean distances of every pixel to a mask, in plain torch: on any device, inside torch.compile, unaided.
 
-One axis after the other: along the first by running maxima, along each further one as the least of f_j + (i - j)^2 over
-the line. Distances have no gradient."""
+One axis after the other: along the last by running maxima, along each further one as the least of f_j + (i - j)^2 over
+the line; on the CPU only of those j that may be nearer than what was found, where they are few. Distances have no
+gradient."""
 
 import torch
 from torch import Tensor
 
+from whyloss.stats.visible import visible
+
 ROOM = {"cpu": 2**16}  # numbers at a time: what stays in a cache
 AMPLE = 2**26  # elsewhere
+FEW = 1 / 4  # of a line: from there on it takes less time to look at all of it at once
 
 
 def signed_distance(masks: Tensor, spatial: int | None = None) -> Tensor:
@@ -34,12 +38,15 @@ def signed_distance(masks: Tensor, spatial: int | None = None) -> Tensor:
 @torch.library.custom_op("whyloss::squared_distance", mutates_args=())
 def squared_distance(sites: Tensor) -> Tensor:
     """[K, M, *spatial] the squared distance of each pixel to the nearest site; infinite where there is none."""
-    last = sites.ndim - 1
+    if not sites.numel():
+        return sites.to(torch.float32)
     found = _to_nearest(sites)
-    for axis in range(2, last):
-        turned = found.transpose(axis, last).contiguous()
-        found = _least(turned).transpose(axis, last)
-    return found.contiguous()
+    room = ROOM.get(found.device.type, found.numel())
+    for masks in found.flatten(0, 1).split(max(1, room // max(1, sites.shape[2:].numel()))):
+        for axis in range(1, masks.ndim - 1):
+            few = visible(masks) and masks.amax().item() <= (FEW * masks.shape[axis]) ** 2
+            masks.copy_(_within_reach(masks, axis) if few else _least(masks.transpose(axis, -1)).transpose(axis, -1))
+    return found
 
 
 @squared_distance.register_fake
@@ -60,10 +67,23 @@ def _least(f: Tensor) -> Tensor:
     size = f.shape[-1]
     at = torch.arange(size, dtype=f.dtype, device=f.device)
     cost = (at.unsqueeze(1) - at).square()
-    lines, found = f.reshape(-1, size), torch.empty_like(f)
-    out = found.view(-1, size)
+    lines = f.contiguous().view(-1, size)
+    found = torch.empty_like(lines)
     step = max(1, ROOM.get(f.device.type, AMPLE) // max(1, size * size))
     for start in range(0, len(lines), step):
         part = lines[start : start + step]
-        torch.amin(part.unsqueeze(1) + cost, 2, out=out[start : start + step])
+        torch.amin(part.unsqueeze(1) + cost, 2, out=found[start : start + step])
+    return found.view(f.shape)
+
+
+def _within_reach(f: Tensor, axis: int) -> Tensor:
+    """The same along any axis, by steps; one longer than the largest distance that is left ends them."""
+    found, moved, size = f.clone(), torch.empty_like(f), f.shape[axis]
+    for step in range(1, size):
+        if found.amax() <= step * step:
+            break
+        torch.add(f, step * step, out=moved)
+        for here, there in ((step, 0), (0, step)):
+            part = found.narrow(axis, here, size - step)
+            torch.minimum(part, moved.narrow(axis, there, size - step), out=part)
     return found

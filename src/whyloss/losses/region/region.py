@@ -2,8 +2,8 @@
 
     intersection I = sum p t,   prediction P = sum p,   target T = sum t
 
-The sums are taken per image, over the batch, or over all ranks (`over`); a loss is one small function of them. Labels
-are gathered and scattered, so no one-hot tensor is built."""
+The sums are taken per image, over the batch, or over all ranks (`over`); a loss is one small function of them. No
+one-hot tensor is built of more than a block of pixels."""
 
 from typing import Any, ClassVar, Literal
 
