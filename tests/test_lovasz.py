@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 import whyloss
-from whyloss.losses.region.lovasz import steps
+from whyloss.losses.region.lovasz import largest_first, steps
 
 
 def extension(errors: Tensor, inside: Tensor) -> float:
@@ -130,3 +130,16 @@ def test_what_has_no_meaning_is_refused():
             whyloss.LovaszSoftmaxLoss(**options)
     with pytest.raises(ValueError, match="link"):
         whyloss.LovaszHingeLoss(link="softmax")
+
+
+def test_errors_are_in_the_same_order_without_numpy_and_in_float64(monkeypatch: pytest.MonkeyPatch):
+    errors = torch.randint(0, 9, (2, 3, 50)).float() / 8  # many alike
+    errors[0, 0, :3] = torch.tensor([-0.0, 0.0, 1e-45])
+    found = largest_first(errors)
+    assert torch.equal(found, largest_first(errors.double()))
+
+    def missing(_: Tensor) -> None:
+        raise RuntimeError("Numpy is not available")
+
+    monkeypatch.setattr(Tensor, "numpy", missing)
+    assert torch.equal(found, largest_first(errors))

@@ -70,7 +70,7 @@ def steps(errors: Tensor, t: Tensor, u: Tensor | None) -> Tensor:
     """[N, C, P] by how much the Jaccard loss rises when a pixel joins the mistaken ones, the largest error first.
 
     These are the slopes of the extension in the errors. A pixel is in the region by its share t and counts for u."""
-    order = _largest_first(errors)
+    order = largest_first(errors)
     inside = t if u is None else t * u
     a = inside.gather(2, order)
     b = 1 - a if u is None else u.gather(2, order) - a
@@ -87,7 +87,7 @@ def steps(errors: Tensor, t: Tensor, u: Tensor | None) -> Tensor:
     return torch.empty_like(rise).scatter(2, order, rise)
 
 
-def _largest_first(errors: Tensor) -> Tensor:
+def largest_first(errors: Tensor) -> Tensor:
     """[N, C, P] where each error is found, the largest first, and equal ones as they come."""
     if not visible(errors) or errors.dtype != torch.float32:
         return torch.sort(errors, dim=2, descending=True, stable=True).indices
