@@ -5,7 +5,7 @@ BIN := .venv/bin
 # One thread for each process: two threads of one process on two busy cores wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: advise claims test test-slow test-kernels test-gpu check stubs bench
+.PHONY: advise claims test test-slow test-kernels test-kernels-slow test-gpu check stubs bench
 .DELETE_ON_ERROR:
 
 advise: $(READY)  ## a first look: the main job, on data that comes with scikit-learn
@@ -25,6 +25,9 @@ test-kernels: $(BIN)/.triton  ## the GPU code without a GPU: in Triton's interpr
 	  tests/kernels tests/laws.py tests/test_edges.py tests/test_overwriting.py tests/accuracy.py
 	$(ONE_THREAD) $(BIN)/pytest -n auto --maxprocesses 2 -m kernels tests/kernels/test_compiled.py tests/kernels/test_handles.py \
 	  tests/kernels/test_region_kernels.py
+
+test-kernels-slow: $(BIN)/.triton  ## every loss over every shape, in the interpreter
+	$(ONE_THREAD) TRITON_INTERPRET=1 $(BIN)/pytest -n auto --maxprocesses 2 -m slow -k 'triton or kernels' tests/kernels
 
 test-gpu: $(READY)  ## the same on the GPU of this machine
 	$(ONE_THREAD) WHYLOSS_DEVICE=cuda $(BIN)/pytest -n auto --maxprocesses 8 -m 'not slow' -k 'triton or kernels' \

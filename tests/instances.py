@@ -4,11 +4,13 @@ A loss added tomorrow is in the suite without being named here: its number field
 its own checks refuse is left out), and per-class fields get numbers of the right shape."""
 
 import importlib
+import os
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -275,6 +277,20 @@ SOFTMAX_REGIONS = [case for case in REGIONS if "softmax" in case.links]
 def defaults(cases: list[Case]) -> list[Case]:
     """One case for each class: for tests that the numbers do not matter to."""
     return [case for case in cases if not case.numbers]
+
+
+def thinned(cases: list[Case], *more: Any) -> list[Any]:
+    """The cases as parameters, with `more` beside each. In Triton's interpreter, where a program takes as long as a
+    thousand on a GPU, those are slow that read no statistic which one before them does not read."""
+    found, params = set[str](), list[Any]()
+    for case in cases:
+        read = set(case.cls.statistics) if issubclass(case.cls, RowLoss) else set[str]()
+        slow = os.environ.get("TRITON_INTERPRET") == "1" and read <= found
+        found |= read
+        params.append(
+            pytest.param(case, *more, marks=pytest.mark.slow if slow else (), id="-".join(map(str, (case, *more))))
+        )
+    return params
 
 
 def rows(

@@ -67,7 +67,7 @@ def compiler() -> Iterator[None]:
 def test_every_loss_compiles_as_one_graph(case: Case, backend: str, compiler: None):
     link = case.links[0]
     z, all_targets, classes, more = case.call(link)
-    for target in all_targets:
+    for target in all_targets if backend != "eager" else all_targets[:1]:
         loss = case.build(classes, link=link)
         compiled = torch.compile(loss, fullgraph=True, backend=backend)
         expected = value_and_gradient(loss, z, target, **more)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from instances import SOFTMAX, Case, defaults
+from instances import SOFTMAX, Case, defaults, thinned
 from torch import Tensor
 
 import whyloss
@@ -68,7 +68,7 @@ def compare(rows: Any, z: Tensor, exact: Any = None, rtol: float = 1e-10) -> Non
         torch.testing.assert_close(a.double(), b, rtol=rtol, atol=float(rtol * scale))
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", thinned(CASES))
 def test_every_loss_over_several_tiles(case: Case, small_tiles: None):
     z, y = logits(37)
     rows = door.enter(case.build(37, link="softmax"), z, y, None).rows
@@ -76,7 +76,7 @@ def test_every_loss_over_several_tiles(case: Case, small_tiles: None):
 
 
 @pytest.mark.parametrize("classes", WIDTHS)
-@pytest.mark.parametrize("case", defaults(CASES), ids=str)
+@pytest.mark.parametrize("case", thinned(defaults(CASES)))
 def test_rows_of_every_alignment(case: Case, classes: int, small_tiles: None):
     z, y = logits(classes, torch.float32)
     loss = case.build(classes, link="softmax")
@@ -161,8 +161,10 @@ def test_a_wide_row_keeps_coefficients_instead_of_reading_the_logits_twice(
     compare(door.enter(whyloss.GeneralizedCrossEntropyLoss(), z, y, None).rows, z)
 
 
-@pytest.mark.parametrize("classes", [3, 40])
-@pytest.mark.parametrize("case", defaults(CASES), ids=str)
+PLANES = [pytest.param(case, 3, id=str(case)) for case in defaults(CASES)]
+
+
+@pytest.mark.parametrize(("case", "classes"), [*PLANES, *thinned(defaults(CASES), 40)])
 def test_planes_of_pixels(case: Case, classes: int, monkeypatch: pytest.MonkeyPatch):
     from whyloss.stats.kernels import launch
 
