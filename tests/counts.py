@@ -24,7 +24,10 @@ def test_the_counter_counts():
     assert peak_bytes(one_after_the_other) == 4000
 
 
-@pytest.mark.parametrize("loss", [whyloss.CrossEntropyLoss(), whyloss.FocalLoss(), whyloss.BrierLoss()], ids=str)
+SLOW = [pytest.param(loss, marks=pytest.mark.slow) for loss in (whyloss.FocalLoss(), whyloss.BrierLoss())]
+
+
+@pytest.mark.parametrize("loss", [whyloss.CrossEntropyLoss(), *SLOW], ids=str)
 def test_linear_needs_a_quarter_of_what_the_logits_would(loss: Any):
     hidden, weight = torch.randn(2048, 64).requires_grad_(), torch.randn(20_000, 64).requires_grad_()
     labels = torch.arange(2048)
