@@ -13,6 +13,14 @@ OnLogits = Callable[[Tensor, Tensor], Tensor]
 OnHead = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
+def version_of(package: str) -> str | None:
+    """None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 @dataclass(frozen=True)
 class Entry:
     """One way to compute one loss. `build` imports the package and returns a function of the inputs and the target.
@@ -35,11 +43,7 @@ class Peer:
 
     @property
     def version(self) -> str | None:
-        """None where it is not installed."""
-        try:
-            return metadata.version(self.package)
-        except metadata.PackageNotFoundError:
-            return None
+        return version_of(self.package)
 
     def status(self, device: str) -> str:
         """Why none of it is measured, or nothing."""

@@ -210,31 +210,21 @@ def _softmax_and_rest(z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _softmax_and_rest_by_hand(z: Tensor) -> tuple[tuple[Tensor, Tensor], Callable[..., Tensor]]:
-    p, rest, best = softmax_by_hand(z)
+    top, best = largest(z)
+    p = torch.sub(z, top.clamp_min(-HUGE)).exp_().scatter_(1, best, 0.0)
+    left = p.sum(1, keepdim=True)
+    of_best = (1 + left).reciprocal()
+    p, rest = p.mul_(of_best).scatter_(1, best, of_best), left * of_best
     not_p = (1 - p).scatter_(1, best, rest)
     kept = p.detach()
 
     def back(of_p: Tensor | None, of_rest: Tensor | None) -> Tensor:
         slope = of_p if of_rest is None else -of_rest if of_p is None else of_p - of_rest
         assert slope is not None
-        return through_softmax(kept, best, slope)
+        ahead = slope - slope.gather(1, best)  # the largest has what the others leave it
+        return ahead.sub_((kept * ahead).sum(1, keepdim=True)).mul_(kept)
 
     return (p, not_p), back
-
-
-def softmax_by_hand(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """[N, C] p; [N, 1] 1 - p of the largest, exact near 0, and which that is. Autograd does not follow."""
-    top, best = largest(z)
-    p = torch.sub(z, top.clamp_min(-HUGE)).exp_().scatter_(1, best, 0.0)
-    others = p.sum(1, keepdim=True)
-    of_best = (1 + others).reciprocal()
-    return p.mul_(of_best).scatter_(1, best, of_best), others * of_best, best
-
-
-def through_softmax(p: Tensor, best: Tensor, slope: Tensor) -> Tensor:
-    """The slope in the logits of what has this slope in p."""
-    ahead = slope - slope.gather(1, best)  # the largest has what the others leave it
-    return ahead.sub_((p * ahead).sum(1, keepdim=True)).mul_(p)
 
 
 def log_sum_exp(z: Tensor) -> Tensor:
@@ -284,12 +274,7 @@ def below(x: Tensor) -> Tensor:
 
 def above(x: Tensor) -> Tensor:
     """[..., C] sum of x_k over k > j."""
-    return up_from(pad(x[..., 1:], (0, 1)))
-
-
-def up_from(x: Tensor) -> Tensor:
-    """[..., C] sum of x_k over k >= j."""
-    return x.flip(-1).cumsum_(-1).flip(-1)
+    return pad(x[..., 1:], (0, 1)).flip(-1).cumsum(-1).flip(-1)
 
 
 def weighed(weight: Tensor, value: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ Knows no loss and no package; both go by their names."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from os import environ
 from types import FunctionType
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from whyloss.losses.catalogue import catalogue
 
+from ..peer import version_of
 from .reading import Call, Reading, value_and_gradient
 
 
@@ -57,11 +57,7 @@ class Peer:
 
     @property
     def version(self) -> str | None:
-        """None where it is not installed."""
-        try:
-            return metadata.version(self.package)
-        except metadata.PackageNotFoundError:
-            return None
+        return version_of(self.package)
 
     @property
     def missing(self) -> str:
