@@ -22,56 +22,70 @@ FAINT, LOUD = 1e-6, 1e15
 
 class Passes:
     """The two passes of one call. keep: the first leaves its probabilities where the second makes the gradient, which
-    would be as large. Logits that are computed in another dtype are read twice."""
+    would be as large, and its last block as it is. Logits that are computed in another dtype are read twice."""
 
     def __init__(self, keep: bool):
         self.keep = keep
         self.kept: Tensor | None = None
+        self.last: _Block | None = None
 
     def take(self, z: Tensor, pixels: Pixels) -> Tensor:
-        """The sums [4, N, C] of logits [N, C, P], in float64."""
-        total = torch.zeros(4, *z.shape[:2], dtype=torch.float64)
-        if self.keep:
-            self.kept = _home(z)
-        for block in _blocks(z, pixels, self.kept):
+        """The sums [4, N, C] of logits [N, C, P]; in float64, but where one block has them all."""
+        self.kept = _home(z) if self.keep else None
+        places = _places(z)
+        total = None if len(places) == 1 else torch.zeros(4, *z.shape[:2], dtype=torch.float64)
+        for place, block in _blocks(z, pixels, places, self.kept):
             block.fill()
-            total[:, block.images].add_(torch.stack(block.sums()))
-        return total
+            sums = torch.stack(block.sums())
+            if total is None:
+                total = sums
+            else:
+                total[:, place[0]].add_(sums)
+            self.last = None if self.kept is None else block
+        return total  # pyright: ignore[reportReturnType]
 
     def pull_back(self, z: Tensor, pixels: Pixels, slopes: Tensor) -> Tensor:
         """The gradient of the logits, from the slopes of intersection and prediction, [2, N, C]."""
-        kept, self.kept = self.kept, None  # there may be another way back
+        kept, last = self.kept, self.last
+        self.kept = self.last = None  # there may be another way back
         home = _home(z) if kept is None else kept
         gradient = torch.empty_like(z) if home is None else home
-        finite = bool(slopes.isfinite().all())
-        for block in _blocks(z, pixels, home):
+        slopes = slopes.unsqueeze(-1)
+        for place, block in _blocks(z, pixels, _places(z)[::-1], home, last):
             if kept is None:
                 block.fill()
-            block.pull_back(*slopes[:, block.images].unsqueeze(-1))
-            if not finite and block.u is not None:
+            block.pull_back(*slopes[:, place[0]])
+            if block.u is not None and not bool(slopes.isfinite().all()):
                 block.p.masked_fill_(block.u == 0, 0.0)  # 0 times a slope that is no number
             if home is None:
-                gradient[block.images, :, block.part] = block.p  # rounded once
+                gradient[place] = block.p  # rounded once
         return gradient
+
+
+def _shaped(spare: Tensor, shape: torch.Size) -> tuple[Tensor, ...]:
+    """The same buffers for a block that may be smaller."""
+    if spare.shape[1:] != shape:
+        spare = spare.flatten(1)[:, : shape.numel()].unflatten(1, shape)
+    return spare.unbind()
 
 
 def _home(z: Tensor) -> Tensor | None:
     return torch.empty_like(z) if z.dtype == computing_dtype(z) else None
 
 
-def _blocks(z: Tensor, pixels: Pixels, home: Tensor | None) -> Iterator["_Block"]:
-    """Several small images at once, or a part of a large one; computed in `home`, like z, where there is one."""
+_Place = tuple[slice, slice, slice]  # images, all their classes, pixels
+
+
+def _places(z: Tensor) -> list[_Place]:
+    """Of blocks: each is several small images, or a part of a large one."""
     count, classes, size = z.shape
     most = max(1, min(BLOCK * torch.get_num_threads(), MOST) // max(1, classes))
     images, step = max(1, most // max(1, size)), _even(size, most)
-    kind = _Labels if pixels.labelled else _Masks if pixels.link == "softmax" else _Switches
-    spare = torch.empty(1 if home is not None else 2, min(images, count) * classes * step, dtype=computing_dtype(z))
-    for n in range(0, count, images):
-        for start in range(0, size, step):
-            block = kind(z, pixels, slice(n, n + images), slice(start, start + step), spare)
-            if home is not None:
-                block.p = home[block.images, :, block.part]
-            yield block
+    return [
+        (slice(n, n + images), slice(None), slice(start, start + step))
+        for n in range(0, count, images)
+        for start in range(0, size, step)
+    ]
 
 
 def _even(size: int, most: int) -> int:
@@ -79,22 +93,43 @@ def _even(size: int, most: int) -> int:
     return math.ceil(size / max(1, math.ceil(size / most))) or 1
 
 
-class _Block:
-    """k images, and B of their pixels. `p` [k, C, B] holds probabilities, and in the end the gradient."""
+def _blocks(
+    z: Tensor, pixels: Pixels, places: list[_Place], home: Tensor | None, block: "_Block | None" = None
+) -> Iterator[tuple[_Place, "_Block"]]:
+    """The blocks at these places, computed in `home`, like z, where there is one. block: the first, if it is there."""
+    kind = _Softmax if pixels.link == "softmax" else _Sigmoid
+    if len(places) == 1:  # nothing to cut
+        yield places[0], block or kind(z, pixels, pixels.complete, home)
+        return
+    for n, place in enumerate(places):
+        if n or block is None:
+            images, _, part = place
+            own = None if home is None else home[place]
+            block = kind(z[place], pixels.part(images, part), pixels.complete, own, block and block.spare)
+        yield place, block
 
-    def __init__(self, z: Tensor, pixels: Pixels, images: slice, part: slice, spare: Tensor):
-        self.images, self.part = images, part
-        own = pixels.part(images, part)
-        self.x, self.t = z[images, :, part], own.target.to(spare.dtype)
-        views = [flat[: self.x.numel()].view(self.x.shape) for flat in spare]
-        self.p, self.f = views[-1], views[0]  # `f` is free
+
+class _Block:
+    """k images, and B of their pixels. [k, C, B] each: `p` holds probabilities and in the end the gradient, `t` the
+    targets; `f` and `more` are free."""
+
+    free = 1
+
+    def __init__(self, x: Tensor, pixels: Pixels, complete: bool, home: Tensor | None, spare: Tensor | None = None):
+        dtype = computing_dtype(x)
+        if spare is None or spare[0].numel() < x.numel():
+            spare = torch.empty(self.free + (home is None), *x.shape, dtype=dtype)
+        self.x, self.spare = x, spare
+        self.f, *self.more = _shaped(spare, x.shape)
+        self.p = self.more.pop() if home is None else home
+        t = pixels.target.to(dtype)
         self.u: Tensor | None = None  # what a pixel counts for: [k, 1, B] or [k, C, B]; None: every one for 1
-        ignored = None if pixels.complete else own.ignored(self.t)
-        if own.weight is not None or (ignored is not None and bool(ignored.any())):
-            ignored = own.ignored(self.t) if ignored is None else ignored
-            self.u = own.counted(ignored, spare.dtype)
-            if not own.labelled:
-                self.t = self.t.masked_fill(ignored, 0)
+        ignored = None if complete else pixels.ignored(t)
+        if pixels.weight is not None or (ignored is not None and bool(ignored.any())):
+            ignored = pixels.ignored(t) if ignored is None else ignored
+            self.u = pixels.counted(ignored, dtype)
+            t = t if pixels.labelled else t.masked_fill(ignored, 0)
+        self.t = masks_of(t, x.shape[1], dtype, self.more[0]) if pixels.labelled else t
 
     def fill(self) -> None:
         """Makes the probabilities."""
@@ -119,12 +154,15 @@ class _Block:
         return self.x if self.u is None else self.x.masked_fill(self.u == 0, 0.0)
 
     def worth(self, intersection: Tensor, prediction: Tensor) -> Tensor:
-        """[k, C, B], what each probability is worth where targets are masks; in the buffer `f`."""
+        """[k, C, B], what each probability is worth; in the buffer `f`."""
         return torch.mul(self.t, intersection, out=self.f).add_(prediction)
 
 
-class _Masks(_Block):
-    """Softmax link, a mask for each class."""
+class _Softmax(_Block):
+    """Softmax link. Labels are masks of 0 and 1: products with these take less time than to gather and to scatter."""
+
+    free = 2
+    ones: Tensor | None = None
 
     def fill(self) -> None:
         for shifted in (False, True):
@@ -145,40 +183,28 @@ class _Masks(_Block):
 
     def over_classes(self, x: Tensor) -> Tensor:
         """[k, 1, B]; a matrix product takes less time than `sum` does."""
-        return torch.bmm(x.new_ones(x.shape[0], 1, x.shape[1]), x)
+        if self.ones is None:
+            self.ones = x.new_ones(x.shape[0], 1, x.shape[1])
+        return torch.bmm(self.ones, x)
 
     def pull_back(self, intersection: Tensor, prediction: Tensor) -> None:
         w = self.worth(intersection, prediction)
-        w.sub_((self.p * w).sum(1, keepdim=True))
-        self.p.mul_(self.weighted(w))
+        # The gradients of a pixel's logits sum to 0. That of a class with more than half of the probability is what the
+        # others leave, so that nothing cancels however sure the prediction is.
+        major = torch.gt(self.p, 0.5, out=self.more[0])
+        w.mul_(self.p)
+        torch.addcmul(w, self.p, self.over_classes(w), value=-1, out=self.p)
+        self.p.addcmul_(self.p, major, value=-1)
+        self.p.addcmul_(major, self.over_classes(self.p), value=-1)
+        if self.u is not None:
+            self.p.mul_(self.u)
 
 
 def _sound(total: Tensor) -> bool:
     return total.amin().item() > FAINT and total.amax().item() < LOUD  # of floats, quicker than aminmax
 
 
-class _Labels(_Masks):
-    """Softmax link, a class index for each pixel. As masks of 0 and 1: products with these take less time than to
-    gather and to scatter."""
-
-    def __init__(self, z: Tensor, pixels: Pixels, images: slice, part: slice, spare: Tensor):
-        super().__init__(z, pixels, images, part, spare)
-        self.t = masks_of(self.t, z.shape[1], spare.dtype)
-
-    def pull_back(self, intersection: Tensor, prediction: Tensor) -> None:
-        w = torch.bmm((intersection + prediction).mT, self.t)  # what the label's own probability is worth
-        of_label = self.t.mul_(self.p)
-        self.p.sub_(of_label)  # so that what is left of a sure pixel's probabilities is summed, not cancelled
-        own = self.over_classes(of_label)
-        others, rest = torch.bmm(torch.cat([torch.ones_like(prediction), prediction], 2).mT, self.p).split(1, 1)
-        mean = torch.addcmul(rest, own, w)  # sum_k p_k w_k
-        ahead = w.mul_(others).sub_(rest)  # w_t - sum_k p_k w_k, as sum_k p_k (w_t - w_k)
-        self.p.mul_(torch.sub(prediction, mean, out=self.f)).add_(of_label.mul_(ahead))
-        if self.u is not None:
-            self.p.mul_(self.u)
-
-
-class _Switches(_Block):
+class _Sigmoid(_Block):
     """Sigmoid link: a mask for each class, each on its own."""
 
     def fill(self) -> None:

@@ -22,6 +22,7 @@ from whyloss.stats.kernels import absent
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
 from whyloss.stats.verdict import Verdict
+from whyloss.stats.visible import visible
 
 FEW = 8  # pixels
 
@@ -33,6 +34,15 @@ class Sums(NamedTuple):
     prediction: Tensor
     target: Tensor
     pixels: Tensor
+
+
+def all_present(sums: Sums) -> bool:
+    """Whether there are regions, and all are known to hold their class. Nothing is known of the symbols that a loss is
+    traced with."""
+    target = sums.target
+    if not isinstance(target, Tensor) or not visible(target):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return False
+    return target.numel() > 0 and target.amin().item() > 0
 
 
 class Form(NamedTuple):
@@ -52,13 +62,14 @@ def _form(name: str, gradient: bool) -> Form:
     return Form(region.take, region.pull_back)
 
 
-def sums(z: Tensor, pixels: Pixels) -> Sums:
-    """The sums of logits [N, C, P] over the pixels of each image."""
+def sums(z: Tensor, pixels: Pixels, together: bool = False) -> Sums:
+    """The sums of logits [N, C, P] over the pixels of each image; [C] over those of all images together."""
     name, _ = choose(z, pixels)
     if name == "reference":
-        return reference(z, pixels)
+        found = reference(z, pixels)
+        return Sums(*(x.sum(0) for x in found)) if together else found
     form = _form(name, torch.is_grad_enabled() and z.requires_grad)
-    return Sums(*_Passes.apply(z, pixels.target, pixels.weight, pixels, form))  # pyright: ignore
+    return Sums(*_Passes.apply(z, pixels.target, pixels.weight, pixels, form, together))  # pyright: ignore
 
 
 def choose(z: Tensor, pixels: Pixels) -> tuple[str, str]:
@@ -159,21 +170,31 @@ class _Passes(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, z: Tensor, target: Tensor, weight: Tensor | None, pixels: Pixels, form: Form
+        ctx: Any, z: Tensor, target: Tensor, weight: Tensor | None, pixels: Pixels, form: Form, together: bool
     ) -> tuple[Tensor, ...]:
         ctx.save_for_backward(z, target, weight)
         ctx.pixels, ctx.form = pixels, form
-        found = form.take(z, pixels).to(computing_dtype(z)).unbind()
+        ctx.set_materialize_grads(False)
+        taken = form.take(z, pixels)
+        found = (taken.sum(1) if together else taken).to(computing_dtype(z)).unbind()
         ctx.mark_non_differentiable(*found[2:])
         return found
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
         z, _, _ = ctx.saved_tensors  # the others only to hear of it if they were written to
+        slopes = [_of_images(slope, z) for slope in upstream[:2]]
         if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
             found = reference(z, ctx.pixels)[:2]
-            (gradient,) = torch.autograd.grad(found, z, upstream[:2], create_graph=True)
+            (gradient,) = torch.autograd.grad(found, z, slopes, create_graph=True)
         else:
             with torch.autocast(z.device.type, enabled=False):  # backward() may be called inside one
-                gradient = ctx.form.pull_back(z, ctx.pixels, torch.stack(upstream[:2]))
-        return gradient, None, None, None, None
+                gradient = ctx.form.pull_back(z, ctx.pixels, torch.stack(slopes))
+        return gradient, None, None, None, None, None
+
+
+def _of_images(slope: Tensor | None, z: Tensor) -> Tensor:
+    """[N, C], from what may be the same for all images, [C], or nothing."""
+    if slope is None:
+        return z.new_zeros(z.shape[:2], dtype=computing_dtype(z))
+    return slope if slope.ndim == 2 else slope.expand(z.shape[:2])

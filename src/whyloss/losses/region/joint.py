@@ -42,25 +42,30 @@ class GeneralizedDiceLoss(RegionLoss):
 
     def _regions(
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, **reads: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None]:
         z, pixels = enter(self, logits, target, sample_weight)
         with torch.autocast(logits.device.type, enabled=False):
-            sums = regions.Sums(*self.pooled(torch.stack(regions.sums(z, pixels))))
-        present = sums.target > 0
-        # Relative to the smallest class, whose weight is 1: squares of sizes leave the range of float32.
-        held = torch.where(present, sums.target, torch.inf)
-        least = held.amin(-1, keepdim=True)
-        some = present.any(-1)
-        least = torch.where(some.unsqueeze(-1), least, 1.0)
-        weight = (least / held) ** self.power
-        weight = torch.where(present, weight, 1.0 if self.absent == "penalise" else 0.0)
+            sums = self.sums(z, pixels)
+        everywhere, present = regions.all_present(sums), sums.target > 0
+        # The weights are relative to that of the smallest class: squares of sizes leave the range of float32.
+        if everywhere:
+            least = sums.target.amin(-1, keepdim=True)
+            weight = (least / sums.target) ** self.power
+        else:
+            held = torch.where(present, sums.target, torch.inf)
+            least = torch.where(present.any(-1, keepdim=True), held.amin(-1, keepdim=True), 1.0)
+            weight = torch.where(present, (least / held) ** self.power, 1.0 if self.absent == "penalise" else 0.0)
         importance = self.class_weight(logits)
         if importance is not None:
             weight = weight * importance
-        smooth = self.smooth * least.squeeze(-1) ** self.power
         size = sums.prediction + sums.target
-        whole = (weight * size).sum(-1) + smooth
-        losses = (weight * (size - 2 * sums.intersection)).sum(-1) / torch.where(some & (whole > 0), whole, 1.0)
+        wrong, whole = (weight * (size - 2 * sums.intersection)).sum(-1), (weight * size).sum(-1)
+        if self.smooth:
+            whole = whole + self.smooth * least.squeeze(-1) ** self.power
+        if everywhere:
+            return wrong / torch.where(whole > 0, whole, 1.0), None
+        some = present.any(-1)
+        losses = wrong / torch.where(some & (whole > 0), whole, 1.0)
         held_pixels = torch.where(sums.pixels > 0, sums.pixels, 1.0)
         return _with_empty(self, losses, (sums.prediction / held_pixels).mean(-1), some, (sums.pixels > 0).any(-1))
 

@@ -19,7 +19,6 @@ from whyloss.losses.rows import without_autocast
 from whyloss.stats import regions
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
-from whyloss.stats.visible import visible
 
 # Where these are what they are here a loss is its `overlap` alone, and a kernel may take their place.
 STEPS = (
@@ -98,20 +97,22 @@ class RegionLoss(Loss):
             return value
         return self._reduced(*self._of_pixels(z, pixels, logits.shape[2:], reads), normalizer)
 
-    def _reduced(self, losses: Tensor, counts: Tensor, normalizer: float | Tensor | None = None) -> Tensor:
-        return reduced(losses * counts, counts, self.reduction, normalizer)
+    def _reduced(self, losses: Tensor, counts: Tensor | None, normalizer: float | Tensor | None = None) -> Tensor:
+        return reduced(losses if counts is None else losses * counts, counts, self.reduction, normalizer)
 
     def parts(
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None, **reads: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights) over regions and classes."""
         losses, counts = self._regions(logits, target, sample_weight, **reads)
+        if counts is None:
+            counts = torch.ones_like(losses)
         return (losses * counts).sum(), counts.sum()
 
     def _regions(
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, **reads: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The loss of each region and class, and what it counts for; both [N, C], or [C]."""
+    ) -> tuple[Tensor, Tensor | None]:
+        """The loss of each region and class, and what it counts for; both [N, C], or [C]. None: each for 1."""
         z, pixels = self._entered(logits, target, sample_weight, reads)
         return self._of_pixels(z, pixels, logits.shape[2:], reads)
 
@@ -124,37 +125,44 @@ class RegionLoss(Loss):
 
     def _of_pixels(
         self, z: Tensor, pixels: Pixels, shape: torch.Size, reads: dict[str, Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None]:
         with without_autocast(z.device.type):
             measured = self.measured(z, pixels, shape, **reads)
         return self._counted(z, *measured)
 
-    def _counted(self, z: Tensor, sums: regions.Sums, losses: Tensor) -> tuple[Tensor, Tensor]:
+    def _counted(self, z: Tensor, sums: regions.Sums, losses: Tensor) -> tuple[Tensor, Tensor | None]:
         losses, counted = self.settled(sums, losses)
-        counts, weight = counted.to(losses.dtype), self.class_weight(z)
-        return losses, counts if weight is None else counts * weight
+        counts, weight = None if counted is None else counted.to(losses.dtype), self.class_weight(z)
+        if weight is not None:
+            counts = weight.expand_as(losses) if counts is None else counts * weight
+        return losses, counts
 
     def measured(self, z: Tensor, pixels: Pixels, shape: torch.Size, **reads: Tensor) -> tuple[regions.Sums, Tensor]:
         """The sums of every region, and its loss, which is not used where the class is absent, but must be a number.
         Logits [N, C, P], whose pixels lie in `shape`; `reads`: what the call took besides, shaped like the logits."""
-        sums = regions.sums(z, pixels)
-        if self.over != "image" or not self.background:
-            sums = regions.Sums(*self.pooled(torch.stack(sums)))
+        sums = self.sums(z, pixels)
         return sums, self.of_held(sums)
+
+    def sums(self, z: Tensor, pixels: Pixels) -> regions.Sums:
+        """The sums of every region."""
+        sums = regions.sums(z, pixels, together=self.over != "image")
+        if self.over == "world":
+            sums = regions.Sums(*over_ranks(torch.stack(sums)))
+        return sums if self.background else regions.Sums(*(x[..., 1:] for x in sums))
 
     def of_held(self, sums: regions.Sums) -> Tensor:
         """The overlap of each region, where its class is absent that of a class of one pixel."""
-        present = sums.target > 0
-        if _everywhere(present):
+        if regions.all_present(sums):
             return self.overlap(*sums[:3])
+        present = sums.target > 0
         seen, held = (torch.where(present, part, 1.0) for part in (sums.prediction, sums.target))
         return self.overlap(sums.intersection, seen, held)
 
-    def settled(self, sums: regions.Sums, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """The losses with those of absent classes, and which of them count."""
+    def settled(self, sums: regions.Sums, losses: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The losses with those of absent classes, and which of them count; None: all."""
+        if regions.all_present(sums):
+            return losses, None
         present, counted = sums.target > 0, sums.pixels > 0
-        if _everywhere(present):
-            return losses, counted
         losses = torch.where(present, losses, self.of_absent(sums, losses, counted))
         return losses, present & counted if self.absent == "skip" else counted
 
@@ -186,11 +194,6 @@ class RegionLoss(Loss):
             )
         weight = self.weight.to(computing_dtype(logits))
         return weight if self.background else weight[1:]
-
-
-def _everywhere(mask: Tensor) -> bool:
-    """Whether that is known at no cost; nothing is of the symbols that a loss is traced with."""
-    return isinstance(mask, Tensor) and visible(mask) and bool(mask.all())  # pyright: ignore[reportUnnecessaryIsInstance]
 
 
 def enter(loss: RegionLoss, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Pixels]:

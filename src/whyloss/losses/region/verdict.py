@@ -36,7 +36,7 @@ def value(loss: "RegionLoss", z: Tensor, pixels: Pixels) -> Tensor | None:
 def found(loss: "RegionLoss") -> Verdict | None:
     """What a kernel must know of the loss, if its formula can be traced."""
 
-    def judge(*sums: Tensor) -> tuple[Tensor, Tensor]:
+    def judge(*sums: Tensor) -> tuple[Tensor, Tensor | None]:
         of_regions = regions.Sums(*sums)
         return loss.settled(of_regions, loss.of_held(of_regions))
 
