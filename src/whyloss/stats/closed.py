@@ -90,14 +90,17 @@ def by_rows(function: Callable[..., Tensor], both: ByRows, z: Tensor, *given: Te
 
     def forward(z: Tensor, *given: Tensor) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
         rows = max(1, AT_ONCE // max(1, z.shape[1]))
-        parts = list[tuple[Tensor, Tensor]]()
-        for block in zip(z.split(rows), *(x.split(rows) for x in given), strict=True):
+        losses, slopes = list[Tensor](), torch.empty_like(z)  # in memory as the logits are
+        for n, block in enumerate(zip(z.split(rows), *(x.split(rows) for x in given), strict=True)):
             found = both(*block)
             if found is None or not bool(found[0].isfinite().all()):
                 return None
-            parts.append(found)
-        losses, slope = parts[0] if len(parts) == 1 else (torch.cat(part) for part in zip(*parts, strict=True))
-        return (losses,), lambda u: slope * u.unsqueeze(1)
+            losses.append(found[0])
+            if len(z) <= rows:
+                slopes = found[1]
+            else:
+                slopes[n * rows : (n + 1) * rows] = found[1]
+        return (torch.cat(losses),), lambda u: slopes * u.unsqueeze(1)
 
     return pulled_back(function, forward, z, *given)
 

@@ -70,8 +70,8 @@ class SpatiallyVaryingLabelSmoothingLoss(LabelledLoss):
     def smoothed(self, logits: Tensor, target: Tensor) -> Tensor:
         """The soft target of each pixel, shaped like the logits."""
         hot, ignored = _labels(self, logits, target)
-        soft = torch.where(ignored, float(self.ignore_index), _doubled(hot, ignored, self.sigma, self.radius))
-        return soft.reshape(logits.shape)
+        soft = _doubled(hot, ignored, self.sigma, self.radius)
+        return _with_ignored(soft, ignored, self.ignore_index).reshape(logits.shape)
 
 
 class NeighborAwareCalibrationLoss(WholeRowLoss):
@@ -168,12 +168,16 @@ def smoothed_by_neighbours(
     """
     hot, ignored = _hot(Pixels(target.flatten(1), ignore_index=ignore_index), classes, torch.get_default_dtype())
     hot, ignored = (x.reshape(*x.shape[:2], *target.shape[1:]) for x in (hot, ignored))
-    return torch.where(ignored, float(ignore_index), _doubled(hot, ignored, sigma, radius))
+    return _with_ignored(_doubled(hot, ignored, sigma, radius), ignored, ignore_index)
 
 
-def _labels(loss: LabelledLoss, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def _with_ignored(soft: Tensor, ignored: Tensor | None, ignore_index: int) -> Tensor:
+    return soft if ignored is None else torch.where(ignored, float(ignore_index), soft)
+
+
+def _labels(loss: LabelledLoss, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
     """The target shaped like the logits, in their computing dtype, 0 in pixels that are ignored; and which these are,
-    where there are pixels."""
+    where there are any."""
     name, dtype = type(loss).__name__, computing_dtype(logits)
     checks.logits(name, logits, loss.link)
     soft = checks.target(name, logits, target, loss.link)
@@ -182,6 +186,10 @@ def _labels(loss: LabelledLoss, logits: Tensor, target: Tensor) -> tuple[Tensor,
     lead = logits.shape[: 2 if soft or loss.link == "sigmoid" else 1]
     flat = target.reshape(*lead, logits.shape[2:].numel())
     pixels = Pixels(flat, loss.link, loss.ignore_index)
+    if pixels.labelled and checks.plain_labels(loss, flat, logits.shape[1]):
+        # The pixels of a class beside one another, as the rows will be.
+        hot = masks_of(flat.reshape(1, -1), logits.shape[1], dtype)
+        return hot.reshape(-1, len(logits), *logits.shape[2:]).transpose(0, 1), None
     if pixels.labelled and checks.looks(loss, target):
         label = flat.long()
         checks.labels(loss, label, label == loss.ignore_index, logits.shape[1])
@@ -198,7 +206,7 @@ def _hot(pixels: Pixels, classes: int, dtype: torch.dtype) -> tuple[Tensor, Tens
     return masks_of(torch.where(ignored.squeeze(1), classes, t), classes, dtype), ignored
 
 
-def _doubled(hot: Tensor, ignored: Tensor, sigma: float, radius: int) -> Tensor:
+def _doubled(hot: Tensor, ignored: Tensor | None, sigma: float, radius: int) -> Tensor:
     """Means in which each pixel weighs as much as all its neighbours would together."""
     axes = hot.ndim - 2
     if radius == 0 or axes == 0:
@@ -207,15 +215,19 @@ def _doubled(hot: Tensor, ignored: Tensor, sigma: float, radius: int) -> Tensor:
     total = weights[0] + 2 * sum(weights[1:])
     weights = [w / total for w in weights]
     own = weights[0] ** axes
-    keep = (~ignored).to(hot.dtype)
-    part, whole = (_around(x, weights) + (1 - 2 * own) * x for x in (hot, keep))
+    part, whole = (_around(x, weights) + (1 - 2 * own) * x for x in (hot, _counted(hot, ignored)))
     return part / torch.where(whole > 0, whole, 1.0)
 
 
-def _shares(hot: Tensor, ignored: Tensor, radius: int) -> Tensor:
+def _shares(hot: Tensor, ignored: Tensor | None, radius: int) -> Tensor:
     """The share of each label among the pixels about each one, itself included."""
-    part, whole = (_around(x, [1.0] * (radius + 1)) for x in (hot, (~ignored).to(hot.dtype)))
-    return part / torch.where(whole > 0, whole, 1.0)
+    part, whole = (_around(x, [1.0] * (radius + 1)) for x in (hot, _counted(hot, ignored)))
+    return part.div_(torch.where(whole > 0, whole, 1.0))
+
+
+def _counted(hot: Tensor, ignored: Tensor | None) -> Tensor:
+    """[N, 1, *spatial], or where all images are alike [1, 1, *spatial], 1 in pixels that count."""
+    return hot.new_ones(1, 1, *hot.shape[2:]) if ignored is None else (~ignored).to(hot.dtype)
 
 
 def _around(x: Tensor, weights: list[float]) -> Tensor:
