@@ -1,5 +1,7 @@
 """Overlaps of all classes together: one number for a region, in which each class has its weight."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,7 @@ from whyloss.losses.region.maps import counted, opened, summed
 from whyloss.losses.region.region import RegionLoss, enter
 from whyloss.stats import regions
 from whyloss.stats.rows import computing_dtype
+from whyloss.stats.visible import visible
 
 
 class GeneralizedDiceLoss(RegionLoss):
@@ -93,6 +96,7 @@ class GeneralizedWassersteinDiceLoss(RegionLoss):
     """
 
     distances: Tensor
+    adds: ClassVar[Tensor]
     source = "Fidon et al. 2017, arXiv:1707.00478, section 2.2"
     short = ("wasserstein-dice", "gwdl")
     equation = "E / (2 sum_fg (D[y_i, 0] - d_i) + E + s), d_i = sum_c D[y_i, c] p_ic, E = sum_i d_i"
@@ -110,31 +114,38 @@ class GeneralizedWassersteinDiceLoss(RegionLoss):
         self.require(farthest, "no class farther from another than from class 0, the background", d)
         self.require(self.background, "background=True (the distances are to class 0)", self.background)
 
+    def derive(self) -> None:
+        super().derive()
+        # What a pixel of each label and class adds to E, and to 2 A + E: [C, C, 2].
+        d = self.distances
+        whole = torch.cat([d[:1], 2 * d[1:, :1] - d[1:]])
+        self.derive_buffer("adds", torch.stack([d, whole], 2))
+
     def _regions(
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, **reads: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None]:
         z, pixels = enter(self, logits, target, sample_weight)
-        distances = self.distances.to(computing_dtype(logits))
-        if distances.shape[0] != logits.shape[1]:
-            raise ValueError(
-                f"{type(self).__name__}: distances {tuple(distances.shape)} but {logits.shape[1]} classes."
-            )
+        classes, adds, weight = logits.shape[1], self.adds.to(computing_dtype(logits)), self.class_weight(logits)
+        if adds.shape[0] != classes:
+            raise ValueError(f"{type(self).__name__}: distances {tuple(self.distances.shape)} but {classes} classes.")
+        if weight is not None:
+            adds = adds * weight.reshape(-1, 1, 1)
         with torch.autocast(logits.device.type, enabled=False):
             p, t, u = opened(self, z, pixels)
-            weighted = t if u is None else t * u
-            # [N, label, class] the sums that both parts are linear in, pooled with the labels' own as one more class.
-            confusion = weighted @ p.mT
-            each = torch.cat([confusion, summed(t, u).unsqueeze(-1), counted(t, u).unsqueeze(-1)], 2)
-        each = self.pooled(each.movedim(2, 0)).movedim(0, -1)
-        confusion, held, total = each[..., :-2], each[..., -2], each[..., 0, -1]
-        apart = (confusion * distances).sum(-1)
-        weight = self.class_weight(logits)
+            # [N, label, class] the sums that both parts are linear in.
+            confusion, held, total = (t if u is None else t * u) @ p.mT, summed(t, u), counted(t, u)
+            if self.over != "image":  # pooled as one
+                each = torch.cat([confusion, held.unsqueeze(-1), total.unsqueeze(-1)], 2)
+                each = self.pooled(each.movedim(2, 0)).movedim(0, -1)
+                confusion, held, total = each[..., :-2], each[..., -2], each[..., -1]
+            error, whole = (confusion.flatten(-2) @ adds.flatten(0, 1)).unbind(-1)
         if weight is not None:
-            apart, held = apart * weight, held * weight
-        error, found = apart.sum(-1), (held * distances[:, 0] - apart)[..., 1:].sum(-1)
+            held = held * weight
         some = (held[..., 1:] > 0).any(-1)
-        whole = 2 * found + error + self.smooth
-        losses = error / torch.where(some & (whole > 0), whole, 1.0)
+        losses = error / torch.where(some & (whole > 0), whole + self.smooth, 1.0)
+        if visible(some) and bool(some.all()):
+            return losses, None
+        total = total[..., 0]
         return _with_empty(self, losses, error / torch.where(total > 0, total, 1.0), some, total > 0)
 
 
