@@ -4,6 +4,7 @@ Its logits are read once. They become exponentials in the buffer that will hold 
 is; the sums over the other classes are taken; and when the formula's slopes are known, the same buffer turns into the
 gradient. No mask is made: the label is scattered in and out."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property
@@ -21,9 +22,19 @@ from whyloss.stats.table import HUGE, REST, Rest, Terms
 
 needed = cache(table.needed)  # asked several times a call; torch.compile, which likes no caches, never comes here
 
+
+def _last_level_cache() -> int:
+    """Bytes of the cache that all cores share; 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_LEVEL3_CACHE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
 # Elements of each thread, of all of them, and rows: so many that the calls cost little beside them, so few that the
 # block and what a statistic makes of it stay in the last-level cache, and the numbers per row in the second.
-SIZE, MOST, ROWS = 2**20, 2**22, 2**16
+MOST, ROWS = 2**22, 2**16
+SIZE = min(max(2**20, _last_level_cache() // 32), MOST)
 NORM = 2**10  # classes up to which torch's norm, which adds up one by one, is as exact as a sum
 TILE = 2**17  # elements for which a product of two of the block's tensors is made at a time
 # Statistics that are the same, and as exact, whatever point the exponentials are relative to.
