@@ -1,5 +1,7 @@
 """Labels of a sample against one another, and samples of a label against one another, in one loss."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -7,6 +9,10 @@ from torch.nn.functional import softplus
 from whyloss.losses.batch import BatchLoss
 from whyloss.losses.loss import Link
 from whyloss.losses.multilabel.sets import lse
+from whyloss.stats.closed import pulled_back
+from whyloss.stats.visible import visible
+
+MILD = 40.0  # exponents up to which sums of exponentials and what is made of them keep their digits
 
 
 class TwoWayLoss(BatchLoss):
@@ -43,9 +49,11 @@ class TwoWayLoss(BatchLoss):
         self.require(self.negative_temperature > 0, "negative_temperature > 0", self.negative_temperature)
 
     def value(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        return self._way(logits, target * weight, (1 - target) * weight, 1) + self._way(
-            logits, target * weight, (1 - target) * weight, 0
-        )
+        yes, no = target * weight, (1 - target) * weight
+        return pulled_back(self._both_ways, self._both_ways_by_hand, logits, yes, no)
+
+    def _both_ways(self, z: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+        return self._way(z, yes, no, 1) + self._way(z, yes, no, 0)
 
     def _way(self, z: Tensor, yes: Tensor, no: Tensor, axis: int) -> Tensor:
         high, low = self.positive_temperature, self.negative_temperature
@@ -53,3 +61,28 @@ class TwoWayLoss(BatchLoss):
         lowest = torch.where(has, lse(-z / high, yes, axis), 0.0)
         losses = torch.where(has, softplus(low * lse(z / low, no, axis) + high * lowest), 0.0)
         return losses.sum() / has.sum().clamp_min(1)
+
+    def _both_ways_by_hand(
+        self, z: Tensor, yes: Tensor, no: Tensor
+    ) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
+        """Both ways sum the same exponentials. None where these would not keep their digits."""
+        high, low = self.positive_temperature, self.negative_temperature
+        if not visible(z) or z.numel() == 0 or not _mild(z, min(high, low)):
+            return None
+        of_yes, of_no = torch.mul(z, -1 / high).exp_().mul_(yes), torch.mul(z, 1 / low).exp_().mul_(no)
+        value, pulls = z.new_zeros(()), list[tuple[Tensor, Tensor]]()
+        for axis in (1, 0):
+            y, n = of_yes.sum(axis, keepdim=True), of_no.sum(axis, keepdim=True)
+            has, some = y > 0, n > 0
+            beside = low * torch.where(some, n, 1.0).log() + high * torch.where(has, y, 1.0).log()
+            counts = (has & some).to(z.dtype) / has.sum().clamp_min(1)
+            value = value + (softplus(beside) * counts).sum()
+            slope = torch.sigmoid(beside) * counts
+            pulls.append((slope / torch.where(has, y, 1.0), slope / torch.where(some, n, 1.0)))
+        (of_rows_yes, of_rows_no), (of_columns_yes, of_columns_no) = pulls
+        slope = of_no.mul_(of_rows_no + of_columns_no).sub_(of_yes.mul_(of_rows_yes + of_columns_yes))
+        return (value,), slope.mul
+
+
+def _mild(z: Tensor, temperature: float) -> bool:
+    return all(abs(v.item()) < MILD * temperature for v in z.aminmax())
