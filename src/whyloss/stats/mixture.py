@@ -28,6 +28,8 @@ from whyloss.stats.table import REST, Rest
 
 # Elements in a tile: with the few tensors of its size that a loss makes, it fits the second-level cache.
 TILE = 2**18
+# The sum of the others' exponentials, the largest being 1, from which on it is exact as that of all less 1.
+CLOSE = 0.125
 # The least sum of the others' exponentials, the largest being 1: its square, or its power, keeps all its digits.
 LEAST = -80.0
 
@@ -101,19 +103,45 @@ def _linear(
     will do, but for infinite ones."""
     z = _adjusted(z, out, rows)
     mix = _mix(rows, z)
-    top, best = largest(z, out)
+    top, whole = z.amax(1, keepdim=True), mix.sum(1, keepdim=True)
     logs = vecdot(mix, torch.sub(z, top, out=out)).unsqueeze(1)
-    none, whole = torch.zeros_like(top), mix.sum(1, keepdim=True)
-    R = exp_into(out, out).scatter_(1, best, none).sum(1, keepdim=True)
+    R = exp_into(out, out).sum(1, keepdim=True).sub_(1)  # without the largest, whose exponential is 1
+    sure = _Sure(out, R)
     value = ((logs - whole * R.log1p()) * slope + whole * constant).squeeze(1)
     if not isfinite(value.sum()):
         return None
     if gradient:
         weighted, weight = _weighted(mix, rows, upstream)
-        _pull_back(out, weighted, whole if weighted is mix else None, slope * weight, R + 1, best)
+        of_all = whole if weighted is mix else weighted.sum(1, keepdim=True)
+        out.mul_(of_all * (-slope * weight) / (R + 1)).add_(weighted, alpha=slope * weight)
+        sure.balance(out)
         if rows.scale is not None:
             out.mul_(rows.scale)
     return _finished(value, rows)
+
+
+class _Sure:
+    """Those rows of exponentials [B, C] of which one class has nearly all: what is left is not the sum of all less its
+    own 1, nor do slopes add up that nearly cancel. Both are made of the others. R: [B, 1] their sums, mended here."""
+
+    def __init__(self, e: Tensor, R: Tensor):
+        self.rows = (R < CLOSE).squeeze(1).nonzero().squeeze(1)
+        if len(self.rows) == 0:
+            return
+        others = e.index_select(0, self.rows)
+        # No two are 1: the others are less together.
+        is_top = torch.eq(others, 1.0, out=torch.empty_like(others))
+        self.place = is_top.mv(torch.arange(e.shape[1], dtype=e.dtype, device=e.device)).long()
+        R[self.rows] = self._without(others)
+
+    def _without(self, x: Tensor) -> Tensor:
+        place = self.place.unsqueeze(1)
+        return x.scatter_(1, place, torch.zeros_like(place, dtype=x.dtype)).sum(1, keepdim=True)
+
+    def balance(self, slope: Tensor) -> None:
+        """Gives the class that has nearly all what makes the sum of its row 0."""
+        if len(self.rows):
+            slope[self.rows, self.place] = self._without(slope.index_select(0, self.rows)).squeeze(1).neg_()
 
 
 def _by_program(
@@ -139,12 +167,10 @@ def _by_program(
     return _finished(value, rows)
 
 
-def _pull_back(e: Tensor, mix: Tensor, whole: Tensor | None, slope: float, S: Tensor, best: Tensor) -> None:
-    """Turns exponentials into the gradient of the sum of slope * mix_j log p_j: in z_k it is the slope of label k, less
-    p_k times the sum of all of them, `whole` if it is known. The largest class, where that cancels, gets minus the sum
-    of the others'."""
-    whole = mix.sum(1, keepdim=True) if whole is None else whole
-    e.mul_(whole * -slope / S).add_(mix, alpha=slope)
+def _pull_back(e: Tensor, mix: Tensor, S: Tensor, best: Tensor) -> None:
+    """Turns exponentials into the gradient of the sum of mix_j log p_j: in z_k it is mix_k less p_k times the sum of
+    all. The largest class, where that cancels, gets minus the sum of the others'."""
+    e.mul_(mix.sum(1, keepdim=True) / -S).add_(mix)
     e.scatter_(1, best, torch.zeros_like(S))
     e.scatter_(1, best, -e.sum(1, keepdim=True))
 
@@ -314,7 +340,7 @@ class Labels:
     def pull_back(self, mix: Tensor, slopes: Mapping[str, Tensor | float]) -> None:
         """Turns the exponentials into the gradient of the sum of mix_j * loss(j), given the slopes of each loss."""
         if slopes.keys() <= {"log_p", "log_not_p", "log_odds"}:
-            _pull_back(self.e, mix * self._in_log_p(slopes), None, 1.0, self.S, self.best)
+            _pull_back(self.e, mix * self._in_log_p(slopes), self.S, self.best)
             return
         odds, own, curves = self._in_log_odds(mix, slopes), list[Tensor](), list[Tensor]()
         linear = None if odds is None else -odds
