@@ -3,6 +3,7 @@
 The gradient of a row stays bounded however wrong it is, and the model says how sure it is; `Bins` turns its logits back
 into numbers."""
 
+from math import isfinite
 from typing import Literal
 
 import torch
@@ -68,17 +69,25 @@ class BinnedLoss(Loss):
                 f"{tuple(shape)} is needed. Distributions over the bins? CrossEntropyLoss takes these."
             )
         values = target.to(computing_dtype(logits))
+        axis = min(1, logits.ndim - 1)
+        if self._all_finite(values):
+            return self.masses(values, logits.shape[axis]).movedim(-1, axis)
         finite = torch.isfinite(values)
         if checks.looks(self, values) and not bool((finite | (values.isnan() & self.ignore_nan)).all()):
             raise ValueError(
                 f"{name}: targets must be finite numbers, got {float(values[~finite][0])}. "
                 "Missing ones? Pass ignore_nan=True."
             )
-        axis = min(1, logits.ndim - 1)
         masses = self.masses(torch.where(finite, values, 0.0), logits.shape[axis])
         if self.ignore_nan:
             masses = torch.where(finite.unsqueeze(-1), masses, float(self.cross_entropy.ignore_index))
         return masses.movedim(-1, axis)
+
+    def _all_finite(self, values: Tensor) -> bool:
+        """Whether one look says so, as is usual."""
+        if not values.numel() or not checks.looks(self, values):
+            return False
+        return all(isfinite(x.item()) for x in values.detach().aminmax())
 
     # checks.looks asks for it; numbers have no mark but NaN
     ignore_index = -100

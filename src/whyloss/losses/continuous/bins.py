@@ -124,7 +124,7 @@ class Bins(nn.Module):
         # nearly 1; the two of the bin that holds the number are what it lacks.
         edges = self.edges.double()
         v = values.double().unsqueeze(-1)
-        if not visible(v) or not v.numel() or not bool(((v >= edges[0]) & (v <= edges[-1])).all()):
+        if not _all_between(v, *self.edges[:: self.count]):
             masses = _between(_tails_far_out(edges, v, sigma))
         else:
             # Beyond some standard deviations a mass is too small to write down.
@@ -191,16 +191,25 @@ class Bins(nn.Module):
         return f"{self.count} bins from {float(self.edges[0]):g} to {float(self.edges[-1]):g}"
 
 
+def _all_between(v: Tensor, low: Tensor, high: Tensor) -> bool:
+    """Whether that is known, at the cost of one look."""
+    if not visible(v) or not v.numel():
+        return False
+    least, most = v.aminmax()
+    return bool(least >= low) and bool(most <= high)
+
+
 def _between(tails: Tensor) -> Tensor:
-    """The masses between edges. Where the sign of the tails changes the whole mass of 1 is missing."""
-    above = torch.signbit(tails)
-    return tails.diff(dim=-1) + (above[..., 1:] > above[..., :-1])
+    """Twice the masses between edges. Where the sign of the tails changes the whole mass of 1 is missing."""
+    above = torch.signbit(tails).to(tails.dtype)
+    return tails.diff(dim=-1).add_(above.diff(dim=-1), alpha=2)
 
 
 def _tails(edges: Tensor, v: Tensor, sigma: float | Tensor) -> Tensor:
-    """The smaller tail of a normal distribution about v at every edge: what lies below it, or less what lies above."""
-    z = (edges - v) / (sigma * 2**0.5)
-    return torch.special.erfc(z.abs()).copysign_(-z).mul_(0.5)
+    """Twice the smaller tail of a normal distribution about v at every edge: of what lies below it, or less what lies
+    above."""
+    below = (v - edges) / (sigma * 2**0.5)
+    return torch.special.erfc(below.abs()).copysign_(below)
 
 
 def _tails_far_out(edges: Tensor, v: Tensor, sigma: float | Tensor) -> Tensor:
@@ -211,7 +220,7 @@ def _tails_far_out(edges: Tensor, v: Tensor, sigma: float | Tensor) -> Tensor:
     far = 1000 * sigma * (1 + sigma / edges.diff().min())
     v = v.clamp(edges[0] - far, edges[-1] + far)
     z, near = (edges - v) / sigma, (v.clamp(edges[0], edges[-1]) - v) / sigma
-    beyond = torch.special.erfcx(z.abs() / 2**0.5) * torch.exp((near - z) * (near + z) / 2) / 2
+    beyond = torch.special.erfcx(z.abs() / 2**0.5) * torch.exp((near - z) * (near + z) / 2)
     return torch.where(z > 0, -beyond, beyond)
 
 
