@@ -153,6 +153,12 @@ OPEN_SET = [
 
 
 @pytest.mark.parametrize("cls", OPEN_SET)
+def test_an_outlier_of_questions_is_a_target_of_zeros(cls: type[whyloss.Loss]):
+    with pytest.raises(ValueError, match="a no to each, a target of 0"):
+        cls(link="sigmoid")
+
+
+@pytest.mark.parametrize("cls", OPEN_SET)
 def test_open_set_losses_have_slopes_and_hold_at_the_edges(cls: type[whyloss.Loss]):
     z, y = outliers()
     more = {"features": torch.randn(8, 3).double()} if cls.reads else {}

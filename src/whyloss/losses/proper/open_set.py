@@ -46,6 +46,8 @@ class _OpenSetLoss(LabelledLoss):
         self.kinds = nn.ModuleList([known, unknown])
 
     def check(self) -> None:
+        reason = "an outlier has equal shares of all classes; of yes-or-no questions it has a no to each, a target of 0"
+        self.require(self.link == "softmax", f"link='softmax' ({reason})", self.link)
         super().check()
         self.require(self.outlier != self.ignore_index, "outlier other than ignore_index", self.outlier)
 
