@@ -97,10 +97,11 @@ class Head:
     def _within(self, memory: int) -> int:
         """Rows of all classes that a memory holds: the chunk's logits, their gradient, and on the CPU in 16 bits the
         block that is being computed in 32."""
-        rows, classes = max(1, self.hidden.shape[0]), self.weight.shape[0]
-        in_32 = self.hidden.device.type == "cpu" and self.weight.element_size() < 4
-        spare = 4 * min(elements(), rows * classes) if in_32 else 0
-        return (memory - spare) // (classes * self.weight.element_size() * (1 if self.in_place() else 2))
+        classes = self.weight.shape[0]
+        row = classes * self.weight.element_size() * (1 if self.in_place() else 2)
+        if self.hidden.device.type != "cpu" or self.weight.element_size() >= 4:
+            return memory // row
+        return max(memory // (row + 4 * classes), (memory - 4 * elements()) // row)  # a small block, or one of many
 
     def chunk(self) -> int:
         """Rows that go together."""

@@ -4,7 +4,8 @@ A thread owns its pixels and all their classes: the softmax stays in its registe
 until it has seen all its pixels. Labels are read in the integer type they have. Many classes do not fit the registers:
 there the largest logit and the sum of exponentials of a pixel come first, and then planes go by a few at a time.
 
-The label is taken out of the exponentials before they are summed, as in region_blocks.py and for the same reason.
+The label is taken out of the exponentials before they are summed, so that what is left of a sure pixel's probabilities
+is no difference of ones.
 A grid's first axis is images (or their planes) times `programs`, which share the pixels of one."""
 
 # ruff: noqa: RUF005, B007 - Triton grows a tuple by adding to it, and counts with a variable that may go unused
