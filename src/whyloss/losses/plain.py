@@ -1,7 +1,8 @@
-"""The mean of a loss over plain targets on a GPU, by the shortest way.
+"""The mean of a loss over plain targets, by the shortest way.
 
 The door (rows.py) asks some dozens of questions about a loss and what it is given, which takes longer than a small loss
-does. While the loss and the kind of its tensors stay the same, so do the answers: they are kept here."""
+does. While the loss and the kind of its tensors stay the same, so do the answers: they are kept here. On the CPU one
+look finds targets plain, none of them ignored; on a GPU kernels see to that."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,24 +10,25 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from whyloss.losses import checks
 from whyloss.losses import rows as door
-from whyloss.stats import engine
+from whyloss.stats import dense, engine
 
 if TYPE_CHECKING:
     from whyloss.losses.loss import RowLoss
 
 TENSORS = (Tensor, nn.Parameter)  # not what only looks like one
 KEPT = 256
-_plans: dict[Any, "tuple[list[Any], list[Any], engine.Plain | engine.Early | None]"] = {}
+_plans: dict[Any, "tuple[list[Any], list[Any], engine.Plain | engine.Early | dense.Mean | None]"] = {}
 
 
 def mean(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
     """The mean loss; None where the door is the way."""
     if torch.compiler.is_compiling() or type(logits) not in TENSORS or type(target) is not Tensor:
         return None
-    if loss.reduction != "mean" or not (logits.is_cuda or loss.engine == "triton"):
+    if loss.reduction != "mean" or not _fits(logits, target, loss.link == "sigmoid"):
         return None
-    if not _fits(logits, target, loss.link == "sigmoid"):
+    if not (logits.is_cuda or loss.engine == "triton") and not _plain_on_cpu(loss, logits, target):
         return None
     count, classes = logits.shape[:2] if logits.ndim > 1 else (1, 1)
     # The key says whatever kernels are compiled differently for.
@@ -52,6 +54,17 @@ def _fits(logits: Tensor, target: Tensor, questions: bool) -> bool:
         and target.is_contiguous()
         and not target.requires_grad
         and not engine.transforming()
+    )
+
+
+def _plain_on_cpu(loss: "RowLoss", logits: Tensor, target: Tensor) -> bool:
+    return (
+        logits.ndim == 2
+        and loss.link == "softmax"
+        and loss.engine != "reference"
+        and logits.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+        and checks.plain_labels(loss, target, logits.shape[1])
     )
 
 

@@ -129,11 +129,15 @@ def small(z: Tensor) -> bool:
     return 0 < z.shape[0] <= PLAIN_ROWS and z.numel() * z.element_size() <= PLAIN_BYTES
 
 
-def plain(z: Tensor, rows: Rows, engine: Engine, empty: float) -> "Plain | Early | None":
-    """How kernels make the mean of these logits, as the door has left them, and of all of their kind, if they can.
-    `empty`: the mean of nothing."""
+def plain(z: Tensor, rows: Rows, engine: Engine, empty: float) -> "Plain | Early | dense.Mean | None":
+    """How the mean is made of these logits, as the door has left them, and of all of their kind, if there is a short
+    way. `empty`: the mean of nothing."""
     bare = (rows.weight, rows.keep, rows.shift, rows.scale, rows.margin, rows.table, rows.offset, rows.smoothing)
-    if rows.ignore is None or rows.inplace or any(x is not None for x in bare):
+    if rows.inplace or any(x is not None for x in bare):
+        return None
+    if z.device.type == "cpu" and engine != "triton":
+        return None if rows.every_label or choose(z, rows, engine)[0] != "dense" else dense.Mean(rows)
+    if rows.ignore is None:
         return None
     if choose(z, rows, engine)[0] != "triton":
         return None

@@ -1,0 +1,72 @@
+"""The mean over plain labels on the CPU skips the door (losses/plain.py); nobody may notice but by the clock."""
+
+from unittest.mock import patch
+
+import pytest
+import torch
+from instances import value_and_gradient
+from torch import Tensor
+
+import whyloss
+from whyloss.losses import rows as door
+
+
+def case() -> tuple[Tensor, Tensor]:
+    return torch.randn(6, 4), torch.tensor([0, 3, 1, 1, 2, 0])
+
+
+def through_the_door(loss: whyloss.RowLoss, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    with patch("whyloss.losses.plain.mean", return_value=None):
+        return value_and_gradient(loss, z, y)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+def test_the_second_call_asks_the_door_nothing(dtype: torch.dtype):
+    z, y = case()
+    loss = whyloss.FocalLoss(gamma=1.5)
+    expected = through_the_door(loss, z.to(dtype), y)
+    torch.testing.assert_close(value_and_gradient(loss, z.to(dtype), y), expected, rtol=0, atol=0)
+    with patch.object(door, "enter", side_effect=AssertionError):
+        torch.testing.assert_close(value_and_gradient(loss, z.to(dtype), y), expected, rtol=0, atol=0)
+        other = y.flip(0)
+        found = value_and_gradient(loss, z.to(dtype), other)
+    torch.testing.assert_close(found, through_the_door(loss, z.to(dtype), other), rtol=0, atol=0)
+
+
+def test_what_is_not_plain_goes_through_the_door():
+    z, y = case()
+    loss = whyloss.CrossEntropyLoss()
+    loss(z, y)
+    with pytest.raises(ValueError, match="target holds 4"):
+        loss(z, y + 1)
+    ignored = torch.where(y == 1, -100, y)
+    kept = y != 1
+    torch.testing.assert_close(loss(z, ignored), loss(z[kept], y[kept]))
+    torch.testing.assert_close(loss(z, y, sample_weight=kept.float()), loss(z[kept], y[kept]))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(loss(z, y), through_the_door(loss, z, y)[0])
+
+
+def test_a_change_of_the_loss_is_a_change_of_the_way():
+    z, y = case()
+    loss = whyloss.FocalLoss(gamma=0.0)
+    loss(z, y)
+    loss.gamma = 2.0
+    torch.testing.assert_close(loss(z, y), whyloss.FocalLoss(gamma=2.0)(z, y))
+    loss.weight = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    torch.testing.assert_close(loss(z, y), through_the_door(loss, z, y)[0])
+    loss.reduction = "sum"
+    torch.testing.assert_close(loss(z, y), through_the_door(loss, z, y)[0])
+
+
+def test_derivatives_of_the_derivative():
+    z, y = case()
+    loss = whyloss.CrossEntropyLoss()
+    loss(z, y)
+
+    def of_logits(z: Tensor) -> Tensor:
+        return loss(z, y)
+
+    z = z.double().requires_grad_()
+    assert torch.autograd.gradgradcheck(of_logits, z)
+    torch.testing.assert_close(torch.func.grad(of_logits)(z.detach()), value_and_gradient(loss, z, y)[1])
