@@ -33,6 +33,21 @@ def test_the_second_call_asks_the_door_nothing(dtype: torch.dtype):
     torch.testing.assert_close(found, through_the_door(loss, z.to(dtype), other), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32], ids=str)
+@pytest.mark.parametrize("shape", [(6,), (6, 4), (2, 3, 5)])
+def test_questions(shape: tuple[int, ...], dtype: torch.dtype):
+    z, y = torch.randn(shape), (torch.rand(shape) < 0.4).to(dtype)
+    loss = whyloss.FocalLoss(gamma=1.5, link="sigmoid")
+    expected = through_the_door(loss, z, y)
+    loss(z, y)
+    with patch.object(door, "enter", side_effect=AssertionError):
+        torch.testing.assert_close(value_and_gradient(loss, z, y), expected, rtol=0, atol=0)
+    half = torch.full(shape, 0.5)
+    torch.testing.assert_close(value_and_gradient(loss, z, half), through_the_door(loss, z, half))
+    with pytest.raises(ValueError, match="target"):
+        loss(z, y + 1)
+
+
 def test_what_is_not_plain_goes_through_the_door():
     z, y = case()
     loss = whyloss.CrossEntropyLoss()

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from whyloss.losses import checks
 from whyloss.losses import rows as door
-from whyloss.stats import dense, engine
+from whyloss.stats import engine
 
 if TYPE_CHECKING:
     from whyloss.losses.loss import RowLoss
 
 TENSORS = (Tensor, nn.Parameter)  # not what only looks like one
 KEPT = 256
-_plans: dict[Any, "tuple[list[Any], list[Any], engine.Plain | engine.Early | dense.Mean | None]"] = {}
+_plans: dict[Any, "tuple[list[Any], list[Any], engine.Plain | engine.Early | engine.Mean | None]"] = {}
 
 
 def mean(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
@@ -58,14 +58,12 @@ def _fits(logits: Tensor, target: Tensor, questions: bool) -> bool:
 
 
 def _plain_on_cpu(loss: "RowLoss", logits: Tensor, target: Tensor) -> bool:
-    return (
-        logits.ndim == 2
-        and loss.link == "softmax"
-        and loss.engine != "reference"
-        and logits.device.type == "cpu"
-        and not torch.is_autocast_enabled("cpu")
-        and checks.plain_labels(loss, target, logits.shape[1])
-    )
+    if loss.engine == "reference" or logits.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return False
+    if loss.link == "softmax":
+        return logits.ndim == 2 and checks.plain_labels(loss, target, logits.shape[1])
+    flat = target.reshape(-1)
+    return checks.zeros_and_ones(loss, flat) if target.is_floating_point() else checks.plain_labels(loss, flat, 2)
 
 
 def _labels(logits: Tensor, target: Tensor) -> bool:

@@ -7,7 +7,6 @@ Pixels stay where they are: a block of an image's is a transposed view, [B, C] w
 loops go along the strides."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -35,17 +34,6 @@ def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:
 def each(z: Tensor, rows: Rows) -> Tensor:
     """[N] weighted row losses. The backward pass reads the logits again, with the upstream gradients in hand."""
     return _Dense.apply(z, rows, False, None, False)  # pyright: ignore[reportReturnType]
-
-
-class Mean:
-    """How the mean of a loss is made of logits [N, C] and labels, every one of which counts for 1."""
-
-    def __init__(self, rows: Rows):
-        self.rows = replace(rows, label=None)
-
-    def mean(self, z: Tensor, label: Tensor) -> Tensor:
-        share = torch.full((), 1 / len(z), dtype=computing_dtype(z), device=z.device)
-        return total(z, replace(self.rows, label=label), share)
 
 
 class _Dense(torch.autograd.Function):

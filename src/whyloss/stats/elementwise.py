@@ -126,7 +126,8 @@ class _Memory(threading.local):
         with torch.inference_mode(False):  # what is made in that mode may not be written to outside of it
             while len(blocks) < number:
                 blocks.append(torch.empty(size, dtype=dtype, device="cpu"))
-        return [block[:count] for block in blocks[:number]]
+        found = blocks[:number]
+        return found if size == count else [block[:count] for block in found]
 
 
 _memory = _Memory()

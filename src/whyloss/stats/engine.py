@@ -13,7 +13,7 @@ from whyloss.stats import binary, dense, elementwise, kernels, reference
 from whyloss.stats.dense import computing
 from whyloss.stats.kernels import binary as triton_binary
 from whyloss.stats.kernels import rows as triton
-from whyloss.stats.rows import Rows, flat
+from whyloss.stats.rows import Rows, computing_dtype, flat
 
 if TYPE_CHECKING:
     from whyloss.stats.kernels.plain import Early as Early
@@ -129,14 +129,14 @@ def small(z: Tensor) -> bool:
     return 0 < z.shape[0] <= PLAIN_ROWS and z.numel() * z.element_size() <= PLAIN_BYTES
 
 
-def plain(z: Tensor, rows: Rows, engine: Engine, empty: float) -> "Plain | Early | dense.Mean | None":
+def plain(z: Tensor, rows: Rows, engine: Engine, empty: float) -> "Plain | Early | Mean | None":
     """How the mean is made of these logits, as the door has left them, and of all of their kind, if there is a short
     way. `empty`: the mean of nothing."""
     bare = (rows.weight, rows.keep, rows.shift, rows.scale, rows.margin, rows.table, rows.offset, rows.smoothing)
     if rows.inplace or any(x is not None for x in bare):
         return None
     if z.device.type == "cpu" and engine != "triton":
-        return None if rows.every_label or choose(z, rows, engine)[0] != "dense" else dense.Mean(rows)
+        return None if rows.every_label or choose(z, rows, engine)[0] != "dense" else Mean(_dense(z), rows)
     if rows.ignore is None:
         return None
     if choose(z, rows, engine)[0] != "triton":
@@ -154,6 +154,19 @@ def plain(z: Tensor, rows: Rows, engine: Engine, empty: float) -> "Plain | Early
     if small(z) and z.ndim == 2 and z.shape[1] <= launch.SMALL:
         return Plain(source, replace(rows, label=None), z, empty)
     return Early(source, rows, z, empty) if early and (z.ndim == 3 or z.shape[1] < triton.WIDE) else None
+
+
+class Mean:
+    """How the dense engine makes the mean of a loss of labels, every one of which counts for 1."""
+
+    def __init__(self, way: Any, rows: Rows):
+        self.total, self.rows, self.questions = way.total, replace(rows, label=None), way is elementwise
+
+    def mean(self, z: Tensor, label: Tensor) -> Tensor:
+        if self.questions:
+            z, label = z.reshape(-1), label.reshape(-1)
+        share = torch.full((), 1 / len(z), dtype=computing_dtype(z), device=z.device)
+        return self.total(z, replace(self.rows, label=label), share)
 
 
 def _beyond(z: Tensor, rows: Rows) -> str:
