@@ -139,9 +139,8 @@ class Block:
         if "logit" in self.names or "rest_log_p" in self.names:
             own = self.labels.of(z)
             self._sum_u = z.sum(1) - own if "rest_log_p" in self.names else None
-        at_label = self.labels.of(exp_into(self.e, z))
+        at_label, S, square = self._exponentials(z)
         none = torch.zeros_like(at_label)
-        S = self.labels.put(self.e, none).sum(1)
         log_S, inverse = S.log() if LOG_SUM.intersection(self.names) else none, S.reciprocal()
         log_odds = (at_label / S).log_()  # not a difference of logarithms, which would lose digits
         (sound, mild), (sound_sum, mild_sum) = _within(log_odds, *ODDS), _within(S, *SUM, logs=False)
@@ -149,9 +148,23 @@ class Block:
             return False
         if not (mild and mild_sum):
             self.e.mul_(inverse.unsqueeze(1))  # once and for all: a slope times the inverse would underflow
-            inverse = torch.ones_like(inverse)
-        self._found(log_odds, own, None, _Rest(none, S, log_S, inverse, _row_sum))
+            inverse, square = torch.ones_like(inverse), None
+        self._found(log_odds, own, None, _Rest(none, S, log_S, inverse, _row_sum, square=square))
         return True
+
+    def _exponentials(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Fills the buffer with exponentials, 0 at the label. Returns that of the label, the sum of the others and, if
+        it is asked for and falls to hand, of their squares: of a few rows at a time, while they are in the cache."""
+        if "rest_sq" not in self.names or z.stride(1) != 1 or z.shape[1] > NORM:
+            at_label = self.labels.of(exp_into(self.e, z))
+            return at_label, self.labels.put(self.e, torch.zeros_like(at_label)).sum(1), None
+        parts = list[tuple[Tensor, ...]]()
+        for e, x, y in _tiles(self.e, z, self.labels.y):
+            at_label = exp_into(e, x).gather(1, y)
+            e.scatter_(1, y, torch.zeros_like(at_label))
+            parts.append((at_label.squeeze(1), e.sum(1), vector_norm(e, dim=1).square_()))
+        at_label, S, square = parts[0] if len(parts) == 1 else (torch.cat(part) for part in zip(*parts, strict=True))
+        return at_label, S, square
 
     def _from_the_largest(self) -> bool:
         """Exponentials relative to the largest logit, the label's included and then set to 0. False where that is not

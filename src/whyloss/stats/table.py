@@ -84,7 +84,8 @@ class Rest:
     top: the point that exponentials are relative to. S: sum of exp(z - top). log_S: its logarithm. inv: 1 / S, or 1
     where `e` has been divided by S.
     total: sums a [..., C] tensor of terms over the rest. spread: its transpose, from numbers per row (or per row and
-    possible label) to what each class gets of them. table_sum: of the table's row over the rest, if it is at hand."""
+    possible label) to what each class gets of them. If they are at hand: table_sum, of the table's row over the rest;
+    square, of exp(z - top)^2."""
 
     top: Tensor
     S: Tensor
@@ -93,6 +94,7 @@ class Rest:
     total: Callable[[Tensor], Tensor]
     spread: Callable[[Tensor], Tensor] = _column
     table_sum: Tensor | None = None
+    square: Tensor | None = None
 
     def dot(self, x: Tensor, y: Tensor) -> Tensor:
         """The sum of x * y over the rest."""
@@ -132,7 +134,7 @@ REST: Mapping[str, Statistic] = {
     ),
     "rest_sq": Statistic(
         "sum of r_j^2: how concentrated the rest is",
-        value=lambda t, r: r.dot(t.e, t.e) * r.inv * r.inv,
+        value=lambda t, r: (r.dot(t.e, t.e) if r.square is None else r.square) * r.inv * r.inv,
         linear=lambda c, v, r, t: -2 * c * v,
         curve=lambda c, t, r: t.e * t.e * r.spread(2 * c * r.inv * r.inv),
         factor=("e", lambda c, r: 2 * c * r.inv * r.inv),
