@@ -28,16 +28,19 @@ def mean(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
         return None
     if loss.reduction != "mean" or not _fits(logits, target, loss.link == "sigmoid"):
         return None
-    if not (logits.is_cuda or loss.engine == "triton") and not _plain_on_cpu(loss, logits, target):
+    kernels = logits.is_cuda or loss.engine == "triton"
+    if not kernels and not _on_cpu(loss, logits):
         return None
     count, classes = logits.shape[:2] if logits.ndim > 1 else (1, 1)
     # The key says whatever kernels are compiled differently for.
     kinds = (logits.ndim, logits.dtype, target.dtype, engine.small(logits))
     key = (loss.state, classes, count == 1, count % 16 == 0, *kinds, logits.get_device())
     found = _plans.get(key)
-    if found is None or any(a is not b for a, b in zip(found[1], _read(found[0]), strict=True)):
-        found = _planned(key, loss, logits, target)
-    plan = found[2]
+    if found is not None and any(a is not b for a, b in zip(found[1], _read(found[0]), strict=True)):
+        found = None
+    if (found is not None and found[2] is None) or not (kernels or _plain(loss, logits, target)):
+        return None
+    plan = (found or _planned(key, loss, logits, target))[2]
     return None if plan is None else plan.mean(logits, target)
 
 
@@ -57,11 +60,15 @@ def _fits(logits: Tensor, target: Tensor, questions: bool) -> bool:
     )
 
 
-def _plain_on_cpu(loss: "RowLoss", logits: Tensor, target: Tensor) -> bool:
-    if loss.engine == "reference" or logits.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
-        return False
+def _on_cpu(loss: "RowLoss", logits: Tensor) -> bool:
+    rows = logits.ndim == 2 or loss.link == "sigmoid"
+    return rows and loss.engine != "reference" and logits.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+
+
+def _plain(loss: "RowLoss", logits: Tensor, target: Tensor) -> bool:
+    """Whether one look finds labels, every one of which counts."""
     if loss.link == "softmax":
-        return logits.ndim == 2 and checks.plain_labels(loss, target, logits.shape[1])
+        return checks.plain_labels(loss, target, logits.shape[1])
     flat = target.reshape(-1)
     return checks.zeros_and_ones(loss, flat) if target.is_floating_point() else checks.plain_labels(loss, flat, 2)
 
