@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from whyloss.stats.measure import Sum
 from whyloss.stats.program import Graph, Program, shortened
 from whyloss.stats.scalars import REFUSED, on_numbers
 from whyloss.stats.slopes import differentiate
-from whyloss.stats.trace import Symbol
 
 FEW = 64  # regions for which Python's own numbers take less time than torch's operations
 KEPT = 256  # verdicts; a parameter that changes at every step makes one at every step
@@ -111,12 +111,6 @@ def _program(verdict: Verdict, held: bool, sloped: bool) -> Program:
     return Program(SUMS, lines, found["loss"], {name: found[name] for name in list(ends)[1:]})
 
 
-class _Sum(Symbol):
-    """A sum while the loss is traced."""
-
-    dtype = torch.float32
-
-
 _verdicts: OrderedDict[Hashable, Verdict | None] = OrderedDict()
 
 
@@ -136,7 +130,7 @@ def _traced(judge: Callable[..., Any]) -> tuple[list[tuple[Any, ...]], list[Any]
     graph = Graph()
     inputs = {name: graph.add("input", name) for name in SUMS}
     try:
-        loss, counted = (given.line for given in judge(*(_Sum(graph, line) for line in inputs.values())))
+        loss, counted = (given.line for given in judge(*(Sum(graph, line) for line in inputs.values())))
         slopes = differentiate(graph, loss, {name: inputs[name] for name in SUMS[:2]})
     except Exception:  # whatever it is, the loss itself will show it, in its own words
         return None
