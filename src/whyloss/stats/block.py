@@ -4,11 +4,11 @@ Its logits are read once. They become exponentials in the buffer that will hold 
 is; the sums over the other classes are taken; and when the formula's slopes are known, the same buffer turns into the
 gradient. No mask is made: the label is scattered in and out."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property
 from math import inf, isfinite, log, nan
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -24,10 +24,11 @@ needed = cache(table.needed)  # asked several times a call; torch.compile, which
 
 
 def _last_level_cache() -> int:
-    """Bytes of the cache that all cores share; 0 where the system does not say."""
+    """Bytes of the cache that cores share; 0 where the system does not say."""
+    own = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")  # not all builds of Python can ask sysconf
     try:
-        return os.sysconf("SC_LEVEL3_CACHE_SIZE")
-    except (AttributeError, ValueError, OSError):
+        return int(own.read_text().strip().removesuffix("K")) * 2**10
+    except (ValueError, OSError):
         return 0
 
 
