@@ -38,6 +38,11 @@ def table(make: Callable[..., Tensor], *numbers: float, like: Tensor) -> Tensor:
     return made
 
 
+def others(classes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """[C, C] 1 where class j is not class i."""
+    return 1 - torch.eye(classes, dtype=dtype, device=device)
+
+
 def lower(classes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """[C, C] 1 where class j comes before class i."""
     return torch.ones(classes, classes, dtype=dtype, device=device).tril(-1)
