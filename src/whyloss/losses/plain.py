@@ -13,14 +13,11 @@ from torch import Tensor, nn
 from whyloss.losses import checks
 from whyloss.losses import rows as door
 from whyloss.stats import engine
-from whyloss.stats.closed import mean_by_rows
 
 if TYPE_CHECKING:
     from whyloss.losses.loss import RowLoss
-    from whyloss.losses.whole import WholeRowLoss
 
 TENSORS = (Tensor, nn.Parameter)  # not what only looks like one
-EXACT = (torch.float32, torch.float64)
 KEPT = 256
 _plans: dict[Any, "tuple[list[Any], list[Any], engine.Plain | engine.Early | engine.Mean | None]"] = {}
 
@@ -45,24 +42,6 @@ def mean(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
         return None
     plan = (found or _planned(key, loss, logits, target))[2]
     return None if plan is None else plan.mean(logits, target)
-
-
-def mean_by_hand(loss: "WholeRowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
-    """The same of whole rows and their labels, where the loss has its slopes in closed form."""
-    if not loss.closed or loss.reduction != "mean" or loss.link != "softmax" or torch.compiler.is_compiling():
-        return None
-    if type(logits) not in TENSORS or type(target) is not Tensor or logits.ndim != 2 or not logits.is_cpu:
-        return None
-    rows, classes = len(logits), logits.shape[1] + loss.missing
-    fits = rows > 0 and classes > 1 and target.shape == (rows,) and target.dtype == torch.int64 and target.is_cpu
-    exact = logits.dtype in EXACT and not torch.is_autocast_enabled("cpu") and not engine.transforming()
-    bare = loss.weight is None and loss.adjust is None and not loss.label_smoothing
-    if not (fits and exact and bare) or 0 <= loss.ignore_index < classes:
-        return None
-    try:
-        return mean_by_rows(loss.losses, loss.by_hand, logits, target)
-    except IndexError:  # a label that is ignored, or that does not exist
-        return None
 
 
 def _fits(logits: Tensor, target: Tensor, questions: bool) -> bool:

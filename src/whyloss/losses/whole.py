@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from whyloss.losses import checks, plain, targets
+from whyloss.losses import by_hand, checks, targets
 from whyloss.losses.adjust import Adjustment
 from whyloss.losses.loss import LabelledLoss
 from whyloss.losses.rows import Entered, without_autocast
@@ -38,27 +38,13 @@ class WholeRowLoss(LabelledLoss):
     tensor(1.5000)
     """
 
-    missing: ClassVar[int] = 0  # classes that have no logit of their own
-    closed: ClassVar[bool] = False  # `by_hand` speaks of what `losses` are: given in the same class, or in one derived
     takes_labels: ClassVar[bool] = False  # where targets are labels, `losses` gets these, [N], and no distributions
     takes_odds: ClassVar[bool] = False  # with the sigmoid link `losses` gets logits and shares of yes, [N] each
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "by_hand" in vars(cls):
-            cls.closed = True
-        elif not vars(cls).keys().isdisjoint(("losses", "answers", "enter", "forward")):
-            cls.closed = False
 
     def losses(self, *args: Any, **kwargs: Any) -> Tensor:
         """losses(logits, target, **reads): [N] from logits [N, C], minus infinity where a class is masked, and target
         distributions [N, C], both float32 or float64. reads: what the call took besides, [N] each (or [N, ...])."""
         raise NotImplementedError(f"{type(self).__name__} has no losses.")
-
-    def by_hand(self, logits: Tensor, label: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor] | None:
-        """Losses >= 0 of labels, [N] or parts of them [N, C], and [N, C] `share` times their slopes, where these are
-        known in closed form; None where they are not exact. What belongs to a label it finds by `index_select`, which
-        raises IndexError where there is no such label."""
 
     def before(self, *args: Any, **kwargs: Any) -> None:
         """before(logits, target, counted, **reads): takes note of a batch that is trained on, before its loss is
@@ -76,7 +62,7 @@ class WholeRowLoss(LabelledLoss):
         **reads: Tensor,
     ) -> Tensor:
         plainly = sample_weight is None and normalizer is None and not reads
-        if plainly and (value := plain.mean_by_hand(self, logits, target)) is not None:
+        if plainly and (value := by_hand.mean(self, logits, target)) is not None:
             return value
         return self.enter(logits, target, sample_weight, reads).reduced(self.reduction, normalizer)
 

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from whyloss.stats.visible import visible
 
-
 # Logits whose exponentials are neither too large to be summed nor too small to be exact; and classes from which on
 # torch's own softmax is the quickest way.
 NEAR, MANY = 30.0, 16
