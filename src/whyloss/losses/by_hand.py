@@ -41,11 +41,11 @@ class ByHand:
 
 def mean(loss: "LabelledLoss", logits: Tensor, target: Tensor) -> Tensor | None:
     """The mean loss; None where the door is the way."""
-    if not loss.closed or loss.link != "softmax" or not _plain(loss, logits) or type(target) is not Tensor:
+    if not loss.closed or loss.link != "softmax" or type(target) is not Tensor or logits.ndim != 2:
         return None
     rows, classes = len(logits), logits.shape[1] + loss.missing
     labels = target.shape == (rows,) and target.dtype == torch.int64 and target.is_cpu
-    if not labels or classes < loss.closed_from or 0 <= loss.ignore_index < classes:
+    if not labels or classes < loss.closed_from or 0 <= loss.ignore_index < classes or not _plain(loss, logits):
         return None
     if loss.weight is not None or loss.adjust is not None or loss.label_smoothing:
         return None
@@ -57,9 +57,9 @@ def mean(loss: "LabelledLoss", logits: Tensor, target: Tensor) -> Tensor | None:
 
 def mean_towards(loss: "RowLoss", logits: Tensor, q: Tensor) -> Tensor | None:
     """The mean of a plain cross-entropy towards distributions that are known to be such."""
-    if not _plain(loss, logits) or logits.shape != q.shape or q.requires_grad or logits.dtype != q.dtype:
+    if q.shape[-1] < soft.MANY or logits.shape != q.shape or loss.engine not in ("auto", "dense"):
         return None
-    if logits.shape[1] < soft.MANY or loss.engine not in ("auto", "dense"):
+    if not _plain(loss, logits) or q.requires_grad or logits.dtype != q.dtype:
         return None
     return mean_by_rows(partial(_of_rows, loss), soft.cross_entropies, logits, q)
 
