@@ -87,7 +87,7 @@ def by_rows(function: Callable[..., Tensor], both: ByRows, z: Tensor, *given: Te
     """function(z, *given), [N] losses of the rows of [N, C] and of what else is given for each, where `both` has them
     and their slopes, or None. Rows go in blocks that stay in the cache. Where a loss is not finite, or cannot be looked
     at, it is the function as it is written."""
-    if not visible(z):
+    if not visible(z) or not z.numel():
         return function(z, *given)
 
     def forward(z: Tensor, *given: Tensor) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
