@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import whyloss
 from whyloss.losses.loss import LabelledLoss
+from whyloss.losses.relations.distances import _from_both_ends  # pyright: ignore[reportPrivateUsage]
 from whyloss.stats import closed, tables
 from whyloss.stats.tables import lower, steps_apart, table
 
@@ -210,6 +211,38 @@ def test_labels_that_are_hardly_soft_stay_exact():
     found = both(loss, z, y)
     torch.testing.assert_close(found[0].double(), value, rtol=2e-6, atol=0)
     torch.testing.assert_close(found[1].double(), slope, rtol=1e-5, atol=0)
+
+
+def test_a_label_with_most_of_a_soft_label_keeps_its_digits():
+    z, y = inputs("triangular", torch.float32, 0.5)
+    z = z + 17.0 * torch.nn.functional.one_hot(y, CLASSES)
+    loss = whyloss.TriangularCrossEntropyLoss(classes=CLASSES, alpha=0.01)
+    own = y.unsqueeze(1)
+    slope, found = as_written(loss, z.double(), y)[1].gather(1, own), both(loss, z, y)[1].gather(1, own)
+    torch.testing.assert_close(found.double(), slope, rtol=4e-7, atol=0)
+
+
+def test_a_rival_that_leaves_nothing_goes_another_way():
+    loss, (z, y) = LOSSES["class distance"], inputs("class distance", torch.float32, 0.5)
+    z = z + 95.0 * torch.nn.functional.one_hot((y + 7) % CLASSES, CLASSES)
+    value, slope = as_written(loss, z.double(), y)
+    found = both(loss, z, y)
+    torch.testing.assert_close(found[0].double(), value, rtol=5e-6, atol=0)
+    clear = slope.abs() > 1e-6 * slope.abs().max()
+    torch.testing.assert_close(found[1].double()[clear], slope[clear], rtol=2e-5, atol=0)
+
+
+def test_sums_past_a_label_that_has_all_go_another_way():
+    """EMD² of labels that leave so little that float64 may not have the digits of what lies beyond them."""
+    loss, (z, y) = LOSSES["EMD²"], inputs("EMD²", torch.float32, 0.5)
+    beyond = torch.arange(CLASSES) - y.unsqueeze(1)
+    z = z - 23.0 * (beyond != 0) - 18.0 * (beyond > 0)
+    slope = as_written(loss, z.double(), y)[1]
+    clear = slope.abs() > 1e-36
+    with patch("whyloss.losses.relations.distances._from_both_ends", wraps=_from_both_ends) as other:
+        found = both(loss, z, y)[1].double()
+    assert other.called
+    torch.testing.assert_close(found[clear], slope[clear], rtol=2e-5, atol=0)
 
 
 class Counted(TorchDispatchMode):

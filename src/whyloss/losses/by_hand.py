@@ -41,11 +41,11 @@ class ByHand:
 
 def mean(loss: "LabelledLoss", logits: Tensor, target: Tensor) -> Tensor | None:
     """The mean loss; None where the door is the way."""
-    if not loss.closed or loss.link != "softmax" or type(target) is not Tensor or logits.ndim != 2:
+    if not loss.closed or loss.link != "softmax" or not _plain(loss, logits) or type(target) is not Tensor:
         return None
     rows, classes = len(logits), logits.shape[1] + loss.missing
     labels = target.shape == (rows,) and target.dtype == torch.int64 and target.is_cpu
-    if not labels or classes < loss.closed_from or 0 <= loss.ignore_index < classes or not _plain(loss, logits):
+    if not labels or classes < loss.closed_from or 0 <= loss.ignore_index < classes:
         return None
     if loss.weight is not None or loss.adjust is not None or loss.label_smoothing:
         return None

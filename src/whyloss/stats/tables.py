@@ -23,8 +23,10 @@ def table(make: Callable[..., Tensor], *numbers: float, like: Tensor) -> Tensor:
             [1., 0., 0.],
             [1., 1., 0.]])
     """
-    # Elsewhere a table belongs to a stream; under a tracer or a transform it may be no numbers at all.
-    if like.device.type != "cpu" or type(like) not in (Tensor, nn.Parameter) or traced(like):
+    # Elsewhere a table belongs to a stream; under a tracer or a transform it may be no numbers at all. What is made of
+    # tensors may change with them.
+    kept = like.device.type == "cpu" and type(like) in (Tensor, nn.Parameter) and not traced(like)
+    if not kept or any(isinstance(x, Tensor) for x in numbers):
         return make(*numbers, like.dtype, like.device)
     key = (make, numbers, like.dtype)
     if (found := _kept.get(key)) is not None:
