@@ -11,7 +11,8 @@ from torch.utils._pytree import tree_iter
 
 import whyloss
 from whyloss.bench.memory import peak_bytes
-from whyloss.stats import linear, region_blocks
+from whyloss.stats import elementwise, linear, region_blocks
+from whyloss.stats.exponentials import WIDTH
 
 
 def test_the_counter_counts():
@@ -22,6 +23,13 @@ def test_the_counter_counts():
             torch.ones(1000)
 
     assert peak_bytes(one_after_the_other) == 4000
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch):
+    """The blocks of the sigmoid link are kept for the next call: none are here, and small ones take their place."""
+    monkeypatch.setattr(elementwise, "BLOCK", 2**14)
+    monkeypatch.setattr(elementwise, "_memory", elementwise._Memory())
 
 
 SLOW = [pytest.param(loss, marks=pytest.mark.slow) for loss in (whyloss.FocalLoss(), whyloss.BrierLoss())]
@@ -64,6 +72,7 @@ def test_dense_makes_no_tensor_of_the_logits_size_but_the_gradient(loss: Any):
         assert peak_bytes(lambda: loss(z, labels)) <= 0.5 * 4 * z.numel()
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("kind", ["int64", "bool", "0.0 and 1.0", "soft"])
 @pytest.mark.parametrize("loss", [whyloss.BinaryCrossEntropyLoss(), whyloss.SigmoidFocalLoss()], ids=str)
 def test_the_sigmoid_link_makes_no_tensor_of_the_logits_size_but_the_gradient(loss: Any, kind: str):
@@ -71,11 +80,12 @@ def test_the_sigmoid_link_makes_no_tensor_of_the_logits_size_but_the_gradient(lo
     kinds = {"int64": y, "bool": y.bool(), "0.0 and 1.0": y.float()}
     target = kinds[kind] if kind in kinds else torch.linspace(0, 1, y.numel()).reshape(y.shape)
     extra = peak_bytes(lambda: torch.autograd.grad(loss(z, target), z)) - 4 * z.numel()
-    assert extra <= 0.6 * 4 * z.numel()
+    assert extra <= 0.12 * 4 * z.numel()
     with torch.no_grad():
-        assert peak_bytes(lambda: loss(z, target)) <= 0.6 * 4 * z.numel()
+        assert peak_bytes(lambda: loss(z, target)) <= 0.12 * 4 * z.numel()
 
 
+@pytest.mark.usefixtures("small_blocks")
 def test_binary_heads_keep_no_logits():
     hidden, weight = torch.randn(2048, 64).requires_grad_(), torch.randn(10_000, 64).requires_grad_()
     target = torch.zeros(2048, 10_000, dtype=torch.bool)
@@ -130,7 +140,8 @@ def test_region_losses_read_the_logits_once(kind: str):
     z.requires_grad_()
     with Reads(z) as reads:
         value = loss(z, target)
-    assert reads.elements == z.numel()
+    # On some processors one of WIDTH is read again, for torch's own exponential.
+    assert z.numel() <= reads.elements <= z.numel() * (1 + 1 / WIDTH)
     with Reads(z) as reads:
         torch.autograd.grad(value, z)
     again = 1 if kind == "sigmoid" else 0  # for 1 - p

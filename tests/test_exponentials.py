@@ -15,10 +15,10 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setattr(exponentials, "mkl_is_slow", lambda: request.param)
     monkeypatch.setattr(exponentials, "LEAST", 100)
     monkeypatch.setattr(exponentials, "WIDTH", 8)
-    monkeypatch.setattr(exponentials, "ROWS", 4)
-    exponentials._one_minus_one.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(exponentials, "AT_ONCE", 32)
+    exponentials._minus_one_and_zeros.cache_clear()  # pyright: ignore[reportPrivateUsage]
     yield
-    exponentials._one_minus_one.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    exponentials._minus_one_and_zeros.cache_clear()  # pyright: ignore[reportPrivateUsage]
 
 
 def layouts() -> dict[str, Tensor]:

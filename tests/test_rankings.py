@@ -1,6 +1,7 @@
 """Losses of rankings, against loops over all pairs, and of confusion matrices, against scikit-learn."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -219,6 +220,31 @@ def test_soft_ones_by_their_formulas():
     top = c * s - ((tp + fp) * (tp + fn)).sum()
     root = ((s * s - ((tp + fp) ** 2).sum()) * (s * s - ((tp + fn) ** 2).sum())).sqrt()
     torch.testing.assert_close(whyloss.SoftMCCLoss(average="micro")(z, y), 1 - top / root)
+
+
+@pytest.mark.parametrize("classes", [2, 5, 40])
+@pytest.mark.parametrize("rows", [60, 3000])
+@pytest.mark.parametrize("average", ["macro", "micro"])
+@pytest.mark.parametrize("cls", [whyloss.SoftF1Loss, whyloss.SoftMCCLoss])
+def test_confusion_of_labels_keeps_its_digits(cls: type[Any], average: str, rows: int, classes: int):
+    """Rows that are sure, right or wrong or all of one class; rows that do not count."""
+    y, loss = torch.arange(rows) % classes, cls(average=average)
+    sure = 40 * torch.nn.functional.one_hot(y, classes).float() + torch.randn(rows, classes)
+    odd = torch.where(torch.arange(rows).unsqueeze(1) % 7 == 0, torch.nan, sure)
+    weight = (torch.arange(rows) % 7 != 0) * (1 + torch.rand(rows))
+    seldom = (torch.arange(rows) == 3).long()  # the second class but once, and sure of the first
+    first = 30 * torch.nn.functional.one_hot(torch.zeros_like(y), classes).float() + torch.randn(rows, classes)
+    for z, given in ((sure, None), (sure.roll(1, 1), None), (odd, weight)):
+        check_digits(loss, z, y, sample_weight=given)
+    if average == "macro":
+        check_digits(loss, first, seldom)
+
+
+def check_digits(loss: Any, z: Tensor, y: Tensor, **call: Any) -> None:
+    value, gradient = value_and_gradient(loss, z, y, **call)
+    exact, slope = value_and_gradient(loss, z.double(), y, **call)
+    assert value.item() == pytest.approx(exact.item(), rel=1e-5, abs=1e-15)
+    assert ((gradient - slope).abs() <= 1e-5 * slope.abs().amax(1, keepdim=True) + 1e-30).all()
 
 
 @pytest.mark.parametrize("cls", [whyloss.SoftF1Loss, whyloss.SoftMCCLoss])

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from whyloss.stats import table
-from whyloss.stats.exponentials import exp_into
+from whyloss.stats.exponentials import exp_into, mkl_is_slow
 from whyloss.stats.rows import Rows
 from whyloss.stats.table import HUGE, REST, Rest, Terms
 
@@ -36,7 +36,9 @@ def _last_level_cache() -> int:
 MOST, ROWS = 2**22, 2**16
 SIZE = min(max(2**20, _last_level_cache() // 32), MOST)
 NORM = 2**10  # classes up to which torch's norm, which adds up one by one, is as exact as a sum
-TILE = 2**17  # elements for which a product of two of the block's tensors is made at a time
+# Elements for which a product of two of the block's tensors is made at a time; more where each call of an exponential
+# costs more.
+TILE = 2**20 if mkl_is_slow() else 2**17
 # Statistics that are the same, and as exact, whatever point the exponentials are relative to.
 ANY_ORIGIN = frozenset(
     {

@@ -4,14 +4,15 @@ torch.exp asks the MKL where torch was built with it, and the MKL takes up to tw
 not make. torch has an exponential of its own, as exact, inside of other operations: the slope of log_softmax is
 g - e^y sum(g), and that is e^y wherever g is 0, if each row of g has one -1."""
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-# Elements from which on it pays. They are taken in rows of WIDTH, whatever the tensor's shape is, ROWS in one call.
-LEAST, WIDTH, ROWS = 2**17, 2**12, 2**8
+# Elements from which on it pays; they are taken in rows of WIDTH, whatever the tensor's shape is, AT_ONCE in one call.
+LEAST, WIDTH, AT_ONCE = 2**15, 2**8, 2**20
 
 
 def exp_into(out: Tensor, x: Tensor) -> Tensor:
@@ -29,18 +30,23 @@ def exp_into(out: Tensor, x: Tensor) -> Tensor:
         return torch.exp(x, out=out)
     if not x.is_contiguous():
         x = out.copy_(x)
-    source, to, whole = x.view(-1), out.view(-1), x.numel() // WIDTH * WIDTH
-    if whole < x.numel():
-        torch.exp(source[whole:], out=to[whole:])
-    for y, e in zip(_in_rows(source, whole), _in_rows(to, whole), strict=True):
-        at_minus_one = y[:, 0].exp()
-        torch.ops.aten._log_softmax_backward_data.out(_one_minus_one(e.dtype)[: len(y)], y, 1, y.dtype, out=e)
-        e[:, 0] = at_minus_one
+    count = x.numel()
+    if count <= AT_ONCE and count % WIDTH == 0:
+        _rows_into(out.view(-1, WIDTH), x.view(-1, WIDTH))
+        return out
+    for source, to in zip(x.view(-1).split(AT_ONCE), out.view(-1).split(AT_ONCE), strict=True):
+        whole = len(to) // WIDTH * WIDTH
+        _rows_into(to[:whole].view(-1, WIDTH), source[:whole].view(-1, WIDTH))
+        if whole < len(to):
+            torch.exp(source[whole:], out=to[whole:])
     return out
 
 
-def _in_rows(x: Tensor, whole: int) -> tuple[Tensor, ...]:
-    return x[:whole].view(-1, WIDTH).split(ROWS)
+def _rows_into(e: Tensor, y: Tensor) -> None:
+    at_minus_one = y.select(1, 0).exp()
+    slope: Any = torch._log_softmax_backward_data  # pyright: ignore[reportPrivateUsage]
+    slope(_minus_one_and_zeros(e.dtype, len(e)), y, 1, y.dtype, out=e)
+    e.select(1, 0).copy_(at_minus_one)
 
 
 @cache
@@ -50,8 +56,12 @@ def mkl_is_slow() -> bool:
     return torch.backends.mkl.is_available() and processor.exists() and "AuthenticAMD" in processor.read_text()[:2000]
 
 
-@cache
-def _one_minus_one(dtype: torch.dtype) -> Tensor:
-    g = torch.zeros(ROWS, WIDTH, dtype=dtype, device="cpu")
+@lru_cache(maxsize=64)
+def _minus_one_and_zeros(dtype: torch.dtype, rows: int) -> Tensor:
+    """[rows, WIDTH] that have a -1 first."""
+    if rows < AT_ONCE // WIDTH:
+        return _minus_one_and_zeros(dtype, AT_ONCE // WIDTH)[:rows]
+    with torch.inference_mode(False):
+        g = torch.zeros(rows, WIDTH, dtype=dtype, device="cpu")
     g[:, 0] = -1
     return g

@@ -35,7 +35,7 @@ class Program:
         self.run: Callable[..., tuple[Any, ...]] = _compiled(self.source())
 
     def source(self) -> str:
-        """The program as Python, with torch."""
+        """The program as Python; a scope says what its functions are."""
         kept = {end for end in (self.loss, *self.slopes.values()) if isinstance(end, int)}
         last = {a: number for number, line in enumerate(self.lines) for a in line[1:] if isinstance(a, int)}
         body: list[str] = []
@@ -58,7 +58,7 @@ SPELLED = {
     "sub": "{} - {}",
     "mul": "{} * {}",
     "div": "{} / {}",
-    "pow": "{} ** {}",
+    "pow": "power({}, {})",
     "neg": "-{}",
     "lt": "{} < {}",
     "le": "{} <= {}",
@@ -66,7 +66,7 @@ SPELLED = {
     "ge": "{} >= {}",
     "and": "{} & {}",
     "or": "{} | {}",
-    "not": "~{}",
+    "not": "opposite({})",
     "log_sigmoid": "log_sigmoid({})",
     "expit": "expit({})",
     "maximum": "maximum({}, {})",
@@ -111,20 +111,30 @@ def _two_values(where: Tensor, yes: float, no: float, like: Tensor) -> Tensor:
     return torch.full_like(like, no).masked_fill_(where, yes)
 
 
+SCOPE: dict[str, Any] = {
+    "torch": torch,
+    "log_sigmoid": torch.nn.functional.logsigmoid,
+    "expit": _expit,
+    "maximum": _maximum,
+    "minimum": _minimum,
+    "power": operator.pow,
+    "opposite": operator.inv,
+    "two_values": _two_values,
+    "inf": float("inf"),
+    "nan": float("nan"),
+}
+
+
 @lru_cache(maxsize=256)
 def _compiled(source: str) -> Callable[..., tuple[Any, ...]]:
-    scope: dict[str, Any] = {
-        "torch": torch,
-        "log_sigmoid": torch.nn.functional.logsigmoid,
-        "expit": _expit,
-        "maximum": _maximum,
-        "minimum": _minimum,
-        "two_values": _two_values,
-        "inf": float("inf"),
-        "nan": float("nan"),
-    }
-    exec(source, scope)  # of lines that `Program.source` wrote from operations of this file
-    return scope["run"]
+    return function(source, SCOPE)
+
+
+def function(source: str, scope: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
+    """What `Program.source` wrote, of tensors or of whatever the scope has functions for."""
+    own = dict(scope)
+    exec(source, own)  # of lines that `Program.source` wrote from operations of this file
+    return own["run"]
 
 
 def simplified(graph: Graph, inputs: tuple[str, ...], loss: int, slopes: Mapping[str, int]) -> Program:

@@ -4,20 +4,25 @@ A block becomes probabilities in a buffer, and matrix products sum over its clas
 but the gradient. Float64 carries the sums from block to block."""
 
 import math
+import threading
 from collections.abc import Iterator
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from whyloss.stats.block import SIZE
 from whyloss.stats.exponentials import exp_into
 from whyloss.stats.pixels import Pixels, masks_of
 from whyloss.stats.rows import computing_dtype
+from whyloss.stats.verdict import Verdict
 
-# Elements for each thread, and for all: few enough for the second-level cache, enough for the calls not to be what
-# takes time.
-BLOCK, MOST = 2**18, 2**22
+# Elements for each thread, and for all: few enough for a block and its buffers to stay in the last-level cache, enough
+# for the calls not to be what takes time.
+BLOCK, MOST = SIZE // 4, 2**22
 # Between these, a sum of exponentials taken without subtracting the largest logit has lost nothing of it.
 FAINT, LOUD = 1e-6, 1e15
+NARROW = 8  # classes up to which torch's own softmax takes no more time than its parts
 
 
 class Passes:
@@ -41,11 +46,22 @@ class Passes:
                 total = sums
             else:
                 total[:, place[0]].add_(sums)
-            self.last = None if self.kept is None else block
+            self.last = block
+        if self.kept is None:
+            _spares.give_back(self.last)
+            self.last = None
         return total  # pyright: ignore[reportReturnType]
 
-    def pull_back(self, z: Tensor, pixels: Pixels, slopes: Tensor) -> Tensor:
-        """The gradient of the logits, from the slopes of intersection and prediction, [2, N, C]."""
+    def reach(self, z: Tensor, pixels: Pixels, verdict: Verdict, weight: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The value of a loss, and its slopes in intersection and prediction."""
+        value, slopes = verdict.reach(self.take(z, pixels), weight, sloped=self.keep)
+        dtype = computing_dtype(z)
+        return value.to(dtype), None if slopes is None else slopes.to(dtype)
+
+    def pull_back(self, z: Tensor, pixels: Pixels, slopes: Tensor, upstream: Tensor | None = None) -> Tensor:
+        """The gradient of the logits, from the slopes of intersection and prediction, [2, N, C], times `upstream`."""
+        if upstream is not None and upstream.item() != 1:
+            slopes = slopes * upstream
         kept, last = self.kept, self.last
         self.kept = self.last = None  # there may be another way back
         home = _home(z) if kept is None else kept
@@ -59,7 +75,32 @@ class Passes:
                 block.p.masked_fill_(block.u == 0, 0.0)  # 0 times a slope that is no number
             if home is None:
                 gradient[place] = block.p  # rounded once
+            last = block
+        _spares.give_back(last)
         return gradient
+
+
+class _Spares(threading.local):
+    """Buffers of blocks that are used again, because fresh memory costs more than what is done in it. A block has them
+    to itself until it gives them back, and they go with it if it never does."""
+
+    def __init__(self) -> None:
+        self.free: dict[torch.dtype, Tensor] = {}
+
+    def take(self, number: int, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+        """[number, *shape] or more."""
+        found = self.free.pop(dtype, None)
+        if found is not None and len(found) >= number and found[0].numel() >= shape.numel():
+            return found[:number]
+        with torch.inference_mode(False):  # what is made in that mode may not be written to outside of it
+            return torch.empty(number, *shape, dtype=dtype, device="cpu")
+
+    def give_back(self, block: "_Block | None") -> None:
+        if block is not None and block.spare.numel() <= MOST:
+            self.free[block.spare.dtype] = block.spare
+
+
+_spares = _Spares()
 
 
 def _shaped(spare: Tensor, shape: torch.Size) -> tuple[Tensor, ...]:
@@ -118,7 +159,7 @@ class _Block:
     def __init__(self, x: Tensor, pixels: Pixels, complete: bool, home: Tensor | None, spare: Tensor | None = None):
         dtype = computing_dtype(x)
         if spare is None or spare[0].numel() < x.numel():
-            spare = torch.empty(self.free + (home is None), *x.shape, dtype=dtype)
+            spare = _spares.take(self.free + (home is None), x.shape, dtype)
         self.x, self.spare = x, spare
         self.f, *self.more = _shaped(spare, x.shape)
         self.p = self.more.pop() if home is None else home
@@ -162,9 +203,11 @@ class _Softmax(_Block):
     """Softmax link. Labels are masks of 0 and 1: products with these take less time than to gather and to scatter."""
 
     free = 2
-    ones: Tensor | None = None
 
     def fill(self) -> None:
+        if self.p.shape[1] <= NARROW:
+            torch.softmax(self.clean().to(self.p.dtype), 1, out=self.p)
+            return
         for shifted in (False, True):
             self.exponentials(shifted)
             total = self.over_classes(self.p)
@@ -183,21 +226,24 @@ class _Softmax(_Block):
 
     def over_classes(self, x: Tensor) -> Tensor:
         """[k, 1, B]; a matrix product takes less time than `sum` does."""
-        if self.ones is None:
-            self.ones = x.new_ones(x.shape[0], 1, x.shape[1])
-        return torch.bmm(self.ones, x)
+        return torch.bmm(_ones(x.shape[0], x.shape[1], x.dtype), x)
 
     def pull_back(self, intersection: Tensor, prediction: Tensor) -> None:
         w = self.worth(intersection, prediction)
-        # The gradients of a pixel's logits sum to 0. That of a class with more than half of the probability is what the
-        # others leave, so that nothing cancels however sure the prediction is.
-        major = torch.gt(self.p, 0.5, out=self.more[0])
-        w.mul_(self.p)
+        # Only differences of the worths of a pixel count. They are taken from that of a class with more than half of
+        # the probability: what a pixel loses on average is then the others' part alone, and nothing cancels however
+        # sure the prediction is.
+        major = torch.gt(self.p, 0.5, out=self.more[0]).mul_(w)
+        w.sub_(self.over_classes(major)).mul_(self.p)
         torch.addcmul(w, self.p, self.over_classes(w), value=-1, out=self.p)
-        self.p.addcmul_(self.p, major, value=-1)
-        self.p.addcmul_(major, self.over_classes(self.p), value=-1)
         if self.u is not None:
             self.p.mul_(self.u)
+
+
+@lru_cache(maxsize=16)
+def _ones(images: int, classes: int, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.ones(images, 1, classes, dtype=dtype, device="cpu")
 
 
 def _sound(total: Tensor) -> bool:

@@ -7,8 +7,8 @@ pixel get, with w_c = dL/dP_c + t_c dL/dI_c,
 
     dL/dz_c = u p_c (w_c - sum_k p_k w_k)  under the softmax link,   u w_c p_c (1 - p_c)  under the sigmoid link
 
-so that a form is two passes, `take` and `pull_back`, and keeps no more in between than will be the gradient. Where
-kernels take the sums and the loss could be traced (verdict.py), its value and slopes are a kernel between them."""
+so that a form is two passes, `take` and `pull_back`, and keeps no more in between than will be the gradient. Where the
+loss could be traced (verdict.py), its value and slopes come of the first pass, and autograd sees one operation."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -46,20 +46,25 @@ def all_present(sums: Sums) -> bool:
 
 
 class Form(NamedTuple):
-    """take(z, pixels): the sums as [4, N, C]. pull_back(z, pixels, slopes): the gradient of z, from the slopes of
-    intersection and prediction, [2, N, C]."""
+    """take(z, pixels): the sums as [4, N, C]. reach(z, pixels, verdict, weight): the value, and what `pull_back` needs
+    of its slopes. pull_back(z, pixels, slopes): the gradient of z, from the slopes of intersection and prediction,
+    [2, N, C], or from what `reach` left and what that is to be multiplied by."""
 
     take: Callable[[Tensor, Pixels], Tensor]
-    pull_back: Callable[[Tensor, Pixels, Tensor], Tensor]
+    reach: Callable[[Tensor, Pixels, Verdict, Tensor | None], tuple[Tensor, Tensor | None]]
+    pull_back: Callable[..., Tensor]
 
 
 def _form(name: str, gradient: bool) -> Form:
     if name == "blocks":
         passes = region_blocks.Passes(keep=gradient)
-        return Form(passes.take, passes.pull_back)
-    from whyloss.stats.kernels import region  # loads Triton
+        return Form(passes.take, passes.reach, passes.pull_back)
+    from whyloss.stats.kernels import region, verdict  # loads Triton
 
-    return Form(region.take, region.pull_back)
+    def reach(z: Tensor, pixels: Pixels, reached: Verdict, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        return verdict.reach(reached, region.partial_sums(z, pixels), weight)
+
+    return Form(region.take, reach, region.pull_back)
 
 
 def sums(z: Tensor, pixels: Pixels, together: bool = False) -> Sums:
@@ -124,9 +129,10 @@ def reference(z: Tensor, pixels: Pixels) -> Sums:
 def judged(
     z: Tensor, pixels: Pixels, verdict: Verdict, weight: Tensor | None, again: Callable[[Sums], Tensor]
 ) -> Tensor:
-    """The value of a loss, by kernels alone. weight: [C] of the classes. `again` makes the value of the sums in
+    """The value of a loss that was traced. weight: [C] of the classes. `again` makes the value of the sums in
     differentiable torch, for derivatives of the derivative."""
-    given = (z, pixels.target, pixels.weight, weight, pixels, verdict, again)
+    form = _form(choose(z, pixels)[0], torch.is_grad_enabled() and z.requires_grad)
+    given = (z, pixels.target, pixels.weight, weight, pixels, form, verdict, again)
     return _Judged.apply(*given)  # pyright: ignore[reportReturnType]
 
 
@@ -141,28 +147,25 @@ class _Judged(torch.autograd.Function):
         weight: Tensor | None,
         of_classes: Tensor | None,
         pixels: Pixels,
+        form: Form,
         verdict: Verdict,
         again: Callable[[Sums], Tensor],
     ) -> Tensor:
-        from whyloss.stats.kernels import region
-        from whyloss.stats.kernels.verdict import reach
-
-        value, kept = reach(verdict, region.partial_sums(z, pixels), of_classes)
+        value, kept = form.reach(z, pixels, verdict, of_classes)
         ctx.save_for_backward(z, kept, target, weight, of_classes)
-        ctx.pixels, ctx.again = pixels, again
+        ctx.pixels, ctx.form, ctx.again = pixels, form, again
         return value
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         z, kept, *_ = ctx.saved_tensors  # the others only to hear of it if they were written to
-        if torch.is_grad_enabled():
-            value = ctx.again(reference(z, ctx.pixels))
-            (gradient,) = torch.autograd.grad(value, z, upstream, create_graph=True)
-        else:
-            from whyloss.stats.kernels import region
-
-            gradient = region.pull_back(z, ctx.pixels, kept, *upstream)
-        return gradient, None, None, None, None, None, None
+        with torch.autocast(z.device.type, enabled=False):  # backward() may be called inside one
+            if torch.is_grad_enabled():
+                value = ctx.again(reference(z, ctx.pixels))
+                (gradient,) = torch.autograd.grad(value, z, upstream, create_graph=True)
+            else:
+                gradient = ctx.form.pull_back(z, ctx.pixels, kept, *upstream)
+        return (gradient, *(None,) * 7)
 
 
 class _Passes(torch.autograd.Function):

@@ -1,19 +1,25 @@
 """What a region loss makes of the sums of a region and class, as one short program: its loss and their slopes.
 
 All of it is arithmetic on four numbers, from the overlap to what is charged for an absent class. It runs once, on
-symbols; a kernel then does for all regions what would be dozens of operations on a few numbers each."""
+symbols. A kernel then does for all regions what would be dozens of operations on a few numbers each; on the CPU the
+program does, and leaves autograd nothing to follow."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn.functional import pad
 
-from whyloss.stats.program import Graph, shortened
+from whyloss.stats.measure import Sum
+from whyloss.stats.program import Graph, Program, shortened
+from whyloss.stats.scalars import REFUSED, on_numbers
 from whyloss.stats.slopes import differentiate
-from whyloss.stats.trace import Symbol
 
+FEW = 64  # regions for which Python's own numbers take less time than torch's operations
 KEPT = 256  # verdicts; a parameter that changes at every step makes one at every step
 SUMS = ("intersection", "prediction", "target", "pixels")
 ENDS = ("loss", "counted", "slope intersection", "slope prediction")
@@ -30,11 +36,79 @@ class Verdict:
     mean: bool
     background: bool
 
+    def reach(self, sums: Tensor, weight: Tensor | None, sloped: bool) -> tuple[Tensor, Tensor | None]:
+        """The value and, if they are wanted, its slopes in intersection and prediction, [2, N, C]; from sums [4, N, C]
+        and the weights of classes."""
+        shape = sums.shape[1:]
+        if self.pooled:
+            sums = sums.sum(1, keepdim=True)
+        if not self.background:
+            sums, weight = sums[..., 1:], None if weight is None else weight[1:]
+        value, slopes = self._in_numbers(sums, weight, sloped) or self._in_torch(sums, weight, sloped)
+        if slopes is None:
+            return value, None
+        return value, (slopes if self.background else pad(slopes, (1, 0))).expand(2, *shape)
 
-class _Sum(Symbol):
-    """A sum while the loss is traced."""
+    def _in_numbers(self, sums: Tensor, weight: Tensor | None, sloped: bool) -> tuple[Tensor, Tensor | None] | None:
+        """Of a few regions; None of many, and where a number is none."""
+        _, images, classes = sums.shape
+        if not 0 < images * classes <= FEW:
+            return None
+        regions: list[list[float]] = sums.flatten(1).tolist()
+        held = min(regions[2]) > 0
+        try:
+            run = on_numbers(_program(self, held, sloped))
+            found = [run(*region) for region in zip(*regions, strict=True)]
+        except REFUSED:
+            return None
+        counts = [float(region[1]) for region in found]
+        if weight is not None:
+            counts = [c * w for c, w in zip(counts, weight.tolist() * images, strict=True)]
+        share = 1 / (sum(counts) or 1.0) if self.mean else 1.0
+        value = sums.new_tensor(sum(region[0] * c for region, c in zip(found, counts, strict=True)) * share)
+        if not sloped:
+            return value, None
+        slopes = [[region[n] * c * share for region, c in zip(found, counts, strict=True)] for n in (2, 3)]
+        return value, sums.new_tensor(slopes).view(2, images, classes)
 
-    dtype = torch.float32
+    def _in_torch(self, sums: Tensor, weight: Tensor | None, sloped: bool) -> tuple[Tensor, Tensor | None]:
+        parts = sums.unbind()
+        held = sums.numel() > 0 and parts[2].amin().item() > 0
+        loss, counted, *slopes = (_like(parts[0], x) for x in _program(self, held, sloped).run(*parts))
+        counts = None if held else counted.to(loss.dtype)
+        if weight is not None:
+            counts = weight.expand_as(loss) if counts is None else counts * weight
+        value, share = (loss if counts is None else loss * counts).sum(), None
+        if self.mean:
+            total = loss.new_full((), loss.numel()) if counts is None else counts.sum()
+            share = torch.where(total == 0, 1.0, total).reciprocal()
+            value *= share
+        if not sloped:
+            return value, None
+        kept = torch.stack(slopes)
+        for factor in (counts, share):
+            if factor is not None:
+                kept *= factor
+        return value, kept
+
+
+def _like(x: Tensor, value: Tensor | float) -> Tensor:
+    return value if isinstance(value, Tensor) else torch.full_like(x, value)
+
+
+@lru_cache(maxsize=KEPT)
+def _program(verdict: Verdict, held: bool, sloped: bool) -> Program:
+    """In torch, the slopes only if they are wanted. held: all classes are known to be there, and nothing need be asked
+    about what is not."""
+    inputs = {line[1]: number for number, line in enumerate(verdict.lines) if line[0] == "input"}
+    known = {("gt", inputs[name], 0.0) for name in SUMS[2:] if name in inputs} if held else ()
+    graph = Graph()
+    graph.lines = [("constant", 1.0) if line in known else line for line in verdict.lines]
+    ends = dict(zip(ENDS if sloped else ENDS[:2], verdict.ends, strict=False))
+    lines, found = shortened(
+        graph, {name: end if isinstance(end, int) else graph.add("constant", end) for name, end in ends.items()}
+    )
+    return Program(SUMS, lines, found["loss"], {name: found[name] for name in list(ends)[1:]})
 
 
 _verdicts: OrderedDict[Hashable, Verdict | None] = OrderedDict()
@@ -56,7 +130,7 @@ def _traced(judge: Callable[..., Any]) -> tuple[list[tuple[Any, ...]], list[Any]
     graph = Graph()
     inputs = {name: graph.add("input", name) for name in SUMS}
     try:
-        loss, counted = (given.line for given in judge(*(_Sum(graph, line) for line in inputs.values())))
+        loss, counted = (given.line for given in judge(*(Sum(graph, line) for line in inputs.values())))
         slopes = differentiate(graph, loss, {name: inputs[name] for name in SUMS[:2]})
     except Exception:  # whatever it is, the loss itself will show it, in its own words
         return None

@@ -4,16 +4,20 @@ They want the whole data set in view; on small batches they estimate something e
 rows is the plain way to a good F1."""
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from whyloss.losses.batch import BatchLoss
-from whyloss.stats.closed import expit, pulled_back
+from whyloss.losses.key import key_of
+from whyloss.stats.closed import FEW, class_by_class, expit, pulled_back
 from whyloss.stats.each import softmax_and_rest
 from whyloss.stats.exact import HUGE
 from whyloss.stats.majority import balanced, shares, without
+from whyloss.stats.measure import program
+from whyloss.stats.scalars import REFUSED, on_numbers
 from whyloss.stats.visible import visible
 
 Average = Literal["macro", "micro"]
@@ -52,8 +56,33 @@ class ConfusionLoss(BatchLoss):
         self.require(self.average in ("macro", "micro"), "average in ('macro', 'micro')", self.average)
 
     def value(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        if self.link == "softmax" and target.ndim == 1 and self.average == "macro":
+            return pulled_back(self._of_cells, self._of_cells_by_hand, logits, target, weight)
+        return self._of_cells(logits, target, weight)
+
+    def _of_cells(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         shares = self.shares(logits, target, weight)
         return (self.micro(shares) if self.average == "micro" else self.of_shares(shares).mean()).to(logits.dtype)
+
+    def _of_cells_by_hand(
+        self, logits: Tensor, label: Tensor, weight: Tensor
+    ) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
+        """The mean over a few classes and its slope: arithmetic on four numbers each."""
+        if not _few(logits):
+            return None
+        measure = program(key_of(self, self.of_shares), lambda *cells: self.of_shares(Shares(*cells)), Shares._fields)
+        found = None if measure is None else _of_labels_by_hand(logits, label, weight.unsqueeze(1))
+        if measure is None or found is None:
+            return None
+        sums, back = found
+        total = weight.sum(dtype=torch.float64)
+        try:
+            judged = [on_numbers(measure)(*cells) for cells in (torch.stack(sums, 1) / total).tolist()]
+        except REFUSED:
+            return None
+        losses, slopes = sums[0].new_tensor(judged).split([1, 4], 1)
+        slopes = slopes / (total * len(losses))
+        return (losses.mean().to(logits.dtype),), lambda u: back(*(slopes * u).unbind(1))
 
     def micro(self, shares: Shares) -> Tensor:
         return self.of_shares(Shares(*(part.mean(0, keepdim=True) for part in shares))).squeeze(0)
@@ -116,7 +145,48 @@ def _of_labels(logits: Tensor, label: Tensor, weight: Tensor) -> Sums:
     return *halves(p), *halves(not_p)
 
 
+def _few(logits: Tensor) -> bool:
+    """Whether products of matrices sum over the rows: exact on the CPU, and quick for few classes."""
+    return logits.device.type == "cpu" and logits.shape[1] <= FEW and visible(logits)
+
+
 def _of_labels_by_hand(logits: Tensor, label: Tensor, weight: Tensor) -> tuple[Sums, Callable[..., Tensor]] | None:
+    """The cells of each class from the confusion matrix, label by prediction: what is small is a sum of what is small,
+    so that nothing cancels."""
+    if not _few(logits):
+        return _of_many_by_hand(logits, label, weight)
+    z, rows = class_by_class(logits), logits.is_contiguous()
+    p = torch.softmax(z.T, 0).T if z.T.is_contiguous() else torch.softmax(z, 1)
+    classes = torch.arange(p.shape[1], dtype=p.dtype, device=p.device)
+    yes = torch.eq(label.to(p.dtype).unsqueeze(1), classes, out=torch.empty_like(p)).mul_(weight)
+    matrix = _product(yes, p)
+    if not isfinite(matrix.sum().item()):
+        return None
+    others = 1 - torch.eye(len(matrix), dtype=matrix.dtype)
+    wrong, rest = matrix * others, others @ matrix
+
+    def back(*upstream: Tensor | None) -> Tensor:
+        tp, fp, fn, tn = (0.0 if u is None else u.unsqueeze(1) for u in upstream)
+        slope = (1 - others) * tp + others * (torch.as_tensor(fp).reshape(1, -1) + fn) + others @ (others * tn)
+        rises = torch.mm(yes, slope.to(p.dtype), out=torch.empty_like(p))
+        # Relative to that of a class with more than half of the row: its share of the mean is nearly 1.
+        major = torch.gt(p, 0.5, out=torch.empty_like(p))
+        rises.sub_(major.mul_(rises).sum(1, keepdim=True)).mul_(p)
+        rises.sub_(p * rises.sum(1, keepdim=True))
+        return rises.contiguous() if rows else rises
+
+    return (matrix.diagonal(), wrong.sum(0), wrong.sum(1), (rest * others).sum(1)), back
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """a.T @ b in float64; of blocks of rows in their own dtype, which takes far less time."""
+    whole = len(a) // BLOCK * BLOCK
+    blocks = [x[:whole].unflatten(0, (-1, BLOCK)) for x in (a, b)] if whole else []
+    found = torch.bmm(blocks[0].mT, blocks[1]).sum(0, dtype=torch.float64) if blocks else 0.0
+    return found + (a[whole:].T @ b[whole:]).double() if whole < len(a) or not blocks else torch.as_tensor(found)
+
+
+def _of_many_by_hand(logits: Tensor, label: Tensor, weight: Tensor) -> tuple[Sums, Callable[..., Tensor]] | None:
     if not visible(logits):
         return None
     p, majority = shares(logits)

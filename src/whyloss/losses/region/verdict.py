@@ -1,16 +1,18 @@
-"""The value of a region loss by kernels alone, where all of it but `overlap` is what `RegionLoss` says.
+"""The value of a region loss in one operation, where all of it but `overlap` is what `RegionLoss` says.
 
 Sums over pixels take a GPU less time than the host takes for what is made of them in single operations; so on a GPU
-what is made of them is one kernel too."""
+what is made of them is one kernel too. On the CPU it is the arithmetic alone, without what autograd adds to each
+operation."""
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from whyloss.losses.key import key_of
+from whyloss.losses.rows import without_autocast
 from whyloss.stats import regions
 from whyloss.stats.pixels import Pixels
+from whyloss.stats.rows import computing_dtype
 from whyloss.stats.verdict import Verdict, verdict
 
 if TYPE_CHECKING:
@@ -22,19 +24,22 @@ def value(loss: "RegionLoss", z: Tensor, pixels: Pixels) -> Tensor | None:
     weight = loss.weight
     if loss.reduction == "none" or loss.over == "world" or z.numel() == 0:
         return None
-    if regions.choose(z, pixels)[0] != "kernels":
+    if regions.choose(z, pixels)[0] == "reference":
         return None
     if weight is not None:
         if weight.requires_grad or weight.shape != z.shape[1:2] or weight.device != z.device:
             return None
-        weight = weight.to(torch.float32).contiguous()
+        weight = weight.to(computing_dtype(z)).contiguous()
 
     reached = found(loss)
-    return None if reached is None else regions.judged(z, pixels, reached, weight, lambda sums: loss.reached(z, sums))
+    if reached is None:
+        return None
+    with without_autocast(z.device.type):
+        return regions.judged(z, pixels, reached, weight, lambda sums: loss.reached(z, sums))
 
 
 def found(loss: "RegionLoss") -> Verdict | None:
-    """What a kernel must know of the loss, if its formula can be traced."""
+    """What must be known of the loss, if its formula can be traced."""
 
     def judge(*sums: Tensor) -> tuple[Tensor, Tensor | None]:
         of_regions = regions.Sums(*sums)

@@ -1,0 +1,195 @@
+"""Region losses on the CPU as one operation: sums, verdict and pull-back, held to the steps one by one in float64."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from instances import OVERLAPS, Case, value_and_gradient
+from torch import Tensor
+
+import whyloss
+from whyloss.losses.region.region import RegionLoss
+from whyloss.stats import regions, verdict
+
+
+class Branching(RegionLoss):
+    """A user's own loss that no symbol can follow."""
+
+    def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
+        size = prediction + target
+        return (size - 2 * intersection) / (size if bool((size > 0).all()) else size + 1)
+
+
+class Logarithmic(RegionLoss):
+    """A user's own loss, infinite where nothing is found."""
+
+    share: float = 0.5
+
+    def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
+        recall = intersection / target
+        return -self.share * torch.log(recall) + torch.where(prediction > target, 0.25 * prediction / target, 0.25)
+
+
+@pytest.fixture(params=[0, 64], ids=["torch", "numbers"])
+def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Regions up to which Python's own numbers are taken."""
+    monkeypatch.setattr(verdict, "FEW", request.param)
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def judged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """The verdicts that were reached."""
+    judge, found = regions.judged, list[Any]()
+
+    def noted(*given: Any) -> Tensor:
+        found.append(given[2])
+        return judge(*given)
+
+    monkeypatch.setattr(regions, "judged", noted)
+    yield found
+    verdict._verdicts.clear()
+
+
+@contextmanager
+def steps():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(regions, "choose", lambda *_: ("reference", "for a test"))
+        yield
+
+
+def compare(loss: Any, z: Tensor, target: Tensor, **call: Any) -> None:
+    """The value, and the gradient of some multiple of it."""
+
+    def scaled(*given: Any, **call: Any) -> Tensor:
+        return -3.0 * loss(*given, **call)
+
+    found = value_and_gradient(scaled, z, target, **call)
+    with steps():
+        expected = value_and_gradient(scaled, z.double(), target, **call)
+    with torch.no_grad():
+        torch.testing.assert_close(scaled(z, target, **call), found[0], rtol=1e-6, atol=0)
+    torch.testing.assert_close(found[0].double(), expected[0], rtol=2e-6, atol=1e-6)
+    rtol = 2e-5 if z.dtype == torch.float32 else torch.finfo(z.dtype).eps
+    atol = 5e-6 * expected[1].abs().max().item()
+    torch.testing.assert_close(found[1].double(), expected[1], rtol=rtol, atol=atol + (rtol > 1e-4) * 1e-7)
+
+
+def case(link: str, dtype: torch.dtype = torch.float32, classes: int = 4) -> tuple[Tensor, Tensor]:
+    """Images with ignored pixels whose logits are no numbers, an absent class, and one image without any pixel."""
+    z = (3 * torch.randn(3, classes, 10, 7)).to(dtype)
+    t = torch.randint(0, classes - 1, (3, 10, 7)) if link == "softmax" else torch.randint(0, 2, z.shape)
+    if link == "sigmoid":
+        t[0, 1] = 0
+    t[0, ..., 4], z[0, ..., 4], t[2] = -100, torch.nan, -100
+    return z, t
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"absent": "skip"},
+    {"absent": "zero", "reduction": "sum"},
+    {"background": False, "smooth": 0.5},
+    {"over": "batch", "background": False},
+    {"over": "batch", "absent": "skip", "smooth": 1.0},
+]
+
+
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("loss", OVERLAPS, ids=str)
+def test_every_overlap_where_all_classes_are_there_and_where_not(loss: Case, link: str, few: int, judged: list[Any]):
+    compare(loss.build(4, link=link), *case(link))
+    z, t = torch.randn(2, 4, 30), torch.arange(60).reshape(2, 30) % 4
+    compare(loss.build(4, link=link), z, t if link == "softmax" else torch.stack([t == c for c in range(4)], 1))
+    assert len(judged) == 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("loss", [whyloss.DiceLoss, whyloss.LogDiceLoss])
+def test_every_option(loss: Any, options: dict[str, Any], dtype: torch.dtype, few: int, judged: list[Any]):
+    compare(loss(**options), *case("softmax", dtype))
+    assert len(judged) == 2
+
+
+@pytest.mark.parametrize("over", ["image", "batch"])
+@pytest.mark.parametrize("background", [True, False])
+def test_weights_of_classes_and_pixels(background: bool, over: str, few: int, judged: list[Any]):
+    weight = torch.tensor([2.0, 0.5, 0.0, 3.0], dtype=torch.float64)
+    loss = whyloss.TverskyLoss(background=background, over=over, weight=weight)
+    z, t = case("softmax")
+    compare(loss, z, t, sample_weight=torch.rand(3, 10, 7))
+    compare(loss, z, t, sample_weight=torch.tensor([0.5, 2.0, 1.0]))
+    assert len(judged) == 4
+
+
+def test_float64_stays_float64(few: int):
+    z, t = torch.randn(2, 3, 50, dtype=torch.float64), torch.randint(0, 3, (2, 50))
+    loss = whyloss.FocalTverskyLoss()
+    found = value_and_gradient(loss, z, t)
+    with steps():
+        expected = value_and_gradient(loss, z, t)
+    torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-16)
+
+
+@pytest.mark.parametrize("lost", [-200.0, -torch.inf])
+def test_what_numbers_refuse_is_what_torch_says(lost: float, few: int, judged: list[Any]):
+    """The logarithm of nothing; a slope without end."""
+    z, t = torch.zeros(1, 2, 12), torch.arange(12).reshape(1, 12) % 2
+    z[0, 1] = lost
+    loss = Logarithmic()
+    found = value_and_gradient(loss, z, t)
+    with steps():
+        expected = loss(z, t)
+    assert len(judged) == 1
+    torch.testing.assert_close(found[0], expected)
+    assert found[0].isinf()
+    assert not found[1].isfinite().all()
+
+
+def test_a_formula_that_branches_goes_step_by_step(judged: list[Any]):
+    compare(Branching(), torch.randn(2, 3, 20), torch.arange(40).reshape(2, 20) % 3)
+    assert not judged
+
+
+def test_parameters_that_change(few: int, judged: list[Any]):
+    z, t = torch.randn(2, 3, 20), torch.arange(40).reshape(2, 20) % 3
+    loss = Logarithmic()
+    for share in (0.5, 2.0, 0.5):
+        loss.share = share
+        compare(loss, z, t)
+    assert len({id(found) for found in judged}) == 2
+
+
+def test_losses_that_take_turns_share_no_buffer():
+    """The way back of the first begins after the way there of the second."""
+    z, t = torch.randn(2, 4, 5, 300).requires_grad_(), torch.randint(0, 4, (2, 5, 300))
+    other = torch.randn(2, 4, 5, 300).requires_grad_()
+    loss = whyloss.DiceLoss()
+    alone = [torch.autograd.grad(loss(x, t), x)[0] for x in (z, other)]
+    first, second = loss(z, t), loss(other, t)
+    loss(other.detach(), t)
+    together = [*torch.autograd.grad(first, z, retain_graph=True), *torch.autograd.grad(second, other)]
+    again = torch.autograd.grad(first, z)[0]
+    assert torch.equal(again, alone[0])
+    for found, expected in zip(together, alone, strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_buffers_of_inference_mode_serve_outside_of_it():
+    z, t = torch.randn(2, 4, 5, 30), torch.randint(0, 4, (2, 5, 30))
+    loss = whyloss.DiceLoss()
+    with torch.inference_mode():
+        value = loss(z, t)
+    found, gradient = value_and_gradient(loss, z, t)
+    assert torch.equal(found, value)
+    assert gradient.abs().max() > 0
+
+
+def test_derivatives_of_the_derivative(few: int):
+    z, t = torch.randn(2, 3, 9, dtype=torch.float64).requires_grad_(), torch.randint(0, 3, (2, 9))
+    loss = whyloss.LogDiceLoss()
+    assert torch.autograd.gradcheck(lambda z: loss(z, t), z)
+    assert torch.autograd.gradgradcheck(lambda z: loss(z, t), z)
