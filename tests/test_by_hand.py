@@ -18,13 +18,20 @@ from whyloss.stats.tables import lower, steps_apart, table
 CLASSES = 20
 LOSSES: dict[str, LabelledLoss] = {
     "code distance": whyloss.ECOCDistanceLoss(),
+    "coral": whyloss.CoralLoss(),
     "class distance": whyloss.ClassDistanceWeightedCrossEntropyLoss(alpha=2.0),
     "EMD²": whyloss.SquaredEarthMoverLoss(),
     "triangular": whyloss.TriangularCrossEntropyLoss(classes=CLASSES),
     "SORD": whyloss.SORDLoss(classes=CLASSES),
     "Poisson": whyloss.PoissonCrossEntropyLoss(classes=CLASSES),
 }
-OPERATIONS = {"code distance": 25, "class distance": 45, "EMD²": 45, "triangular": 35}  # forward and backward
+OPERATIONS = {
+    "code distance": 25,
+    "coral": 25,
+    "class distance": 45,
+    "EMD²": 45,
+    "triangular": 35,
+}  # forward and backward
 by_name = pytest.mark.parametrize("name", LOSSES)
 
 
@@ -200,6 +207,25 @@ def test_a_table_that_changes_is_followed():
     torch.testing.assert_close(loss(z, y), -torch.log_softmax(z, 1).mean())
     with pytest.raises(ValueError, match="made for 20 classes"):
         loss(z[:, 1:], y.clamp_max(CLASSES - 2))
+
+
+def test_what_learns_besides_the_logits_gets_its_gradient():
+    class Learned(whyloss.SORDLoss):
+        @property
+        def table(self) -> Tensor:
+            return learned.softmax(1)
+
+    learned = torch.zeros(CLASSES, CLASSES, dtype=torch.float64, requires_grad=True)
+    alpha = torch.nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
+    importance = torch.nn.Parameter(torch.ones(CLASSES - 1, dtype=torch.float64))
+    for name, loss, leaf in (
+        ("SORD", Learned(classes=CLASSES), learned),
+        ("coral", whyloss.CoralLoss(importance=importance), importance),
+        ("class distance", whyloss.ClassDistanceWeightedCrossEntropyLoss(alpha=alpha), alpha),  # pyright: ignore
+    ):
+        z, y = inputs(name)
+        (slope,) = torch.autograd.grad(loss(z.requires_grad_(), y), leaf)
+        assert float(slope.abs().max()) > 0
 
 
 def test_labels_that_are_hardly_soft_stay_exact():

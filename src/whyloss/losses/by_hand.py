@@ -30,7 +30,7 @@ class ByHand:
         super().__init_subclass__(**kwargs)
         if "by_hand" in vars(cls):
             cls.closed = True
-        elif not vars(cls).keys().isdisjoint(("formula", "losses", "answers", "enter", "forward")):
+        elif not vars(cls).keys().isdisjoint(("formula", "table", "losses", "answers", "enter", "forward")):
             cls.closed = False
 
     def by_hand(self, logits: Tensor, label: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor] | None:
@@ -47,7 +47,8 @@ def mean(loss: "LabelledLoss", logits: Tensor, target: Tensor) -> Tensor | None:
     labels = target.shape == (rows,) and target.dtype == torch.int64 and target.is_cpu
     if not labels or classes < loss.closed_from or 0 <= loss.ignore_index < classes:
         return None
-    if loss.weight is not None or loss.adjust is not None or loss.label_smoothing:
+    learns = bool(loss._parameters)  # pyright: ignore[reportPrivateUsage]
+    if learns or loss.weight is not None or loss.adjust is not None or loss.label_smoothing:
         return None
     try:
         return mean_by_rows(partial(_of_rows, loss), loss.by_hand, logits, target)

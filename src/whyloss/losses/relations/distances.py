@@ -120,17 +120,14 @@ class ClassDistanceWeightedCrossEntropyLoss(WholeRowLoss):
         self.require(self.alpha > 0, "alpha > 0", self.alpha)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        if target.ndim == 1:
-            return to_infinity(by_rows(self._of_labels, self.by_hand, logits, target))
-        return to_infinity(by_rows(_log_not, _log_not_by_hand, logits, target @ self._weights(logits)))
+        weight = self._weights(logits)
+        weight = weight.index_select(0, target) if target.ndim == 1 else target @ weight
+        return to_infinity(by_rows(_log_not, _log_not_by_hand, logits, weight))
 
     def by_hand(self, logits: Tensor, label: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor] | None:
         # All is in proportion to the weights.
         found = _log_not_by_hand(logits, (self._weights(logits) * share).index_select(0, label))
         return found if found is None else (found[0].div_(share), found[1])
-
-    def _of_labels(self, logits: Tensor, label: Tensor) -> Tensor:
-        return _log_not(logits, self._weights(logits).index_select(0, label))
 
     def _weights(self, logits: Tensor) -> Tensor:
         return table(steps_apart, logits.shape[1], self.alpha, like=logits)

@@ -44,10 +44,10 @@ class SoftLabelLoss(RowLoss):
         return -affine_log_p / (own + rest_table)
 
     def by_hand(self, logits: Tensor, label: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor] | None:
-        if len(self.table) != logits.shape[1] or self.engine not in ("auto", "dense") or self.inplace:
+        table, wanted = self.table, self.engine in ("auto", "dense") and not self.inplace
+        if not wanted or len(table) != logits.shape[1] or table.requires_grad:
             return None
-        soft = self.table.to(logits.dtype).index_select(0, label)
-        return cross_entropies(logits, soft, share)
+        return cross_entropies(logits, table.to(logits.dtype).index_select(0, label), share)
 
 
 class _OrderedSoftLabelLoss(SoftLabelLoss):

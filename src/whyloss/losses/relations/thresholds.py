@@ -123,6 +123,9 @@ class CoralLoss(ThresholdLoss):
         each = _log_loss(logits, above(target)[:, :-1], target.cumsum(1)[:, :-1])
         return (each if importance is None else each * importance).sum(1)
 
+    def by_hand(self, logits: Tensor, label: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor] | None:
+        return _likelihoods_by_hand(logits, label, _answers(logits), None, share) if self.importance is None else None
+
     def log_survival(self, logits: Tensor) -> Tensor:
         return logsigmoid(logits)
 
@@ -297,7 +300,7 @@ def _answers(logits: Tensor) -> Tensor:
 
 def _of_answers(logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor | None) -> Tensor:
     """[N] what the answers of a row cost, each for what it counts: [C - 1], or [C, C - 1] for each label."""
-    return pulled_back(_likelihoods, _likelihoods_by_hand, logits, label, answers, counts)
+    return pulled_back(_likelihoods, _likelihoods_forward, logits, label, answers, counts)
 
 
 def _likelihoods(logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor | None) -> Tensor:
@@ -307,21 +310,28 @@ def _likelihoods(logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor 
     return each.sum(1)
 
 
-def _likelihoods_by_hand(
+def _likelihoods_forward(
     logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor | None
 ) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
     if not visible(logits):
         return None
+    each, slope = _likelihoods_by_hand(logits, label, answers, counts)
+    found = each.sum(1)
+    # Infinite logits that count for nothing would make NaN.
+    return ((found,), lambda u: slope.mul_(u.unsqueeze(1))) if bool(found.isfinite().all()) else None
+
+
+def _likelihoods_by_hand(
+    logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor | None, share: float = 1.0
+) -> tuple[Tensor, Tensor]:
     answer = answers.index_select(0, label)
     right = logits * answer
     each = torch.exp(-right.abs()).log1p_().sub_(right.clamp_max(0))
-    slope = right.neg_().sigmoid_().mul_(answer).neg_()
+    slope = right.neg_().sigmoid_().mul_(answer).mul_(-share)
     if counts is not None:
         count = counts if counts.ndim == 1 else counts.index_select(0, label)
         each, slope = each.mul_(count), slope.mul_(count)
-    found = each.sum(1)
-    # Infinite logits that count for nothing would make NaN.
-    return ((found,), lambda u: slope * u.unsqueeze(1)) if bool(found.isfinite().all()) else None
+    return each, slope
 
 
 def _distances(logits: Tensor, label: Tensor) -> Tensor:
