@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor
 
-from whyloss.losses import compiled, plain
+from whyloss.losses import by_hand, compiled, plain
 from whyloss.losses import rows as door
 from whyloss.losses.adjust import Adjustment
+from whyloss.losses.by_hand import ByHand
 from whyloss.losses.declared import Declared
 from whyloss.losses.key import key_of
 from whyloss.stats.engine import Engine
@@ -100,7 +101,7 @@ class Loss(Declared):
     __rmul__ = __mul__
 
 
-class LabelledLoss(Loss):
+class LabelledLoss(ByHand, Loss):
     """A loss of rows and their labels: the options that `RowLoss` and `WholeRowLoss` share.
 
     Args:
@@ -215,8 +216,11 @@ class RowLoss(LabelledLoss):
         sample_weight: Tensor | None = None,
         normalizer: float | Tensor | None = None,
     ) -> Tensor:
-        if sample_weight is None and normalizer is None and (value := plain.mean(self, logits, target)) is not None:
-            return value
+        if sample_weight is None and normalizer is None:
+            value = by_hand.mean(self, logits, target)
+            value = plain.mean(self, logits, target) if value is None else value
+            if value is not None:
+                return value
         return door.enter(self, logits, target, sample_weight).reduced(self.reduction, normalizer)
 
     def linear(

@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-from whyloss.stats.exact import logistic, times_exp
+from whyloss.stats.exact import HUGE, logistic, times_exp
 from whyloss.stats.visible import traced, visible
 
 FEW, MANY = 32, 256  # classes and rows: sums over so few of one are made for many of the other at a time
 # (logits, what else is given) -> results, and what makes of their gradients that of the logits; None where it has to
 # be the function as it is written. What it keeps must not be the results themselves, which know where they come from.
 Forward = Callable[..., tuple[tuple[Tensor, ...], Callable[..., Tensor]] | None]
+# (logits [B, C], what else is given for each row, what to multiply slopes with: 1 where nothing is said) -> losses [B],
+# or parts of them [B, C], and slopes [B, C]
 ByRows = Callable[..., tuple[Tensor, Tensor] | None]
 AT_ONCE = 2**18  # numbers
 
@@ -67,7 +69,7 @@ def pulled_back(function: Callable[..., Any], forward: Forward, z: Tensor, *give
     if not _followed(z):
         results = found[0]
         return results[0] if len(results) == 1 else results
-    return _Closed.apply(z, function, given, *found)
+    return _Closed.apply(z, function, forward, given, *found)
 
 
 def class_by_class(x: Tensor) -> Tensor:
@@ -85,24 +87,39 @@ def by_rows(function: Callable[..., Tensor], both: ByRows, z: Tensor, *given: Te
     """function(z, *given), [N] losses of the rows of [N, C] and of what else is given for each, where `both` has them
     and their slopes, or None. Rows go in blocks that stay in the cache. Where a loss is not finite, or cannot be looked
     at, it is the function as it is written."""
-    if not visible(z):
+    if not visible(z) or not z.numel():
         return function(z, *given)
 
     def forward(z: Tensor, *given: Tensor) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
-        rows = max(1, AT_ONCE // max(1, z.shape[1]))
-        losses, slopes = list[Tensor](), torch.empty_like(z)  # in memory as the logits are
-        for n, block in enumerate(zip(z.split(rows), *(x.split(rows) for x in given), strict=True)):
-            found = both(*block)
-            if found is None or not bool(found[0].isfinite().all()):
-                return None
-            losses.append(found[0])
-            if len(z) <= rows:
-                slopes = found[1]
-            else:
-                slopes[n * rows : (n + 1) * rows] = found[1]
-        return (torch.cat(losses),), lambda u: slopes * u.unsqueeze(1)
+        if (found := _in_blocks(both, z, given)) is None:
+            return None
+        losses, slopes = found
+        losses = losses if losses.ndim == 1 else losses.sum(1)
+        return ((losses,), lambda u: slopes.mul_(u.unsqueeze(1))) if bool(losses.isfinite().all()) else None
 
     return pulled_back(function, forward, z, *given)
+
+
+def mean_by_rows(function: Callable[..., Tensor], both: ByRows, z: Tensor, *given: Tensor) -> Tensor | None:
+    """The mean of the same, of losses >= 0 and logits that can be looked at, in as few operations as it takes. None
+    where it has to be the function as it is written."""
+    value: Tensor = _Mean.apply(z, function, both, given)  # pyright: ignore[reportAssignmentType]
+    # What is larger stands for infinity.
+    return value if value.detach().item() * len(z) < HUGE**0.5 else None
+
+
+def _in_blocks(both: ByRows, z: Tensor, given: tuple[Any, ...]) -> tuple[Tensor, Tensor] | None:
+    rows = max(1, AT_ONCE // max(1, z.shape[1]))
+    if len(z) <= rows:
+        return both(z, *given)
+    losses, slopes = list[Tensor](), torch.empty_like(z)  # in memory as the logits are
+    for start in range(0, len(z), rows):
+        block = slice(start, start + rows)
+        if (found := both(z[block], *(x[block] if isinstance(x, Tensor) else x for x in given))) is None:
+            return None
+        losses.append(found[0])
+        slopes[block] = found[1]
+    return torch.cat(losses), slopes
 
 
 def _more(z: Tensor, given: tuple[Any, ...]) -> bool:
@@ -120,23 +137,57 @@ def _more(z: Tensor, given: tuple[Any, ...]) -> bool:
 class _Closed(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, z: Tensor, function: Any, given: tuple[Any, ...], results: tuple[Tensor, ...], back: Any
+        ctx: Any,
+        z: Tensor,
+        function: Any,
+        forward: Forward,
+        given: tuple[Any, ...],
+        results: tuple[Tensor, ...],
+        back: Any,
     ) -> Any:
         ctx.set_materialize_grads(False)
-        ctx.function, ctx.given, ctx.back = function, given, back
+        ctx.function, ctx.forward, ctx.given, ctx.back = function, forward, given, back
         ctx.save_for_backward(z)
         return results[0] if len(results) == 1 else results
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
-        nothing = (None,) * 4
+        nothing = (None,) * 5
         if all(u is None for u in upstream):
             return None, *nothing
+        # Whoever asks first gets what is kept itself; a second backward pass computes it again.
+        if not torch.is_grad_enabled() and ctx.back is not None:
+            back, ctx.back = ctx.back, None
+            return back(*upstream), *nothing
+        (z,) = ctx.saved_tensors
         if not torch.is_grad_enabled():
-            return ctx.back(*upstream), *nothing
-        (z,) = ctx.saved_tensors  # create_graph: the derivative itself must be differentiable
+            return ctx.forward(z.detach(), *ctx.given)[1](*upstream), *nothing
+        # create_graph: the derivative itself must be differentiable
         results = ctx.function(z, *ctx.given)
         results = (results,) if isinstance(results, Tensor) else results
         asked = [(r, u) for r, u in zip(results, upstream, strict=True) if u is not None]
         (gradient,) = torch.autograd.grad([r for r, _ in asked], z, [u for _, u in asked], create_graph=True)
         return gradient, *nothing
+
+
+class _Mean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, function: Any, both: ByRows, given: tuple[Any, ...]) -> Tensor:
+        ctx.function, ctx.both, ctx.given = function, both, given
+        ctx.save_for_backward(z)
+        if (found := _in_blocks(both, z, (*given, 1 / len(z)))) is None:
+            return z.new_full((), torch.nan)
+        losses, ctx.slopes = found
+        return losses.sum() * (1 / len(z))
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        (u,) = upstream
+        (z,) = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            value = ctx.function(z, *ctx.given).mean()
+            return *torch.autograd.grad(value, z, u, create_graph=True), None, None, None
+        slopes, ctx.slopes = ctx.slopes, None
+        if slopes is None:
+            slopes = _in_blocks(ctx.both, z, (*ctx.given, 1 / len(z)))[1]  # pyright: ignore
+        return slopes if u.item() == 1 else slopes.mul_(u), None, None, None

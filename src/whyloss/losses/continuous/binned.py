@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from whyloss.losses import checks
+from whyloss.losses import by_hand, checks
 from whyloss.losses.continuous.bins import Bins
 from whyloss.losses.loss import Loss, Reduction
 from whyloss.losses.proper.likelihood import CrossEntropyLoss
@@ -51,9 +51,10 @@ class BinnedLoss(Loss):
         sample_weight: Tensor | None = None,
         normalizer: float | Tensor | None = None,
     ) -> Tensor:
-        return self.cross_entropy(
-            logits, self._distribution(logits, target), sample_weight=sample_weight, normalizer=normalizer
-        )
+        q, plainly = self._distribution(logits, target), sample_weight is None and normalizer is None
+        if plainly and (value := by_hand.mean_towards(self.cross_entropy, logits, q)) is not None:
+            return value
+        return self.cross_entropy(logits, q, sample_weight=sample_weight, normalizer=normalizer)
 
     def parts(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(sum of the weighted losses, sum of the weights): add both over ranks or accumulation steps, divide once."""

@@ -129,16 +129,15 @@ class Bins(nn.Module):
         else:
             # Beyond some standard deviations a mass is too small to write down.
             reach = (14 if values.dtype == torch.float32 else 39) * sigma
-            first = torch.searchsorted(edges, v - reach) - 1
+            first = torch.searchsorted(edges, v - reach).sub_(1)
             width = int((torch.searchsorted(edges, v + reach) - first).max()) + 1
             if width < self.count:
-                # Past the last edge it is repeated, and what lies between is nothing.
-                place = first + torch.arange(width, device=v.device)
-                known = edges.index_select(0, place.clamp(0, self.count).flatten()).reshape(place.shape)
+                first.clamp_(0, self.count + 1 - width)
+                known = edges.unfold(0, width, 1).index_select(0, first.flatten()).reshape(*values.shape, width)
                 near = _between(_tails(known, v, sigma))
-                near = (near / near.sum(-1, keepdim=True)).to(values.dtype)
+                near = near.div_(near.sum(-1, keepdim=True)).to(values.dtype)
                 masses = near.new_zeros(*values.shape, self.count)
-                return masses.scatter_add_(-1, place[..., :-1].clamp(0, self.count - 1), near)
+                return masses.scatter_(-1, first + torch.arange(width - 1, device=v.device), near)
             masses = _between(_tails(edges, v, sigma))
         return (masses / masses.sum(-1, keepdim=True)).to(values.dtype)
 
@@ -196,7 +195,7 @@ def _all_between(v: Tensor, low: Tensor, high: Tensor) -> bool:
     if not visible(v) or not v.numel():
         return False
     least, most = v.aminmax()
-    return bool(least >= low) and bool(most <= high)
+    return least.item() >= low.item() and most.item() <= high.item()
 
 
 def _between(tails: Tensor) -> Tensor:
@@ -208,7 +207,7 @@ def _between(tails: Tensor) -> Tensor:
 def _tails(edges: Tensor, v: Tensor, sigma: float | Tensor) -> Tensor:
     """Twice the smaller tail of a normal distribution about v at every edge: of what lies below it, or less what lies
     above."""
-    below = (v - edges) / (sigma * 2**0.5)
+    below = (v - edges).div_(sigma * 2**0.5)
     return torch.special.erfc(below.abs()).copysign_(below)
 
 

@@ -8,14 +8,9 @@ from whyloss.losses.whole import WholeRowLoss
 from whyloss.stats.closed import by_rows
 from whyloss.stats.each import above, log_cumsum_exp, log_not_p, softmax_and_rest, to_infinity, weighed
 from whyloss.stats.exact import HUGE
-from whyloss.stats.majority import balanced, shares, without
+from whyloss.stats.majority import balanced, shares, sums, without
+from whyloss.stats.tables import lower, others, steps_apart, table
 from whyloss.stats.visible import SURE, visible
-
-
-def steps_apart(classes: int, like: Tensor) -> Tensor:
-    """[C, C] how many steps class j is from class i."""
-    place = torch.arange(classes, dtype=like.dtype, device=like.device)
-    return (place.unsqueeze(1) - place).abs()
 
 
 class SquaredEarthMoverLoss(WholeRowLoss):
@@ -44,11 +39,18 @@ class SquaredEarthMoverLoss(WholeRowLoss):
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
         if target.ndim == 1:
-            return by_rows(_squares, _squares_by_hand, logits, target)
+            return by_rows(_squares, self.by_hand, logits, target)
         p, _ = softmax_and_rest(logits.clamp_min(-HUGE))
         # P_k - Q_k, where P_k and Q_k are shares, without subtracting what is nearly 1 from 1
         difference = p.cumsum(1) * above(target) - above(p) * target.cumsum(1)
         return (difference * difference).sum(1)
+
+    def by_hand(self, logits: Tensor, label: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
+        p, majority = shares(logits)
+        # Half the slope in each share, of which the loss is the mean under the shares.
+        found, half = _in_double(p, label) or _from_both_ends(p, label)
+        slope = half.mul_(without(p, majority).mul_(2 * share))
+        return found, balanced(slope, majority)
 
 
 def _squares(logits: Tensor, label: Tensor) -> Tensor:
@@ -58,17 +60,32 @@ def _squares(logits: Tensor, label: Tensor) -> Tensor:
     return (difference * difference).sum(1)
 
 
-def _squares_by_hand(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """Below the label sums go up from the first class, above it down from the last: the same, with the order turned."""
-    (p, majority), last = shares(logits), logits.shape[1] - 1
-    before = torch.ones(last + 1, last + 1, dtype=p.dtype, device=p.device).tril(-1)
+def _in_double(p: Tensor, label: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The losses, and half their slopes in the shares less their mean, where float64 has the digits that float32 loses
+    when sums from the first class on pass the label."""
+    if p.dtype == torch.float64:
+        return None
+    moved = table(others, p.shape[1], like=p).index_select(0, label).mul_(p).double()
+    away = moved.sum(1, keepdim=True)
+    if not away.min().item() > SURE * p.shape[1]:
+        return None
+    label = label.unsqueeze(1)
+    difference = moved.scatter_(1, label, away.neg_()).cumsum_(1)  # P_k - Q_k
+    found = torch.linalg.vector_norm(difference, dim=1, keepdim=True).square_()
+    before = difference.cumsum(1).sub_(difference)
+    half = torch.sub(before.gather(1, label).sub_(found), before, out=before)
+    return found.squeeze(1).to(p.dtype), half.to(p.dtype)
+
+
+def _from_both_ends(p: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """The same: below the label sums go up from the first class, above it down from the last: the same, with the order
+    turned."""
+    before, last = table(lower, p.shape[1], like=p), p.shape[1] - 1
     up = p.cumsum(1).mul_(before.index_select(0, label))
     down = p.flip(1).cumsum(1).mul_(before.index_select(0, last - label))
     found = (up * up).sum(1).add_((down * down).sum(1))
-    # Half the slope in each share; its mean under the shares is the loss.
     half = up.flip(1).cumsum(1).flip(1).add_(down.flip(1).cumsum(1))
-    slope = half.sub_(found.unsqueeze(1)).mul_(without(p, majority).mul_(2))
-    return found, balanced(slope, majority)
+    return found, half.sub_(found.unsqueeze(1))
 
 
 class ClassDistanceWeightedCrossEntropyLoss(WholeRowLoss):
@@ -103,9 +120,17 @@ class ClassDistanceWeightedCrossEntropyLoss(WholeRowLoss):
         self.require(self.alpha > 0, "alpha > 0", self.alpha)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        weight = steps_apart(logits.shape[1], logits) ** self.alpha
+        weight = self._weights(logits)
         weight = weight.index_select(0, target) if target.ndim == 1 else target @ weight
         return to_infinity(by_rows(_log_not, _log_not_by_hand, logits, weight))
+
+    def by_hand(self, logits: Tensor, label: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor] | None:
+        # All is in proportion to the weights.
+        found = _log_not_by_hand(logits, (self._weights(logits) * share).index_select(0, label))
+        return found if found is None else (found[0].div_(share), found[1])
+
+    def _weights(self, logits: Tensor) -> Tensor:
+        return table(steps_apart, logits.shape[1], self.alpha, like=logits)
 
 
 def _log_not(logits: Tensor, weight: Tensor) -> Tensor:
@@ -115,14 +140,16 @@ def _log_not(logits: Tensor, weight: Tensor) -> Tensor:
 def _log_not_by_hand(logits: Tensor, weight: Tensor) -> tuple[Tensor, Tensor] | None:
     p, majority = shares(logits)
     small = without(p, majority)
-    left = small.sum(1)  # by the majority
-    if not bool((left > SURE).all()):
+    left = sums(small)  # by the majority
+    if not left.min().item() > SURE:
         return None
-    of_majority = (weight * majority).sum(1)
-    found = -torch.log1p(-small).mul_(weight).sum(1).addcmul_(of_majority, torch.log(left))
-    falls = (weight * small).div_(1 - small)
-    fall = (falls.sum(1) + of_majority * (1 - left) / left).unsqueeze(1)
-    return found, balanced(falls.addcmul_(small, fall, value=-1), majority)
+    of_majority = sums(majority.mul_(weight))
+    found = sums(small.neg().log1p_().mul_(weight)).addcmul_(of_majority, left.log()).neg_()
+    # What the loss gains by each share: weight / (1 - p). In the slope of a majority 1 - p cancels.
+    gain = weight / (1 - small)
+    slope = gain.sub_(sums(gain * small).unsqueeze(1)).mul_(p)
+    of_majority.mul_((1 - left).div_(left))
+    return found, slope.sub_(small.mul_(of_majority.unsqueeze(1)))
 
 
 class SLACELoss(WholeRowLoss):
@@ -158,7 +185,7 @@ class SLACELoss(WholeRowLoss):
         self.require(self.alpha > 0, "alpha > 0", self.alpha)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        steps = steps_apart(logits.shape[1], logits)
+        steps = table(steps_apart, logits.shape[1], 1.0, like=logits)
         near_to_far = steps.argsort(dim=1, stable=True)
         # For each label and class, how many classes are at least as near; the last of them closes the sum.
         last = (steps.unsqueeze(1) <= steps.unsqueeze(2)).sum(2) - 1

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from whyloss.losses.batch import BatchLoss
-from whyloss.losses.relations.distances import steps_apart
 from whyloss.stats.closed import pulled_back
 from whyloss.stats.each import log_softmax, log_sum_exp, softmax_and_rest
 from whyloss.stats.majority import balanced, shares, without
+from whyloss.stats.tables import steps_apart, table
 from whyloss.stats.visible import SURE, visible
 
 
@@ -50,7 +50,7 @@ class WeightedKappaLoss(BatchLoss):
 
     def value(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         share = (weight / weight.sum()).unsqueeze(1)
-        apart = steps_apart(logits.shape[1], logits) ** self.exponent
+        apart = table(steps_apart, logits.shape[1], self.exponent, like=logits)
         if target.ndim == 1:
             costs = apart.index_select(0, target)
             held = torch.zeros_like(logits[0]).index_add(0, target, share.squeeze(1))

@@ -14,6 +14,7 @@ from whyloss.losses.relations.soft_targets import (
     poisson_targets,
     triangular_targets,
 )
+from whyloss.stats.soft import MANY, cross_entropies
 
 
 class SoftLabelLoss(RowLoss):
@@ -25,6 +26,7 @@ class SoftLabelLoss(RowLoss):
     symmetric = False
     convex = True
     soft_labelled = True
+    closed_from = MANY
 
     def soft_labels(self) -> Tensor:
         """[C, C], row y is the distribution that stands for the label y."""
@@ -40,6 +42,12 @@ class SoftLabelLoss(RowLoss):
 
     def formula(self, affine_log_p: Tensor, own: Tensor, rest_table: Tensor) -> Tensor:
         return -affine_log_p / (own + rest_table)
+
+    def by_hand(self, logits: Tensor, label: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor] | None:
+        table, wanted = self.table, self.engine in ("auto", "dense") and not self.inplace
+        if not wanted or len(table) != logits.shape[1] or table.requires_grad:
+            return None
+        return cross_entropies(logits, table.to(logits.dtype).index_select(0, label), share)
 
 
 class _OrderedSoftLabelLoss(SoftLabelLoss):

@@ -14,9 +14,10 @@ from torch.special import log_ndtr
 from whyloss.losses import checks
 from whyloss.losses.targets import as_rows
 from whyloss.losses.whole import Whole, WholeRowLoss, adjusted
-from whyloss.stats.closed import pulled_back
+from whyloss.stats.closed import by_rows, pulled_back
 from whyloss.stats.dense import computing
 from whyloss.stats.each import above, log_normal_between, log_one_minus_exp, weighed
+from whyloss.stats.tables import answers, table
 from whyloss.stats.visible import visible
 
 
@@ -28,6 +29,7 @@ class ThresholdLoss(WholeRowLoss):
 
     links = ("softmax",)
     ordered = True
+    missing = 1
     falling: ClassVar[bool] = False  # whether the logits of a row must fall from class to class
 
     def answers(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -120,6 +122,9 @@ class CoralLoss(ThresholdLoss):
             return _of_answers(logits, target, _answers(logits), importance)
         each = _log_loss(logits, above(target)[:, :-1], target.cumsum(1)[:, :-1])
         return (each if importance is None else each * importance).sum(1)
+
+    def by_hand(self, logits: Tensor, label: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor] | None:
+        return _likelihoods_by_hand(logits, label, _answers(logits), None, share) if self.importance is None else None
 
     def log_survival(self, logits: Tensor) -> Tensor:
         return logsigmoid(logits)
@@ -265,9 +270,18 @@ class ECOCDistanceLoss(ThresholdLoss):
 
     def answers(self, logits: Tensor, target: Tensor) -> Tensor:
         if target.ndim == 1:
-            return pulled_back(_distances, _distances_by_hand, logits, target, _answers(logits))
+            return by_rows(_distances, self.by_hand, logits, target)
         yes, no = torch.exp(logsigmoid(logits)), torch.exp(logsigmoid(-logits))
         return (above(target)[:, :-1] * no * no + target.cumsum(1)[:, :-1] * yes * yes).sum(1)
+
+    def by_hand(self, logits: Tensor, label: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
+        answer = _answers(logits).index_select(0, label)
+        right = answer * logits
+        wrong = right.neg().sigmoid_()
+        squared = wrong.mul_(wrong)
+        # The slope of s(-x) is -s(x) s(-x).
+        slope = right.sigmoid_().mul_(squared).mul_(answer).mul_(-2 * share)
+        return squared, slope
 
     def log_survival(self, logits: Tensor) -> Tensor:
         return logsigmoid(logits)
@@ -281,13 +295,12 @@ class ECOCDistanceLoss(ThresholdLoss):
 
 def _answers(logits: Tensor) -> Tensor:
     """[C, C - 1] for each class 1 where it is above a step, else -1."""
-    steps = logits.shape[1]
-    return torch.ones(steps + 1, steps, dtype=logits.dtype, device=logits.device).tril(-1) * 2 - 1
+    return table(answers, logits.shape[1], like=logits)
 
 
 def _of_answers(logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor | None) -> Tensor:
     """[N] what the answers of a row cost, each for what it counts: [C - 1], or [C, C - 1] for each label."""
-    return pulled_back(_likelihoods, _likelihoods_by_hand, logits, label, answers, counts)
+    return pulled_back(_likelihoods, _likelihoods_forward, logits, label, answers, counts)
 
 
 def _likelihoods(logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor | None) -> Tensor:
@@ -297,37 +310,33 @@ def _likelihoods(logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor 
     return each.sum(1)
 
 
-def _likelihoods_by_hand(
+def _likelihoods_forward(
     logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor | None
 ) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]] | None:
     if not visible(logits):
         return None
+    each, slope = _likelihoods_by_hand(logits, label, answers, counts)
+    found = each.sum(1)
+    # Infinite logits that count for nothing would make NaN.
+    return ((found,), lambda u: slope.mul_(u.unsqueeze(1))) if bool(found.isfinite().all()) else None
+
+
+def _likelihoods_by_hand(
+    logits: Tensor, label: Tensor, answers: Tensor, counts: Tensor | None, share: float = 1.0
+) -> tuple[Tensor, Tensor]:
     answer = answers.index_select(0, label)
     right = logits * answer
     each = torch.exp(-right.abs()).log1p_().sub_(right.clamp_max(0))
-    slope = right.neg_().sigmoid_().mul_(answer).neg_()
+    slope = right.neg_().sigmoid_().mul_(answer).mul_(-share)
     if counts is not None:
         count = counts if counts.ndim == 1 else counts.index_select(0, label)
         each, slope = each.mul_(count), slope.mul_(count)
-    found = each.sum(1)
-    # Infinite logits that count for nothing would make NaN.
-    return ((found,), lambda u: slope * u.unsqueeze(1)) if bool(found.isfinite().all()) else None
+    return each, slope
 
 
-def _distances(logits: Tensor, label: Tensor, answers: Tensor) -> Tensor:
-    wrong = torch.exp(logsigmoid(-logits * answers[label]))
+def _distances(logits: Tensor, label: Tensor) -> Tensor:
+    wrong = torch.exp(logsigmoid(-logits * _answers(logits)[label]))
     return (wrong * wrong).sum(1)
-
-
-def _distances_by_hand(
-    logits: Tensor, label: Tensor, answers: Tensor
-) -> tuple[tuple[Tensor], Callable[[Tensor], Tensor]]:
-    answer = answers.index_select(0, label)
-    right = logits * answer
-    wrong = torch.sigmoid(-right)
-    squared = wrong * wrong
-    slope = right.sigmoid_().mul_(squared).mul_(answer).mul_(-2)
-    return (squared.sum(1),), lambda u: slope * u.unsqueeze(1)
 
 
 def _log_loss(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:

@@ -1,0 +1,84 @@
+"""Losses of labels whose slopes are known in closed form, and their mean by the shortest way on the CPU.
+
+Where each operation takes longer than what it does, those of a small batch are counted: there are the loss's own and
+hardly another. Whatever is not plain goes to the door (rows.py, whole.py)."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from whyloss.stats import engine, soft
+from whyloss.stats.closed import mean_by_rows
+
+if TYPE_CHECKING:
+    from whyloss.losses.loss import LabelledLoss, RowLoss
+
+TENSORS = (Tensor, nn.Parameter)  # not what only looks like one
+EXACT = (torch.float32, torch.float64)
+
+
+class ByHand:
+    """Has its slopes in closed form if it says so: write `by_hand`."""
+
+    missing: ClassVar[int] = 0  # classes that have no logit of their own
+    closed: ClassVar[bool] = False  # `by_hand` speaks of what the losses are, and not of those of a class above
+    closed_from: ClassVar[int] = 2  # classes from which on it is the quickest way
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "by_hand" in vars(cls):
+            cls.closed = True
+        elif not vars(cls).keys().isdisjoint(("formula", "table", "losses", "answers", "enter", "forward")):
+            cls.closed = False
+
+    def by_hand(self, logits: Tensor, label: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor] | None:
+        """Losses >= 0 of labels, [N] or parts of them [N, C], and [N, C] `share` times their slopes; None where these
+        are not exact. What belongs to a label it finds by `index_select`, which raises IndexError where there is no
+        such label."""
+
+
+def mean(loss: "LabelledLoss", logits: Tensor, target: Tensor) -> Tensor | None:
+    """The mean loss; None where the door is the way."""
+    if not loss.closed or loss.link != "softmax" or not _plain(loss, logits) or type(target) is not Tensor:
+        return None
+    rows, classes = len(logits), logits.shape[1] + loss.missing
+    labels = target.shape == (rows,) and target.dtype == torch.int64 and target.is_cpu
+    if not labels or classes < loss.closed_from or 0 <= loss.ignore_index < classes:
+        return None
+    learns = bool(loss._parameters)  # pyright: ignore[reportPrivateUsage]
+    if learns or loss.weight is not None or loss.adjust is not None or loss.label_smoothing:
+        return None
+    try:
+        return mean_by_rows(partial(_of_rows, loss), loss.by_hand, logits, target)
+    except IndexError:  # a label that is ignored, or that does not exist
+        return None
+
+
+def mean_towards(loss: "RowLoss", logits: Tensor, q: Tensor) -> Tensor | None:
+    """The mean of a plain cross-entropy towards distributions that are known to be such."""
+    if q.shape[-1] < soft.MANY or logits.shape != q.shape or loss.engine not in ("auto", "dense"):
+        return None
+    if not _plain(loss, logits) or q.requires_grad or logits.dtype != q.dtype:
+        return None
+    return mean_by_rows(partial(_of_rows, loss), soft.cross_entropies, logits, q)
+
+
+def _plain(loss: "LabelledLoss", logits: Tensor) -> bool:
+    """Whether logits can be looked at, and nothing but the mean and its gradient is asked for."""
+    return (
+        loss.reduction == "mean"
+        and not torch.compiler.is_compiling()
+        and type(logits) in TENSORS
+        and logits.ndim == 2
+        and logits.is_cpu
+        and logits.dtype in EXACT
+        and len(logits) > 0
+        and not torch.is_autocast_enabled("cpu")
+        and not engine.transforming()
+    )
+
+
+def _of_rows(loss: Any, z: Tensor, target: Tensor) -> Tensor:
+    return loss.each(z, target)[0]
