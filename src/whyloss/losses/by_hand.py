@@ -47,7 +47,7 @@ def mean(loss: "LabelledLoss", logits: Tensor, target: Tensor) -> Tensor | None:
     labels = target.shape == (rows,) and target.dtype == torch.int64 and target.is_cpu
     if not labels or classes < loss.closed_from or 0 <= loss.ignore_index < classes:
         return None
-    learns = bool(loss._parameters)  # pyright: ignore[reportPrivateUsage]
+    learns = bool(loss._parameters) or any(isinstance(x, Tensor) for x in vars(loss).values())  # pyright: ignore
     if learns or loss.weight is not None or loss.adjust is not None or loss.label_smoothing:
         return None
     try:
