@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor
 
-from whyloss.losses import by_hand, compiled, plain
+from whyloss.losses import by_hand, compiled, parallel, plain
 from whyloss.losses import rows as door
 from whyloss.losses.adjust import Adjustment
 from whyloss.losses.by_hand import ByHand
@@ -234,6 +234,8 @@ class RowLoss(LabelledLoss):
         normalizer: float | Tensor | None = None,
         softcap: float | None = None,
         memory: int | None = None,
+        group: Any = None,
+        start: int | None = None,
     ) -> Tensor:
         """The loss of the logits `hidden @ weight.T + bias`, which are never kept.
 
@@ -252,6 +254,8 @@ class RowLoss(LabelledLoss):
             softcap: c > 0 replaces each logit z by c tanh(z / c).
             memory: bytes that a chunk of logits, and what is made of it, may take; None chooses by the shapes. Less is
                 slower; less than a few rows take makes the logits of some classes at a time, twice.
+            group, start: as in `sharded`, for classes that are split over ranks, each with its own part of weight, bias
+                and soft target. The slopes of the hidden states, the same on all ranks, are added up over them here.
 
         >>> import torch, whyloss
         >>> hidden, weight = torch.ones(2, 3), torch.eye(4, 3)
@@ -260,6 +264,9 @@ class RowLoss(LabelledLoss):
         >>> whyloss.FocalLoss()(hidden @ weight.T, torch.tensor([0, 3]))
         tensor(1.1786)
         """
+        if group is not None:
+            more = (group, start, sample_weight, normalizer, softcap, memory)
+            return parallel.linear(self, hidden, weight, target, bias, *more)
         if compiled.fits(self, target, sample_weight, normalizer):
             return compiled.linear(self, hidden, weight, target, bias, sample_weight, normalizer, softcap, memory)
         entered = door.enter_linear(self, hidden, weight, target, bias, sample_weight, softcap, memory)

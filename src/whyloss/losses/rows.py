@@ -159,12 +159,7 @@ def enter_linear(
     memory: int | None,
 ) -> Entered:
     """The same for logits that are never made: what stands in for them has their shape and takes no memory."""
-    checks.head(type(loss).__name__, hidden, weight, bias, softcap, memory)
-    if torch.is_autocast_enabled(hidden.device.type):
-        dtype = torch.get_autocast_dtype(hidden.device.type)
-        hidden, weight = hidden.to(dtype), weight.to(dtype)
-        bias = None if bias is None else bias.to(dtype)
-    checks.one_dtype(type(loss).__name__, hidden, weight, bias)
+    hidden, weight, bias = head_of(loss, hidden, weight, bias, softcap, memory)
     binary = loss.link == "sigmoid"
     shape = (*hidden.shape[:-1], weight.shape[0])
     flat = hidden.reshape(-1, hidden.shape[-1])
@@ -174,9 +169,7 @@ def enter_linear(
         entered = enter(loss, stand_in.expand(shape), target, sample_weight)
     else:
         labels = hidden.shape[:-1]
-        rows_of_target = (
-            target.reshape(-1) if target.shape == labels else target.reshape(-1, *target.shape[len(labels) :])
-        )
+        rows_of_target = targets.flat(target, labels)
         per_row = targets.sample_weight(type(loss).__name__, sample_weight, labels, computing_dtype(hidden))
         entered = enter(loss, stand_in.expand(flat.shape[0], shape[-1]), rows_of_target, per_row)
         entered.shape = labels
@@ -187,6 +180,24 @@ def enter_linear(
     change = adjust.rewritten if adjust is not None and adjust.of_rows else None
     entered.head = Head(flat, weight, bias, softcap or own, binary, memory, loss.engine, change)
     return entered
+
+
+def head_of(
+    loss: "RowLoss",
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    softcap: float | None,
+    memory: int | None,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """What a linear head is made of, checked and in one dtype: that of autocast, inside one."""
+    checks.head(type(loss).__name__, hidden, weight, bias, softcap, memory)
+    if torch.is_autocast_enabled(hidden.device.type):
+        dtype = torch.get_autocast_dtype(hidden.device.type)
+        hidden, weight = hidden.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    checks.one_dtype(type(loss).__name__, hidden, weight, bias)
+    return hidden, weight, bias
 
 
 def enter_sharded(

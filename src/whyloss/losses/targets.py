@@ -26,6 +26,11 @@ def side_by_side(logits: Tensor) -> Tensor:
     return logits.movedim(1, 0).flatten(1).t() if few else as_rows(logits, "softmax")
 
 
+def flat(target: Tensor, labels: torch.Size) -> Tensor:
+    """Labels of this shape, or soft targets that have one axis more, with one axis of rows."""
+    return target.reshape(-1) if target.shape == labels else target.reshape(-1, *target.shape[len(labels) :])
+
+
 def finite(z: Tensor) -> Tensor:
     """Logits of questions with huge numbers in place of infinite ones, so that no formula makes inf - inf of them. What
     becomes huge with them is infinite (`each.to_infinity`)."""

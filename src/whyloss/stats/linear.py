@@ -70,6 +70,14 @@ class Head:
             out.div_(self.softcap).tanh_().mul_(self.softcap)
         return out if (masked := self.masked()) is None else out.masked_fill_(masked, -torch.inf)
 
+    def uncapped(self, slope: Tensor, z: Tensor) -> None:
+        """Makes of slopes in the logits those in the products, in place."""
+        if self.softcap is None:
+            return
+        slope.mul_(1 - (z / self.softcap) ** 2)
+        if (masked := self.masked()) is not None:
+            slope.masked_fill_(masked, 0.0)
+
     def parts(self) -> list[slice]:
         """The classes that go through one product. A GPU's matrix library wants sizes that are multiples of 16 bytes;
         of 50257 classes it makes a slow product, of 50240 and 17 two fast ones."""
@@ -245,10 +253,10 @@ class _Linear(torch.autograd.Function):
         if found is None:  # a second backward pass over a retained graph
             found = _sweep(head, ctx.rows, wanted, None if ctx.late is not None else ctx.share)[1]
         scale = u if ctx.late is None else u * ctx.late
-        return *(None if g is None else _scaled(g, scale) for g in found), *nothing
+        return *(None if g is None else scaled(g, scale) for g in found), *nothing
 
 
-def _scaled(gradient: Tensor, scale: Tensor) -> Tensor:
+def scaled(gradient: Tensor, scale: Tensor) -> Tensor:
     """In place, and without a pass over the gradient if the scale is 1."""
     if gradient.is_cuda and not absent(gradient.device) and gradient.is_contiguous():
         from whyloss.stats.kernels.launch import scale_
@@ -298,10 +306,7 @@ def _sweep(
         losses[start // step if summed else block] = part.sum(dtype=torch.float64) if summed else part
         if slope is None:
             continue
-        if head.softcap is not None:
-            slope.mul_(1 - (z / head.softcap) ** 2)
-            if (masked := head.masked()) is not None:
-                slope.masked_fill_(masked, 0.0)
+        head.uncapped(slope, z)
         if to_hidden is not None:
             first, *others = head.parts()
             torch.mm(slope[:, first], head.weight[first], out=to_hidden[start:stop])
