@@ -19,7 +19,7 @@ from whyloss.stats.verdict import Verdict
 
 # Elements for each thread, and for all: few enough for a block and its buffers to stay in the last-level cache, enough
 # for the calls not to be what takes time.
-BLOCK, MOST = SIZE // 4, 2**22
+BLOCK, MOST = SIZE // 2, 2**22
 # Between these, a sum of exponentials taken without subtracting the largest logit has lost nothing of it.
 FAINT, LOUD = 1e-6, 1e15
 NARROW = 8  # classes up to which torch's own softmax takes no more time than its parts
