@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from whyloss.losses.loss import RowLoss
 
 
+def linear(*given: Any) -> Tensor:
+    """`RowLoss.linear`, with a group. Its loop has collectives in it: the compiler leaves it as it is."""
+    aside: Any = torch.compiler.disable  # whose mention at import would load the compiler
+    return aside(_linear)(*given) if torch.compiler.is_compiling() else _linear(*given)
+
+
 def _linear(
     loss: "RowLoss",
     hidden: Tensor,
@@ -57,9 +63,6 @@ def _linear(
     given = (flat, weight, bias, split, normalizer, torch.is_grad_enabled())
     value: Any = _Linear.apply(*given)
     return value.reshape(labels) if loss.reduction == "none" else value
-
-
-linear: Any = torch.compiler.disable(_linear)  # a loop with collectives in it, which the compiler would take apart
 
 
 def _rows(hidden: Tensor, weight: Tensor, shard: Shard, memory: int | None) -> int:
