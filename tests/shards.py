@@ -7,10 +7,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.multiprocessing as mp
 from instances import ROWS, Case, defaults
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
@@ -342,3 +344,9 @@ def on_a_rank(rank: int, folder: str) -> None:
     dist.barrier()  # nobody hangs up while the others still talk
     dist.destroy_process_group()
     os._exit(0)  # gloo's threads sometimes abort a process that takes its time to leave
+
+
+def of_three(work: Callable[..., None], folder: Path) -> list[dict[str, Any]]:
+    """What three processes found and saved: `work`, of a rank and a folder."""
+    mp.spawn(work, args=(str(folder),), nprocs=3)
+    return [torch.load(folder / f"rank{rank}.pt") for rank in range(3)]

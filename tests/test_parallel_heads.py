@@ -1,13 +1,12 @@
 """Linear heads whose classes are split over ranks: on every rank the value and the slopes of the hidden states that one
 process finds, and this rank's part of the others, for every row loss, in chunks."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from heads import CLASSES, WIDTH, Trial, on_a_rank, trials
+from shards import of_three
 
 import whyloss
 
@@ -18,9 +17,7 @@ TOLERANCE = {torch.float64: (1e-9, 1e-11), torch.float32: (2e-5, 1e-6), torch.bf
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What three processes found; started once."""
-    folder: Path = tmp_path_factory.mktemp("heads")
-    mp.spawn(on_a_rank, args=(str(folder),), nprocs=3)
-    return [torch.load(folder / f"rank{rank}.pt") for rank in range(3)]
+    return of_three(on_a_rank, tmp_path_factory.mktemp("heads"))
 
 
 @pytest.mark.parametrize("name", TRIALS)

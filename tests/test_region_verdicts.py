@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from instances import OVERLAPS, Case, value_and_gradient
+from judged import OPTIONS, agree, case
 from torch import Tensor
 
 import whyloss
@@ -71,30 +72,7 @@ def compare(loss: Any, z: Tensor, target: Tensor, **call: Any) -> None:
         expected = value_and_gradient(scaled, z.double(), target, **call)
     with torch.no_grad():
         torch.testing.assert_close(scaled(z, target, **call), found[0], rtol=1e-6, atol=0)
-    torch.testing.assert_close(found[0].double(), expected[0], rtol=2e-6, atol=1e-6)
-    rtol = 2e-5 if z.dtype == torch.float32 else torch.finfo(z.dtype).eps
-    atol = 5e-6 * expected[1].abs().max().item()
-    torch.testing.assert_close(found[1].double(), expected[1], rtol=rtol, atol=atol + (rtol > 1e-4) * 1e-7)
-
-
-def case(link: str, dtype: torch.dtype = torch.float32, classes: int = 4) -> tuple[Tensor, Tensor]:
-    """Images with ignored pixels whose logits are no numbers, an absent class, and one image without any pixel."""
-    z = (3 * torch.randn(3, classes, 10, 7)).to(dtype)
-    t = torch.randint(0, classes - 1, (3, 10, 7)) if link == "softmax" else torch.randint(0, 2, z.shape)
-    if link == "sigmoid":
-        t[0, 1] = 0
-    t[0, ..., 4], z[0, ..., 4], t[2] = -100, torch.nan, -100
-    return z, t
-
-
-OPTIONS: list[dict[str, Any]] = [
-    {},
-    {"absent": "skip"},
-    {"absent": "zero", "reduction": "sum"},
-    {"background": False, "smooth": 0.5},
-    {"over": "batch", "background": False},
-    {"over": "batch", "absent": "skip", "smooth": 1.0},
-]
+    agree(found, expected, z.dtype)
 
 
 @pytest.mark.parametrize("link", ["softmax", "sigmoid"])
@@ -107,7 +85,7 @@ def test_every_overlap_where_all_classes_are_there_and_where_not(loss: Case, lin
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", [{}, *OPTIONS], ids=str)
 @pytest.mark.parametrize("loss", [whyloss.DiceLoss, whyloss.LogDiceLoss])
 def test_every_option(loss: Any, options: dict[str, Any], dtype: torch.dtype, few: int, judged: list[Any]):
     compare(loss(**options), *case("softmax", dtype))
@@ -147,6 +125,21 @@ def test_what_numbers_refuse_is_what_torch_says(lost: float, few: int, judged: l
     torch.testing.assert_close(found[0], expected)
     assert found[0].isinf()
     assert not found[1].isfinite().all()
+
+
+class Clamped(RegionLoss):
+    """A user's own loss, of which a bound might hide what is no number."""
+
+    def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
+        return torch.maximum(0.1 + 0 * target, 1 - intersection / target)
+
+
+@pytest.mark.parametrize("loss", [whyloss.DiceLoss, Clamped])
+def test_what_is_no_number_is_seen(loss: Any, few: int, judged: list[Any]):
+    z, t = torch.randn(2, 3, 20), torch.arange(40).reshape(2, 20) % 3
+    z[0, 1, 4] = torch.nan
+    assert loss()(z, t).isnan()
+    assert len(judged) == 1
 
 
 def test_a_formula_that_branches_goes_step_by_step(judged: list[Any]):

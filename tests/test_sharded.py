@@ -1,13 +1,11 @@
 """Class-sharded logits: on every rank the value of all logits and this rank's slice of the gradient, for every row loss
 and kind of target, with few collectives."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing as mp
-from shards import CLASSES, THREE, Trial, on_a_rank, rows, shares, trials
+from shards import CLASSES, THREE, Trial, of_three, on_a_rank, rows, shares, trials
 from torch import Tensor
 
 import whyloss
@@ -19,9 +17,7 @@ TOLERANCE = {torch.float64: (1e-11, 1e-11), torch.float32: (2e-6, 1e-6), torch.b
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What three processes found; started once."""
-    folder: Path = tmp_path_factory.mktemp("ranks")
-    mp.spawn(on_a_rank, args=(str(folder),), nprocs=3)
-    return [torch.load(folder / f"rank{rank}.pt") for rank in range(3)]
+    return of_three(on_a_rank, tmp_path_factory.mktemp("ranks"))
 
 
 def agree(found: list[tuple[Tensor, Tensor]], expected: tuple[Tensor, Tensor], dtype: torch.dtype) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from instances import OVERLAPS, Case, value_and_gradient
+from judged import OPTIONS, agree, case
 from noted import Operations
 from torch import Tensor
 
@@ -83,32 +84,7 @@ def compare(loss: Any, z: Tensor, target: Tensor, **call: Any) -> None:
         return -3.0 * loss(*given, **call)
 
     found, expected = value_and_gradient(scaled, z, target, **call), exact(scaled, z, target, **call)
-    assert found[0].dtype == torch.float32
-    assert found[1].dtype == z.dtype
-    torch.testing.assert_close(found[0].double(), expected[0], rtol=2e-6, atol=1e-6)
-    rtol = 2e-5 if z.dtype == torch.float32 else torch.finfo(z.dtype).eps
-    torch.testing.assert_close(
-        found[1].double(), expected[1], rtol=rtol, atol=5e-6 * expected[1].abs().max().item() + (rtol > 1e-4) * 1e-7
-    )
-
-
-def case(link: str, dtype: torch.dtype = torch.float32, classes: int = 4) -> tuple[Tensor, Tensor]:
-    """Images with ignored pixels whose logits are no numbers, an absent class, and one image without any pixel."""
-    z = (3 * torch.randn(3, classes, 10, 7)).to(dtype)
-    t = torch.randint(0, classes - 1, (3, 10, 7)) if link == "softmax" else torch.randint(0, 2, z.shape)
-    if link == "sigmoid":
-        t[0, 1] = 0
-    t[0, ..., 4], z[0, ..., 4], t[2] = -100, torch.nan, -100
-    return z, t
-
-
-OPTIONS: list[dict[str, Any]] = [
-    {"absent": "skip"},
-    {"absent": "zero", "reduction": "sum"},
-    {"background": False, "smooth": 0.5},
-    {"over": "batch", "background": False},
-    {"over": "batch", "absent": "skip", "smooth": 1.0},
-]
+    agree(found, expected, z.dtype)
 
 
 @pytest.mark.parametrize("link", ["softmax", "sigmoid"])

@@ -7,15 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from whyloss.losses.plain import TENSORS
 from whyloss.stats import engine, soft
 from whyloss.stats.closed import mean_by_rows
+from whyloss.stats.majority import MANY
 
 if TYPE_CHECKING:
     from whyloss.losses.loss import LabelledLoss, RowLoss
 
-TENSORS = (Tensor, nn.Parameter)  # not what only looks like one
 EXACT = (torch.float32, torch.float64)
 
 
@@ -58,7 +59,7 @@ def mean(loss: "LabelledLoss", logits: Tensor, target: Tensor) -> Tensor | None:
 
 def mean_towards(loss: "RowLoss", logits: Tensor, q: Tensor) -> Tensor | None:
     """The mean of a plain cross-entropy towards distributions that are known to be such."""
-    if q.shape[-1] < soft.MANY or logits.shape != q.shape or loss.engine not in ("auto", "dense"):
+    if q.shape[-1] < MANY or logits.shape != q.shape or loss.engine not in ("auto", "dense"):
         return None
     if not _plain(loss, logits) or q.requires_grad or logits.dtype != q.dtype:
         return None

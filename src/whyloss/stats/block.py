@@ -25,7 +25,7 @@ needed = cache(table.needed)  # asked several times a call; torch.compile, which
 
 def _last_level_cache() -> int:
     """Bytes of the cache that cores share; 0 where the system does not say."""
-    own = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")  # not all builds of Python can ask sysconf
+    own = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")  # os.sysconf has no name for it
     try:
         return int(own.read_text().strip().removesuffix("K")) * 2**10
     except (ValueError, OSError):

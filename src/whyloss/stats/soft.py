@@ -4,9 +4,8 @@ import torch
 from torch import Tensor
 from torch.linalg import vecdot
 
-# Classes from which on torch's softmax is the quickest way, and the least loss that is exact where a softmax rounds to
-# 1: a label that is soft costs at least its entropy.
-MANY, LEAST = 16, 0.05
+# The least loss that is exact where a softmax rounds to 1: a label that is soft costs at least its entropy.
+LEAST = 0.05
 
 
 def cross_entropies(z: Tensor, q: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor] | None:

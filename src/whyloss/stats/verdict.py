@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
+from math import isfinite
 from typing import Any
 
 import torch
@@ -55,6 +57,8 @@ class Verdict:
         if not 0 < images * classes <= FEW:
             return None
         regions: list[list[float]] = sums.flatten(1).tolist()
+        if not all(map(isfinite, chain(*regions))):  # Python's max and min may lose it
+            return None
         held = min(regions[2]) > 0
         try:
             run = on_numbers(_program(self, held, sloped))

@@ -14,7 +14,8 @@ from whyloss.losses.relations.soft_targets import (
     poisson_targets,
     triangular_targets,
 )
-from whyloss.stats.soft import MANY, cross_entropies
+from whyloss.stats.majority import MANY
+from whyloss.stats.soft import cross_entropies
 
 
 class SoftLabelLoss(RowLoss):
