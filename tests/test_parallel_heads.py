@@ -61,6 +61,7 @@ def test_what_cannot_work_is_refused_in_words_by_every_rank(call: str, words: st
         assert words in rank["more"][call]
 
 
-def test_a_group_without_torch_distributed_is_refused():
+@pytest.mark.parametrize("split", [{"group": "ranks"}, {"start": 3}])
+def test_a_split_without_torch_distributed_is_refused(split: dict[str, Any]):
     with pytest.raises(ValueError, match="not initialised"):
-        whyloss.FocalLoss().linear(torch.ones(2, WIDTH), torch.ones(3, WIDTH), torch.tensor([0, 1]), group="ranks")
+        whyloss.FocalLoss().linear(torch.ones(2, WIDTH), torch.ones(3, WIDTH), torch.tensor([0, 1]), **split)

@@ -254,8 +254,8 @@ class RowLoss(LabelledLoss):
             softcap: c > 0 replaces each logit z by c tanh(z / c).
             memory: bytes that a chunk of logits, and what is made of it, may take; None chooses by the shapes. Less is
                 slower; less than a few rows take makes the logits of some classes at a time, twice.
-            group, start: as in `sharded`, for classes that are split over ranks, each with its own part of weight, bias
-                and soft target. The slopes of the hidden states, the same on all ranks, are added up over them here.
+            group, start: as in `sharded`; either says that classes are split over ranks, each with its part of weight,
+                bias and soft target. The slopes of the hidden states, the same on all ranks, are added up here.
 
         >>> import torch, whyloss
         >>> hidden, weight = torch.ones(2, 3), torch.eye(4, 3)
@@ -264,7 +264,7 @@ class RowLoss(LabelledLoss):
         >>> whyloss.FocalLoss()(hidden @ weight.T, torch.tensor([0, 3]))
         tensor(1.1786)
         """
-        if group is not None:
+        if group is not None or start is not None:
             more = (group, start, sample_weight, normalizer, softcap, memory)
             return parallel.linear(self, hidden, weight, target, bias, *more)
         if compiled.fits(self, target, sample_weight, normalizer):
