@@ -17,10 +17,13 @@ from whyloss.stats.pixels import Pixels
 KINDS = ["labels", "masks", "sigmoid"]
 
 
-@pytest.fixture
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seven pixels of three classes a block, so that a handful of pixels already crosses several."""
+@pytest.fixture(params=[2**14, 0], ids=["softmax", "exponentials"])
+def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven pixels of three classes a block, so that a handful of pixels already crosses several; by torch's softmax,
+    as few of them usually go, and by its parts, as many do."""
     monkeypatch.setattr(region_blocks, "BLOCK", 21)
+    monkeypatch.setattr(region_blocks, "FEW", request.param)
+    monkeypatch.setattr(region_blocks, "NARROW", 0)
 
 
 @contextmanager

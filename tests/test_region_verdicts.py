@@ -12,7 +12,8 @@ from torch import Tensor
 
 import whyloss
 from whyloss.losses.region.region import RegionLoss
-from whyloss.stats import regions, verdict
+from whyloss.stats import region_blocks, regions, verdict
+from whyloss.stats.pixels import Pixels
 
 
 class Branching(RegionLoss):
@@ -46,8 +47,9 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     judge, found = regions.judged, list[Any]()
 
     def noted(*given: Any) -> Tensor:
-        found.append(given[2])
-        return judge(*given)
+        value = judge(*given)
+        found.append(given[3])
+        return value
 
     monkeypatch.setattr(regions, "judged", noted)
     yield found
@@ -169,6 +171,38 @@ def test_losses_that_take_turns_share_no_buffer():
     assert torch.equal(again, alone[0])
     for found, expected in zip(together, alone, strict=True):
         assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("block", [2**20, 24], ids=["one block", "many"])
+@pytest.mark.parametrize("place", [(0, 0), (1, 29)], ids=["first", "last"])
+@pytest.mark.parametrize("label", [-100, 3, 255, 2**24 + 1, -(2**40)])
+def test_labels_show_themselves_to_be_none(
+    label: int, place: tuple[int, int], block: int, judged: list[Any], monkeypatch: pytest.MonkeyPatch
+):
+    """Nobody looks at labels before they are counted, and whatever is no class is found then."""
+    monkeypatch.setattr(region_blocks, "BLOCK", block)
+    z, t = torch.randn(2, 3, 30), torch.arange(60).reshape(2, 30) % 3
+    t[place] = label
+    compare(whyloss.DiceLoss(ignore_index=label), z, t)
+    assert len(judged) == 2
+    if label != -100:
+        with pytest.raises(ValueError, match=f"target holds {label} but there are 3 classes"):
+            whyloss.DiceLoss()(z, t)
+        unchecked = whyloss.DiceLoss(validate=False)
+        assert value_and_gradient(unchecked, z, t)[0].isfinite()
+
+
+def test_usual_labels_are_not_looked_at(judged: list[Any], monkeypatch: pytest.MonkeyPatch):
+    z, t = torch.randn(2, 3, 30), torch.arange(60).reshape(2, 30) % 3
+    expected = value_and_gradient(whyloss.DiceLoss(), z, t)
+    monkeypatch.setattr(Pixels, "span", property(lambda _: pytest.fail("looked at")))
+    found = value_and_gradient(whyloss.DiceLoss(), z, t)
+    assert all(map(torch.equal, found, expected))
+
+
+def test_a_class_that_is_ignored(few: int):
+    z, t = torch.randn(2, 3, 30), torch.arange(60).reshape(2, 30) % 3
+    compare(whyloss.DiceLoss(ignore_index=1), z, t)
 
 
 def test_buffers_of_inference_mode_serve_outside_of_it():

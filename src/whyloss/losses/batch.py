@@ -10,7 +10,7 @@ from torch import Tensor
 
 from whyloss.losses import checks, targets
 from whyloss.losses.loss import Link, Loss
-from whyloss.losses.rows import without_autocast
+from whyloss.stats.autocast import without_autocast
 from whyloss.stats.dense import computing
 from whyloss.stats.each import to_infinity
 from whyloss.stats.rows import computing_dtype

@@ -22,6 +22,7 @@ class Declared(nn.Module):
 
     handle: ClassVar[int]  # one for each instance; ClassVar keeps it out of the constructor
     state: ClassVar[int]  # another after every change of an attribute
+    noted: ClassVar[dict[str, Any]]  # what others found out about it as it is; empty after every change
     derived: ClassVar[tuple[str, ...]] = ()  # parameters that follow from the others, and are not given
     fixed: ClassVar[tuple[str, ...]] = ()  # parameters that cannot change once the loss is made
 
@@ -43,11 +44,11 @@ class Declared(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         return {
-            name: value for name, value in vars(self).items() if name not in ("handle", "state")
+            name: value for name, value in vars(self).items() if name not in ("handle", "state", "noted")
         }  # a copy has its own
 
     def _changed(self) -> None:
-        self.__dict__["state"] = next(_states)
+        self.__dict__["state"], self.__dict__["noted"] = next(_states), {}
 
     def __setattr__(self, name: str, value: Any) -> None:
         changes = "made" in vars(self) and name in getattr(type(self), "__dataclass_fields__", ())

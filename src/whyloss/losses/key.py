@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from whyloss.losses.declared import Declared
 
+NUMBERS = (bool, int, float)
 PLAIN = (bool, int, float, str, type(None))
-OWN = {*vars(nn.Module()), "handle", "state", "adjust"}  # of every module; adjust is no part of the formula
+OWN = {*vars(nn.Module()), "handle", "state", "noted", "adjust"}  # of every module; adjust is no part of the formula
 
 
 def key_of(loss: nn.Module, formula: Callable[..., Any]) -> Hashable:
@@ -20,18 +21,28 @@ def key_of(loss: nn.Module, formula: Callable[..., Any]) -> Hashable:
     and inside torch.compile, which keeps its own account of that."""
     if torch.compiler.is_compiling():
         return None
-    found = _state(loss)
-    if found is None:
+    own = loss.noted["own"] if isinstance(loss, Declared) and "own" in loss.noted else _own(loss)
+    if own is None:
         return None
     function = getattr(formula, "__func__", formula)
     code = getattr(function, "__code__", None)
     if code is None:
         return None
     places = (function.__globals__, vars(type(loss)))
-    found.extend((n, v) for n in code.co_names for p in places if isinstance(v := p.get(n), bool | int | float))
+    found = [(n, v) for n in code.co_names for p in places if isinstance(v := p.get(n), NUMBERS)]
     cells = (cell.cell_contents for cell in function.__closure__ or ())
-    found.extend(v for v in cells if isinstance(v, bool | int | float))
-    return (function, *found)
+    found.extend(v for v in cells if isinstance(v, NUMBERS))
+    return (function, own, *found)
+
+
+def _own(loss: nn.Module) -> Hashable:
+    """`_state`, noted where it speaks of nothing that changes without the loss's knowing."""
+    found = _state(loss)
+    own = None if found is None else tuple(found)
+    parts = (*loss._parameters.values(), *loss._buffers.values(), *loss._modules.values())  # pyright: ignore
+    if isinstance(loss, Declared) and all(part is None for part in parts):
+        loss.noted["own"] = own
+    return own
 
 
 def _state(loss: nn.Module) -> list[Hashable] | None:

@@ -3,7 +3,6 @@
 The one file that knows what each option means at every edge. On the way in: what came is checked, the class axis moves
 last, targets become labels or a mixture of labels, weights and ignored rows become one number and one flag a row."""
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from whyloss.losses import checks, targets
 from whyloss.stats import engine, linear, sharded
+from whyloss.stats.autocast import without_autocast
 from whyloss.stats.linear import Head
 from whyloss.stats.meeting import Met, meet
 from whyloss.stats.rows import Rows, computing_dtype, flat
@@ -103,11 +103,6 @@ def _rewritten(loss: "LabelledLoss", z: Tensor, rows: Rows | None = None) -> Ten
         kept = keep if z.ndim == 1 else keep.reshape(len(z), 1, *z.shape[2:])
         z = torch.where(kept, z, 0.0)
     return adjust.rewritten(z)
-
-
-def without_autocast(device: str) -> AbstractContextManager[Any]:
-    # Made only where it does something: entering it takes as long as several operations on a small batch.
-    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 def enter(loss: "RowLoss", logits: Tensor, target: Tensor, sample_weight: Tensor | None, whole: bool = True) -> Entered:

@@ -12,8 +12,9 @@ from torch import Tensor
 from whyloss.losses import by_hand, checks, targets
 from whyloss.losses.adjust import Adjustment
 from whyloss.losses.loss import LabelledLoss
-from whyloss.losses.rows import Entered, without_autocast
+from whyloss.losses.rows import Entered
 from whyloss.stats import engine
+from whyloss.stats.autocast import without_autocast
 from whyloss.stats.dense import computing
 from whyloss.stats.each import to_infinity
 from whyloss.stats.rows import Rows, computing_dtype

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from whyloss.stats.block import SIZE
-from whyloss.stats.exponentials import exp_into
-from whyloss.stats.pixels import Pixels, masks_of
+from whyloss.stats.exponentials import exp_into, mkl_is_slow
+from whyloss.stats.pixels import Misread, Pixels, masks_of
 from whyloss.stats.rows import computing_dtype
 from whyloss.stats.verdict import Verdict
 
@@ -22,7 +22,10 @@ from whyloss.stats.verdict import Verdict
 BLOCK, MOST = SIZE // 2, 2**22
 # Between these, a sum of exponentials taken without subtracting the largest logit has lost nothing of it.
 FAINT, LOUD = 1e-6, 1e15
-NARROW = 8  # classes up to which torch's own softmax takes no more time than its parts
+# Where torch's own softmax takes no more time than its parts: up to so many classes if exponentials are slow, else up
+# to so many elements.
+NARROW, FEW = (8 if mkl_is_slow() else 0), 2**14
+WHOLE = slice(None)
 
 
 class Passes:
@@ -41,7 +44,7 @@ class Passes:
         total = None if len(places) == 1 else torch.zeros(4, *z.shape[:2], dtype=torch.float64)
         for place, block in _blocks(z, pixels, places, self.kept):
             block.fill()
-            sums = torch.stack(block.sums())
+            sums = block.sums()
             if total is None:
                 total = sums
             else:
@@ -120,10 +123,12 @@ _Place = tuple[slice, slice, slice]  # images, all their classes, pixels
 def _places(z: Tensor) -> list[_Place]:
     """Of blocks: each is several small images, or a part of a large one."""
     count, classes, size = z.shape
+    if z.numel() <= BLOCK:
+        return [(WHOLE, WHOLE, WHOLE)]
     most = max(1, min(BLOCK * torch.get_num_threads(), MOST) // max(1, classes))
     images, step = max(1, most // max(1, size)), _even(size, most)
     return [
-        (slice(n, n + images), slice(None), slice(start, start + step))
+        (slice(n, n + images), WHOLE, slice(start, start + step))
         for n in range(0, count, images)
         for start in range(0, size, step)
     ]
@@ -170,6 +175,7 @@ class _Block:
             ignored = pixels.ignored(t) if ignored is None else ignored
             self.u = pixels.counted(ignored, dtype)
             t = t if pixels.labelled else t.masked_fill(ignored, 0)
+        self.guessed = pixels.guessed
         self.t = masks_of(t, x.shape[1], dtype, self.more[0]) if pixels.labelled else t
 
     def fill(self) -> None:
@@ -180,12 +186,17 @@ class _Block:
         """Makes the gradient of the probabilities, from the slopes of the sums, [k, C, 1]."""
         raise NotImplementedError
 
-    def sums(self) -> tuple[Tensor, ...]:
-        """[k, C] each."""
-        p, t = self.weighted(self.p), self.weighted(self.t)
-        count = t.new_full((), t.shape[2]) if self.u is None else self.u.sum(2)
-        prediction = p.sum(2)
-        return torch.mul(p, self.t, out=self.f).sum(2), prediction, t.sum(2), count.expand_as(prediction)
+    def sums(self) -> Tensor:
+        """[4, k, C]"""
+        found = self.p.new_empty(4, *self.p.shape[:2])
+        intersection, prediction, target, count = found.unbind()
+        torch.sum(self.weighted(self.p), 2, out=prediction)
+        torch.sum(self.weighted(self.t), 2, out=target)
+        if self.guessed and target.sum().item() != self.t.numel() / self.t.shape[1]:
+            raise Misread
+        torch.sum(self.weighted(torch.mul(self.p, self.t, out=self.f)), 2, out=intersection)
+        count.copy_(self.u.sum(2)) if self.u is not None else count.fill_(self.t.shape[2])
+        return found
 
     def weighted(self, x: Tensor) -> Tensor:
         return x if self.u is None else x * self.u
@@ -205,7 +216,7 @@ class _Softmax(_Block):
     free = 2
 
     def fill(self) -> None:
-        if self.p.shape[1] <= NARROW:
+        if self.p.shape[1] <= NARROW or self.p.numel() < FEW:
             torch.softmax(self.clean().to(self.p.dtype), 1, out=self.p)
             return
         for shifted in (False, True):
@@ -233,7 +244,7 @@ class _Softmax(_Block):
         # Only differences of the worths of a pixel count. They are taken from that of a class with more than half of
         # the probability: what a pixel loses on average is then the others' part alone, and nothing cancels however
         # sure the prediction is.
-        major = torch.gt(self.p, 0.5, out=self.more[0]).mul_(w)
+        major = torch.round(self.p, out=self.more[0]).mul_(w)
         w.sub_(self.over_classes(major)).mul_(self.p)
         torch.addcmul(w, self.p, self.over_classes(w), value=-1, out=self.p)
         if self.u is not None:

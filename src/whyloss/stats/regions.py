@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from whyloss.stats import region_blocks
+from whyloss.stats.autocast import without_autocast
 from whyloss.stats.engine import transformed
 from whyloss.stats.kernels import absent
 from whyloss.stats.pixels import Pixels
@@ -127,11 +128,11 @@ def reference(z: Tensor, pixels: Pixels) -> Sums:
 
 
 def judged(
-    z: Tensor, pixels: Pixels, verdict: Verdict, weight: Tensor | None, again: Callable[[Sums], Tensor]
+    z: Tensor, pixels: Pixels, name: str, verdict: Verdict, weight: Tensor | None, again: Callable[[Sums], Tensor]
 ) -> Tensor:
-    """The value of a loss that was traced. weight: [C] of the classes. `again` makes the value of the sums in
-    differentiable torch, for derivatives of the derivative."""
-    form = _form(choose(z, pixels)[0], torch.is_grad_enabled() and z.requires_grad)
+    """The value of a loss that was traced, by the form of this name. weight: [C] of the classes. `again` makes the
+    value of the sums in differentiable torch, for derivatives of the derivative."""
+    form = _form(name, torch.is_grad_enabled() and z.requires_grad)
     given = (z, pixels.target, pixels.weight, weight, pixels, form, verdict, again)
     return _Judged.apply(*given)  # pyright: ignore[reportReturnType]
 
@@ -159,7 +160,7 @@ class _Judged(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         z, kept, *_ = ctx.saved_tensors  # the others only to hear of it if they were written to
-        with torch.autocast(z.device.type, enabled=False):  # backward() may be called inside one
+        with without_autocast(z.device.type):  # backward() may be called inside one
             if torch.is_grad_enabled():
                 value = ctx.again(reference(z, ctx.pixels))
                 (gradient,) = torch.autograd.grad(value, z, upstream, create_graph=True)
@@ -191,7 +192,7 @@ class _Passes(torch.autograd.Function):
             found = reference(z, ctx.pixels)[:2]
             (gradient,) = torch.autograd.grad(found, z, slopes, create_graph=True)
         else:
-            with torch.autocast(z.device.type, enabled=False):  # backward() may be called inside one
+            with without_autocast(z.device.type):  # backward() may be called inside one
                 gradient = ctx.form.pull_back(z, ctx.pixels, torch.stack(slopes))
         return gradient, None, None, None, None, None
 

@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from math import isfinite
+from operator import mul
 from typing import Any
 
 import torch
@@ -49,7 +49,8 @@ class Verdict:
         value, slopes = self._in_numbers(sums, weight, sloped) or self._in_torch(sums, weight, sloped)
         if slopes is None:
             return value, None
-        return value, (slopes if self.background else pad(slopes, (1, 0))).expand(2, *shape)
+        slopes = slopes if self.background else pad(slopes, (1, 0))
+        return value, slopes if slopes.shape[1:] == shape else slopes.expand(2, *shape)
 
     def _in_numbers(self, sums: Tensor, weight: Tensor | None, sloped: bool) -> tuple[Tensor, Tensor | None] | None:
         """Of a few regions; None of many, and where a number is none."""
@@ -57,23 +58,24 @@ class Verdict:
         if not 0 < images * classes <= FEW:
             return None
         regions: list[list[float]] = sums.flatten(1).tolist()
-        if not all(map(isfinite, chain(*regions))):  # Python's max and min may lose it
+        if not isfinite(sum(map(sum, regions))):  # Python's max and min may lose what is no number
             return None
         held = min(regions[2]) > 0
         try:
             run = on_numbers(_program(self, held, sloped))
-            found = [run(*region) for region in zip(*regions, strict=True)]
+            losses, *more = zip(*(run(*region) for region in zip(*regions, strict=True)), strict=True)
         except REFUSED:
             return None
-        counts = [float(region[1]) for region in found]
-        if weight is not None:
-            counts = [c * w for c, w in zip(counts, weight.tolist() * images, strict=True)]
-        share = 1 / (sum(counts) or 1.0) if self.mean else 1.0
-        value = sums.new_tensor(sum(region[0] * c for region, c in zip(found, counts, strict=True)) * share)
-        if not sloped:
-            return value, None
-        slopes = [[region[n] * c * share for region, c in zip(found, counts, strict=True)] for n in (2, 3)]
-        return value, sums.new_tensor(slopes).view(2, images, classes)
+        if held and weight is None:
+            share = 1 / len(losses) if self.mean else 1.0
+            value, slopes = sum(losses) * share, [[x * share for x in slope] for slope in more[1:]]
+        else:
+            counts = more[0] if weight is None else tuple(map(mul, more[0], weight.tolist() * images))
+            share = 1 / (sum(counts) or 1.0) if self.mean else 1.0
+            value = sum(map(mul, losses, counts)) * share
+            slopes = [[x * c * share for x, c in zip(slope, counts, strict=True)] for slope in more[1:]]
+        kept = sums.new_tensor(slopes).view(2, images, classes) if sloped else None
+        return sums.new_full((), value), kept
 
     def _in_torch(self, sums: Tensor, weight: Tensor | None, sloped: bool) -> tuple[Tensor, Tensor | None]:
         parts = sums.unbind()

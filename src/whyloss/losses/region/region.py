@@ -15,8 +15,8 @@ from whyloss.losses.loss import Link, Loss, Reduction
 from whyloss.losses.reduction import reduced
 from whyloss.losses.region import verdict
 from whyloss.losses.region.ranks import over_ranks
-from whyloss.losses.rows import without_autocast
 from whyloss.stats import regions
+from whyloss.stats.autocast import without_autocast
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
 
@@ -92,9 +92,11 @@ class RegionLoss(Loss):
     ) -> Tensor:
         if not self.by_steps:
             return self._reduced(*self._regions(logits, target, sample_weight, **reads), normalizer)
-        z, pixels = self._entered(logits, target, sample_weight, reads)
-        if normalizer is None and (value := verdict.value(self, z, pixels)) is not None:
+        z, pixels = described(self, logits, target, sample_weight)
+        _check_reads(self, reads, logits)
+        if normalizer is None and (value := verdict.value(self, z, pixels, look)) is not None:
             return value
+        look(self, pixels, z.shape[1])
         return self._reduced(*self._of_pixels(z, pixels, logits.shape[2:], reads), normalizer)
 
     def _reduced(self, losses: Tensor, counts: Tensor | None, normalizer: float | Tensor | None = None) -> Tensor:
@@ -198,6 +200,13 @@ class RegionLoss(Loss):
 
 def enter(loss: RegionLoss, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Pixels]:
     """The logits as [N, C, P], and everything else about their pixels; what cannot be meant is refused."""
+    z, pixels = described(loss, logits, target, sample_weight)
+    look(loss, pixels, z.shape[1])
+    return z, pixels
+
+
+def described(loss: RegionLoss, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Pixels]:
+    """The same before a look at the values of the target."""
     name = type(loss).__name__
     checks.logits(name, logits, loss.link)
     if logits.ndim < 2:
@@ -206,9 +215,7 @@ def enter(loss: RegionLoss, logits: Tensor, target: Tensor, sample_weight: Tenso
     z = logits.flatten(2) if logits.ndim > 2 else logits.unsqueeze(2)
     t = target.reshape(z.shape if target.shape == logits.shape else (z.shape[0], z.shape[2]))
     weight = None if sample_weight is None else _pixel_weight(name, sample_weight, logits)
-    pixels = Pixels(t, loss.link, loss.ignore_index, weight)
-    _check_values(loss, pixels, z.shape[1])
-    return z, pixels
+    return z, Pixels(t, loss.link, loss.ignore_index, weight)
 
 
 def _check_reads(loss: RegionLoss, reads: dict[str, Tensor], logits: Tensor) -> None:
@@ -237,7 +244,7 @@ def _pixel_weight(name: str, weight: Tensor, logits: Tensor) -> Tensor:
         ) from None
 
 
-def _check_values(loss: RegionLoss, pixels: Pixels, classes: int) -> None:
+def look(loss: RegionLoss, pixels: Pixels, classes: int) -> None:
     """Labels must be classes and masks lie between 0 and 1, unless they are ignored."""
     if not checks.looks(loss, pixels.target):
         return

@@ -4,14 +4,16 @@ Sums over pixels take a GPU less time than the host takes for what is made of th
 what is made of them is one kernel too. On the CPU it is the arithmetic alone, without what autograd adds to each
 operation."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from whyloss.losses.key import key_of
-from whyloss.losses.rows import without_autocast
 from whyloss.stats import regions
-from whyloss.stats.pixels import Pixels
+from whyloss.stats.autocast import without_autocast
+from whyloss.stats.pixels import Misread, Pixels
 from whyloss.stats.rows import computing_dtype
 from whyloss.stats.verdict import Verdict, verdict
 
@@ -19,12 +21,16 @@ if TYPE_CHECKING:
     from whyloss.losses.region.region import RegionLoss
 
 
-def value(loss: "RegionLoss", z: Tensor, pixels: Pixels) -> Tensor | None:
-    """The value for logits [N, C, P]; None where the steps one by one are the way."""
+def value(
+    loss: "RegionLoss", z: Tensor, pixels: Pixels, look: Callable[["RegionLoss", Pixels, int], None]
+) -> Tensor | None:
+    """The value for logits [N, C, P]; None where the steps one by one are the way. `look` refuses targets that cannot
+    be meant."""
     weight = loss.weight
     if loss.reduction == "none" or loss.over == "world" or z.numel() == 0:
         return None
-    if regions.choose(z, pixels)[0] == "reference":
+    form, classes = regions.choose(z, pixels)[0], z.shape[1]
+    if form == "reference":
         return None
     if weight is not None:
         if weight.requires_grad or weight.shape != z.shape[1:2] or weight.device != z.device:
@@ -35,7 +41,18 @@ def value(loss: "RegionLoss", z: Tensor, pixels: Pixels) -> Tensor | None:
     if reached is None:
         return None
     with without_autocast(z.device.type):
-        return regions.judged(z, pixels, reached, weight, lambda sums: loss.reached(z, sums))
+
+        def judged(pixels: Pixels) -> Tensor:
+            return regions.judged(z, pixels, form, reached, weight, lambda sums: loss.reached(z, sums))
+
+        # The usual labels show themselves to be classes when these are counted, and need no look before.
+        if form == "blocks" and pixels.labelled and pixels.weight is None and not 0 <= loss.ignore_index < classes:
+            try:
+                return judged(replace(pixels, guessed=True))
+            except Misread:
+                pass
+        look(loss, pixels, classes)
+        return judged(pixels)
 
 
 def found(loss: "RegionLoss") -> Verdict | None:
