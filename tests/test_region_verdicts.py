@@ -88,7 +88,7 @@ def test_every_overlap_where_all_classes_are_there_and_where_not(loss: Case, lin
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("options", [{}, *OPTIONS], ids=str)
-@pytest.mark.parametrize("loss", [whyloss.DiceLoss, whyloss.LogDiceLoss])
+@pytest.mark.parametrize("loss", [whyloss.DiceLoss, whyloss.LogDiceLoss, whyloss.GeneralizedDiceLoss])
 def test_every_option(loss: Any, options: dict[str, Any], dtype: torch.dtype, few: int, judged: list[Any]):
     compare(loss(**options), *case("softmax", dtype))
     assert len(judged) == 2
@@ -96,9 +96,10 @@ def test_every_option(loss: Any, options: dict[str, Any], dtype: torch.dtype, fe
 
 @pytest.mark.parametrize("over", ["image", "batch"])
 @pytest.mark.parametrize("background", [True, False])
-def test_weights_of_classes_and_pixels(background: bool, over: str, few: int, judged: list[Any]):
+@pytest.mark.parametrize("kind", [whyloss.TverskyLoss, whyloss.GeneralizedDiceLoss])
+def test_weights_of_classes_and_pixels(kind: Any, background: bool, over: str, few: int, judged: list[Any]):
     weight = torch.tensor([2.0, 0.5, 0.0, 3.0], dtype=torch.float64)
-    loss = whyloss.TverskyLoss(background=background, over=over, weight=weight)
+    loss = kind(background=background, over=over, weight=weight)
     z, t = case("softmax")
     compare(loss, z, t, sample_weight=torch.rand(3, 10, 7))
     compare(loss, z, t, sample_weight=torch.tensor([0.5, 2.0, 1.0]))
@@ -136,7 +137,7 @@ class Clamped(RegionLoss):
         return torch.maximum(0.1 + 0 * target, 1 - intersection / target)
 
 
-@pytest.mark.parametrize("loss", [whyloss.DiceLoss, Clamped])
+@pytest.mark.parametrize("loss", [whyloss.DiceLoss, whyloss.GeneralizedDiceLoss, Clamped])
 def test_what_is_no_number_is_seen(loss: Any, few: int, judged: list[Any]):
     z, t = torch.randn(2, 3, 20), torch.arange(40).reshape(2, 20) % 3
     z[0, 1, 4] = torch.nan
@@ -200,6 +201,22 @@ def test_usual_labels_are_not_looked_at(judged: list[Any], monkeypatch: pytest.M
     assert all(map(torch.equal, found, expected))
 
 
+@pytest.mark.parametrize("absent", ["penalise", "skip", "zero"])
+@pytest.mark.parametrize("over", ["image", "batch"])
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_classes_together_where_some_or_all_are_absent(
+    power: float, over: Any, absent: Any, few: int, judged: list[Any]
+):
+    z, t = torch.randn(3, 4, 20), torch.randint(0, 2, (3, 20))
+    t[1], t[2, 4:] = 3, -100
+    for background in (True, False):
+        loss = whyloss.GeneralizedDiceLoss(power=power, over=over, absent=absent, background=background)
+        compare(loss, z, t)
+        compare(loss, z, torch.zeros_like(t))
+        compare(loss, z, torch.full_like(t, -100))
+    assert len(judged) == 12
+
+
 def test_a_class_that_is_ignored(few: int):
     z, t = torch.randn(2, 3, 30), torch.arange(60).reshape(2, 30) % 3
     compare(whyloss.DiceLoss(ignore_index=1), z, t)
@@ -215,8 +232,9 @@ def test_buffers_of_inference_mode_serve_outside_of_it():
     assert gradient.abs().max() > 0
 
 
-def test_derivatives_of_the_derivative(few: int):
+@pytest.mark.parametrize("kind", [whyloss.LogDiceLoss, whyloss.GeneralizedDiceLoss])
+def test_derivatives_of_the_derivative(kind: Any, few: int):
     z, t = torch.randn(2, 3, 9, dtype=torch.float64).requires_grad_(), torch.randint(0, 3, (2, 9))
-    loss = whyloss.LogDiceLoss()
+    loss = kind()
     assert torch.autograd.gradcheck(lambda z: loss(z, t), z)
     assert torch.autograd.gradgradcheck(lambda z: loss(z, t), z)

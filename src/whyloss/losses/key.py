@@ -29,7 +29,7 @@ def key_of(loss: nn.Module, formula: Callable[..., Any]) -> Hashable:
     if code is None:
         return None
     places = (function.__globals__, vars(type(loss)))
-    found = [(n, v) for n in code.co_names for p in places if isinstance(v := p.get(n), NUMBERS)]
+    found: list[Hashable] = [(n, v) for n in code.co_names for p in places if isinstance(v := p.get(n), NUMBERS)]
     cells = (cell.cell_contents for cell in function.__closure__ or ())
     found.extend(v for v in cells if isinstance(v, NUMBERS))
     return (function, own, *found)

@@ -15,7 +15,7 @@ from whyloss.stats.block import SIZE
 from whyloss.stats.exponentials import exp_into, mkl_is_slow
 from whyloss.stats.pixels import Misread, Pixels, masks_of
 from whyloss.stats.rows import computing_dtype
-from whyloss.stats.verdict import Verdict
+from whyloss.stats.verdict import Judge
 
 # Elements for each thread, and for all: few enough for a block and its buffers to stay in the last-level cache, enough
 # for the calls not to be what takes time.
@@ -55,9 +55,9 @@ class Passes:
             self.last = None
         return total  # pyright: ignore[reportReturnType]
 
-    def reach(self, z: Tensor, pixels: Pixels, verdict: Verdict, weight: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def reach(self, z: Tensor, pixels: Pixels, judge: Judge, weight: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The value of a loss, and its slopes in intersection and prediction."""
-        value, slopes = verdict.reach(self.take(z, pixels), weight, sloped=self.keep)
+        value, slopes = judge.reach(self.take(z, pixels), weight, sloped=self.keep)
         dtype = computing_dtype(z)
         return value.to(dtype), None if slopes is None else slopes.to(dtype)
 

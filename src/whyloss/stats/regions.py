@@ -22,7 +22,7 @@ from whyloss.stats.engine import transformed
 from whyloss.stats.kernels import absent
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
-from whyloss.stats.verdict import Verdict
+from whyloss.stats.verdict import Judge
 from whyloss.stats.visible import visible
 
 FEW = 8  # pixels
@@ -47,12 +47,12 @@ def all_present(sums: Sums) -> bool:
 
 
 class Form(NamedTuple):
-    """take(z, pixels): the sums as [4, N, C]. reach(z, pixels, verdict, weight): the value, and what `pull_back` needs
+    """take(z, pixels): the sums as [4, N, C]. reach(z, pixels, judge, weight): the value, and what `pull_back` needs
     of its slopes. pull_back(z, pixels, slopes): the gradient of z, from the slopes of intersection and prediction,
     [2, N, C], or from what `reach` left and what that is to be multiplied by."""
 
     take: Callable[[Tensor, Pixels], Tensor]
-    reach: Callable[[Tensor, Pixels, Verdict, Tensor | None], tuple[Tensor, Tensor | None]]
+    reach: Callable[[Tensor, Pixels, Any, Tensor | None], tuple[Tensor, Tensor | None]]
     pull_back: Callable[..., Tensor]
 
 
@@ -62,8 +62,8 @@ def _form(name: str, gradient: bool) -> Form:
         return Form(passes.take, passes.reach, passes.pull_back)
     from whyloss.stats.kernels import region, verdict  # loads Triton
 
-    def reach(z: Tensor, pixels: Pixels, reached: Verdict, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        return verdict.reach(reached, region.partial_sums(z, pixels), weight)
+    def reach(z: Tensor, pixels: Pixels, judge: Any, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        return verdict.reach(judge, region.partial_sums(z, pixels), weight)
 
     return Form(region.take, reach, region.pull_back)
 
@@ -128,12 +128,13 @@ def reference(z: Tensor, pixels: Pixels) -> Sums:
 
 
 def judged(
-    z: Tensor, pixels: Pixels, name: str, verdict: Verdict, weight: Tensor | None, again: Callable[[Sums], Tensor]
+    z: Tensor, pixels: Pixels, name: str, judge: Judge, weight: Tensor | None, again: Callable[[Sums], Tensor]
 ) -> Tensor:
-    """The value of a loss that was traced, by the form of this name. weight: [C] of the classes. `again` makes the
-    value of the sums in differentiable torch, for derivatives of the derivative."""
+    """The value of a loss that has a judge, by the form of this name; for kernels it is one that was traced. weight:
+    [C] of the classes. `again` makes the value of the sums in differentiable torch, for derivatives of the
+    derivative."""
     form = _form(name, torch.is_grad_enabled() and z.requires_grad)
-    given = (z, pixels.target, pixels.weight, weight, pixels, form, verdict, again)
+    given = (z, pixels.target, pixels.weight, weight, pixels, form, judge, again)
     return _Judged.apply(*given)  # pyright: ignore[reportReturnType]
 
 
@@ -149,10 +150,10 @@ class _Judged(torch.autograd.Function):
         of_classes: Tensor | None,
         pixels: Pixels,
         form: Form,
-        verdict: Verdict,
+        judge: Judge,
         again: Callable[[Sums], Tensor],
     ) -> Tensor:
-        value, kept = form.reach(z, pixels, verdict, of_classes)
+        value, kept = form.reach(z, pixels, judge, of_classes)
         ctx.save_for_backward(z, kept, target, weight, of_classes)
         ctx.pixels, ctx.form, ctx.again = pixels, form, again
         return value

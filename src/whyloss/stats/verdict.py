@@ -27,15 +27,12 @@ SUMS = ("intersection", "prediction", "target", "pixels")
 ENDS = ("loss", "counted", "slope intersection", "slope prediction")
 
 
-@dataclass(frozen=True, eq=False)
-class Verdict:
-    """A program of `SUMS`, with `ends` as in `ENDS`, and what becomes of the losses. pooled: a region is all images
-    together. mean: over what is counted, not the sum. background: class 0 takes part."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Judge:
+    """What makes a loss and its slopes of the sums. pooled: a region is all images together. background: class 0 takes
+    part."""
 
-    lines: list[tuple[Any, ...]]
-    ends: list[Any]
     pooled: bool
-    mean: bool
     background: bool
 
     def reach(self, sums: Tensor, weight: Tensor | None, sloped: bool) -> tuple[Tensor, Tensor | None]:
@@ -46,7 +43,7 @@ class Verdict:
             sums = sums.sum(1, keepdim=True)
         if not self.background:
             sums, weight = sums[..., 1:], None if weight is None else weight[1:]
-        value, slopes = self._in_numbers(sums, weight, sloped) or self._in_torch(sums, weight, sloped)
+        value, slopes = self._in_numbers(sums, weight, sloped) or self.in_torch(sums, weight, sloped)
         if slopes is None:
             return value, None
         slopes = slopes if self.background else pad(slopes, (1, 0))
@@ -60,24 +57,49 @@ class Verdict:
         regions: list[list[float]] = sums.flatten(1).tolist()
         if not isfinite(sum(map(sum, regions))):  # Python's max and min may lose what is no number
             return None
-        held = min(regions[2]) > 0
         try:
-            run = on_numbers(_program(self, held, sloped))
-            losses, *more = zip(*(run(*region) for region in zip(*regions, strict=True)), strict=True)
+            value, slopes = self.in_numbers(regions, classes, None if weight is None else weight.tolist(), sloped)
         except REFUSED:
             return None
-        if held and weight is None:
-            share = 1 / len(losses) if self.mean else 1.0
-            value, slopes = sum(losses) * share, [[x * share for x in slope] for slope in more[1:]]
-        else:
-            counts = more[0] if weight is None else tuple(map(mul, more[0], weight.tolist() * images))
-            share = 1 / (sum(counts) or 1.0) if self.mean else 1.0
-            value = sum(map(mul, losses, counts)) * share
-            slopes = [[x * c * share for x, c in zip(slope, counts, strict=True)] for slope in more[1:]]
         kept = sums.new_tensor(slopes).view(2, images, classes) if sloped else None
         return sums.new_full((), value), kept
 
-    def _in_torch(self, sums: Tensor, weight: Tensor | None, sloped: bool) -> tuple[Tensor, Tensor | None]:
+    def in_numbers(
+        self, regions: list[list[float]], classes: int, weight: list[float] | None, sloped: bool
+    ) -> tuple[float, list[list[float]]]:
+        """The value and the slopes in intersection and prediction, from each of the four sums of all regions, those of
+        an image side by side. It may raise what is `REFUSED`."""
+        raise NotImplementedError
+
+    def in_torch(self, sums: Tensor, weight: Tensor | None, sloped: bool) -> tuple[Tensor, Tensor | None]:
+        """The same as tensors, slopes as [2, N, C]."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Verdict(Judge):
+    """A program of `SUMS`, with `ends` as in `ENDS`, and what becomes of the losses. mean: over what is counted, not
+    the sum."""
+
+    lines: list[tuple[Any, ...]]
+    ends: list[Any]
+    mean: bool
+
+    def in_numbers(
+        self, regions: list[list[float]], classes: int, weight: list[float] | None, sloped: bool
+    ) -> tuple[float, list[list[float]]]:
+        held = min(regions[2]) > 0
+        run = on_numbers(_program(self, held, sloped))
+        losses, *more = zip(*(run(*region) for region in zip(*regions, strict=True)), strict=True)
+        if held and weight is None:
+            share = 1 / len(losses) if self.mean else 1.0
+            return sum(losses) * share, [[x * share for x in slope] for slope in more[1:]]
+        counts = more[0] if weight is None else tuple(map(mul, more[0], weight * (len(losses) // classes)))
+        share = 1 / (sum(counts) or 1.0) if self.mean else 1.0
+        slopes = [[x * c * share for x, c in zip(slope, counts, strict=True)] for slope in more[1:]]
+        return sum(map(mul, losses, counts)) * share, slopes
+
+    def in_torch(self, sums: Tensor, weight: Tensor | None, sloped: bool) -> tuple[Tensor, Tensor | None]:
         parts = sums.unbind()
         held = sums.numel() > 0 and parts[2].amin().item() > 0
         loss, counted, *slopes = (_like(parts[0], x) for x in _program(self, held, sloped).run(*parts))
@@ -126,7 +148,9 @@ def verdict(key: Hashable, judge: Callable[..., Any], pooled: bool, mean: bool, 
         return None
     if key not in _verdicts:
         found = _traced(judge)
-        _verdicts[key] = None if found is None else Verdict(*found, pooled, mean, background)
+        _verdicts[key] = None
+        if found is not None:
+            _verdicts[key] = Verdict(lines=found[0], ends=found[1], pooled=pooled, mean=mean, background=background)
         if len(_verdicts) > KEPT:
             _verdicts.popitem(last=False)
     return _verdicts[key]

@@ -1,5 +1,7 @@
 """Overlaps of all classes together: one number for a region, in which each class has its weight."""
 
+from dataclasses import dataclass
+from operator import add, mul
 from typing import ClassVar
 
 import torch
@@ -8,7 +10,9 @@ from torch import Tensor
 from whyloss.losses.region.maps import counted, opened, summed
 from whyloss.losses.region.region import RegionLoss, enter
 from whyloss.stats import regions
+from whyloss.stats.autocast import without_autocast
 from whyloss.stats.rows import computing_dtype
+from whyloss.stats.verdict import Judge
 from whyloss.stats.visible import visible
 
 
@@ -47,8 +51,11 @@ class GeneralizedDiceLoss(RegionLoss):
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, **reads: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         z, pixels = enter(self, logits, target, sample_weight)
-        with torch.autocast(logits.device.type, enabled=False):
-            sums = self.sums(z, pixels)
+        with without_autocast(z.device.type):
+            return self.of_all(self.sums(z, pixels), self.class_weight(z))
+
+    def of_all(self, sums: regions.Sums, importance: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The loss of each region and what it counts for, from the sums of its classes."""
         everywhere, present = regions.all_present(sums), sums.target > 0
         # The weights are relative to that of the smallest class: squares of sizes leave the range of float32.
         if everywhere:
@@ -58,7 +65,6 @@ class GeneralizedDiceLoss(RegionLoss):
             held = torch.where(present, sums.target, torch.inf)
             least = torch.where(present.any(-1, keepdim=True), held.amin(-1, keepdim=True), 1.0)
             weight = torch.where(present, (least / held) ** self.power, 1.0 if self.absent == "penalise" else 0.0)
-        importance = self.class_weight(logits)
         if importance is not None:
             weight = weight * importance
         size = sums.prediction + sums.target
@@ -71,6 +77,69 @@ class GeneralizedDiceLoss(RegionLoss):
         losses = wrong / torch.where(some & (whole > 0), whole, 1.0)
         held_pixels = torch.where(sums.pixels > 0, sums.pixels, 1.0)
         return _with_empty(self, losses, (sums.prediction / held_pixels).mean(-1), some, (sums.pixels > 0).any(-1))
+
+    def reached(self, z: Tensor, sums: regions.Sums) -> Tensor:
+        return self.reduced_of(regions.Sums(*self.pooled(torch.stack(sums))), self.class_weight(z))
+
+    def reduced_of(self, sums: regions.Sums, importance: Tensor | None) -> Tensor:
+        return self._reduced(*self.of_all(sums, importance))
+
+    def judge(self, form: str) -> Judge | None:
+        if form != "blocks":
+            return None
+        return _Together(loss=self, pooled=self.over == "batch", background=self.background)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Together(Judge):
+    """Generalised Dice, by hand: its weights depend on the target alone."""
+
+    loss: GeneralizedDiceLoss
+
+    def in_numbers(
+        self, regions: list[list[float]], classes: int, weight: list[float] | None, sloped: bool
+    ) -> tuple[float, list[list[float]]]:
+        values, *parts, counts = zip(
+            *(
+                self.of_one([sums[start : start + classes] for sums in regions], weight)
+                for start in range(0, len(regions[0]), classes)
+            ),
+            strict=True,
+        )
+        share = 1 / (sum(counts) or 1.0) if self.loss.reduction == "mean" else 1.0
+        slopes = [[x * c * share for own, c in zip(part, counts, strict=True) for x in own] for part in parts]
+        return sum(map(mul, values, counts)) * share, slopes
+
+    def of_one(
+        self, sums: list[list[float]], weight: list[float] | None
+    ) -> tuple[float, list[float], list[float], float]:
+        """The loss of a region, its slopes, and what it counts for."""
+        intersection, prediction, target, pixels = sums
+        loss, classes = self.loss, len(target)
+        penalised, counts = loss.absent == "penalise", float(max(pixels) > 0)
+        held = [t for t in target if t > 0]
+        if not held:
+            if not penalised:
+                return 0.0, [0.0] * classes, [0.0] * classes, 0.0 if loss.absent == "skip" else counts
+            each = [1 / (n or 1.0) / classes for n in pixels]
+            return sum(map(mul, prediction, each)), [0.0] * classes, each, counts
+        least, power = min(held), loss.power
+        w = [(least / t) ** power if t > 0 else float(penalised) for t in target]
+        w = w if weight is None else list(map(mul, w, weight))
+        size = list(map(add, prediction, target))
+        whole = sum(map(mul, w, size)) + (loss.smooth * least**power if loss.smooth else 0.0)
+        wrong = sum(x * (s - 2 * i) for x, s, i in zip(w, size, intersection, strict=True))
+        if whole <= 0:
+            return wrong, [-2 * x for x in w], w, counts
+        value = wrong / whole
+        return value, [-2 * x / whole for x in w], [x * (1 - value) / whole for x in w], counts
+
+    def in_torch(self, sums: Tensor, weight: Tensor | None, sloped: bool) -> tuple[Tensor, Tensor | None]:
+        loss = self.loss
+        with torch.set_grad_enabled(sloped):
+            own = sums[:2].detach().requires_grad_(sloped)
+            value = loss.reduced_of(regions.Sums(*own, *sums[2:]), weight)
+            return value.detach(), torch.autograd.grad(value, own)[0] if sloped else None
 
 
 class GeneralizedWassersteinDiceLoss(RegionLoss):
@@ -130,7 +199,7 @@ class GeneralizedWassersteinDiceLoss(RegionLoss):
             raise ValueError(f"{type(self).__name__}: distances {tuple(self.distances.shape)} but {classes} classes.")
         if weight is not None:
             adds = adds * weight.reshape(-1, 1, 1)
-        with torch.autocast(logits.device.type, enabled=False):
+        with without_autocast(z.device.type):
             p, t, u = opened(self, z, pixels)
             # [N, label, class] the sums that both parts are linear in.
             confusion, held, total = (t if u is None else t * u) @ p.mT, summed(t, u), counted(t, u)

@@ -19,6 +19,7 @@ from whyloss.stats import regions
 from whyloss.stats.autocast import without_autocast
 from whyloss.stats.pixels import Pixels
 from whyloss.stats.rows import computing_dtype
+from whyloss.stats.verdict import Judge
 
 # Where these are what they are here a loss is its `overlap` alone, and a kernel may take their place.
 STEPS = (
@@ -60,12 +61,15 @@ class RegionLoss(Loss):
     links: ClassVar[tuple[Link, ...]] = ("softmax", "sigmoid")
     of_sums: ClassVar[bool] = True  # a function of the three sums, so that engines take them
     joint: ClassVar[bool] = False  # all classes are measured together: one loss for a region, not one for each class
-    by_steps: ClassVar[bool] = False  # whether all `STEPS` are those of this class
+    judged: ClassVar[bool] = False  # whether `judge` says what the steps do
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        same = all(getattr(cls, name) is getattr(RegionLoss, name) for name in STEPS)
-        cls.by_steps = same and cls.of_sums and not cls.joint
+        if cls.judge is RegionLoss.judge:
+            same = all(getattr(cls, name) is getattr(RegionLoss, name) for name in STEPS)
+            cls.judged = same and cls.of_sums and not cls.joint
+        else:
+            cls.judged = "judge" in vars(cls) or (cls.judged and vars(cls).keys().isdisjoint(STEPS))
 
     def overlap(self, intersection: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
         """The loss of each region from its sums, all of one shape; `target` > 0."""
@@ -90,14 +94,13 @@ class RegionLoss(Loss):
         normalizer: float | Tensor | None = None,
         **reads: Tensor,
     ) -> Tensor:
-        if not self.by_steps:
-            return self._reduced(*self._regions(logits, target, sample_weight, **reads), normalizer)
-        z, pixels = described(self, logits, target, sample_weight)
-        _check_reads(self, reads, logits)
-        if normalizer is None and (value := verdict.value(self, z, pixels, look)) is not None:
-            return value
-        look(self, pixels, z.shape[1])
-        return self._reduced(*self._of_pixels(z, pixels, logits.shape[2:], reads), normalizer)
+        if self.judged and normalizer is None:
+            z, pixels = described(self, logits, target, sample_weight)
+            _check_reads(self, reads, logits)
+            value = verdict.value(self, z, pixels, look)
+            if value is not None:
+                return value
+        return self._reduced(*self._regions(logits, target, sample_weight, **reads), normalizer)
 
     def _reduced(self, losses: Tensor, counts: Tensor | None, normalizer: float | Tensor | None = None) -> Tensor:
         return reduced(losses if counts is None else losses * counts, counts, self.reduction, normalizer)
@@ -167,6 +170,10 @@ class RegionLoss(Loss):
         present, counted = sums.target > 0, sums.pixels > 0
         losses = torch.where(present, losses, self.of_absent(sums, losses, counted))
         return losses, present & counted if self.absent == "skip" else counted
+
+    def judge(self, form: str) -> Judge | None:
+        """What makes the value of the sums, and its slopes, at once, for a form of regions.py; None: the steps do."""
+        return verdict.found(self)
 
     def reached(self, z: Tensor, sums: regions.Sums) -> Tensor:
         """The value from the sums of images."""

@@ -37,13 +37,13 @@ def value(
             return None
         weight = weight.to(computing_dtype(z)).contiguous()
 
-    reached = found(loss)
-    if reached is None:
+    judge = loss.judge(form)
+    if judge is None:
         return None
     with without_autocast(z.device.type):
 
         def judged(pixels: Pixels) -> Tensor:
-            return regions.judged(z, pixels, form, reached, weight, lambda sums: loss.reached(z, sums))
+            return regions.judged(z, pixels, form, judge, weight, lambda sums: loss.reached(z, sums))
 
         # The usual labels show themselves to be classes when these are counted, and need no look before.
         if form == "blocks" and pixels.labelled and pixels.weight is None and not 0 <= loss.ignore_index < classes:
