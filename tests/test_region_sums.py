@@ -17,13 +17,19 @@ from whyloss.stats.pixels import Pixels
 KINDS = ["labels", "masks", "sigmoid"]
 
 
-@pytest.fixture(params=[2**14, 0], ids=["softmax", "exponentials"])
+@pytest.fixture(params=[(2**14, False), (0, True)], ids=["softmax", "exponentials"])
 def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven pixels of three classes a block, so that a handful of pixels already crosses several; by torch's softmax,
     as few of them usually go, and by its parts, as many do."""
     monkeypatch.setattr(region_blocks, "BLOCK", 21)
-    monkeypatch.setattr(region_blocks, "FEW", request.param)
+    few, replaces = request.param
+    monkeypatch.setattr(region_blocks, "FEW", few)
+    monkeypatch.setattr(region_blocks, "slopes_of_softmax_may_replace_it", lambda: replaces)
     monkeypatch.setattr(region_blocks, "NARROW", 0)
+
+
+def test_torch_s_slopes_of_a_softmax_may_replace_it():
+    assert region_blocks.slopes_of_softmax_may_replace_it()
 
 
 @contextmanager

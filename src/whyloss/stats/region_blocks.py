@@ -6,7 +6,8 @@ but the gradient. Float64 carries the sums from block to block."""
 import math
 import threading
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -245,10 +246,27 @@ class _Softmax(_Block):
         # the probability: what a pixel loses on average is then the others' part alone, and nothing cancels however
         # sure the prediction is.
         major = torch.round(self.p, out=self.more[0]).mul_(w)
-        w.sub_(self.over_classes(major)).mul_(self.p)
-        torch.addcmul(w, self.p, self.over_classes(w), value=-1, out=self.p)
+        w.sub_(self.over_classes(major))
+        if self.p.is_contiguous() and slopes_of_softmax_may_replace_it():
+            torch._softmax_backward_data(w, self.p, 1, self.p.dtype, grad_input=self.p)  # pyright: ignore
+        else:
+            torch.addcmul(w.mul_(self.p), self.p, self.over_classes(w), value=-1, out=self.p)
         if self.u is not None:
             self.p.mul_(self.u)
+
+
+@cache
+def slopes_of_softmax_may_replace_it() -> bool:
+    """Whether torch's own p (w - sum p w), the quickest way to it, may write over p. It reads what it needs of an
+    element before, but nobody promises that; so it is tried, over more pixels than it takes at once."""
+    slopes: Any = getattr(torch, "_softmax_backward_data", None)
+    w = torch.linspace(-3, 3, 2 * 3 * 5000).view(2, 3, 5000)
+    p = torch.softmax(w.flip(2), 1)
+    try:
+        expected = slopes(w, p, 1, p.dtype)
+        return torch.equal(slopes(w, p, 1, p.dtype, grad_input=p), expected)
+    except (TypeError, RuntimeError):
+        return False
 
 
 @lru_cache(maxsize=16)
