@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TENSORS = (Tensor, nn.Parameter)  # not what only looks like one
 KEPT = 256
+FEW = 2**16  # logits that are copied in less time than the door takes
 _plans: dict[Any, "tuple[list[Any], list[Any], engine.Plain | engine.Early | engine.Mean | None]"] = {}
 
 
@@ -38,10 +39,24 @@ def mean(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
     found = _plans.get(key)
     if found is not None and any(a is not b for a, b in zip(found[1], _read(found[0]), strict=True)):
         found = None
-    if (found is not None and found[2] is None) or not (kernels or _plain(loss, logits, target)):
+    if found is not None and found[2] is None:
         return None
+    if not kernels and not _plain(loss, logits, target):
+        return _of_the_others(loss, logits, target)
     plan = (found or _planned(key, loss, logits, target))[2]
-    return None if plan is None else plan.mean(logits, target)
+    if plan is None or loss.weight is None:
+        return None if plan is None else plan.mean(logits, target)
+    return plan.weighted(logits, target, loss.weight) if isinstance(plan, engine.Mean) else None
+
+
+def _of_the_others(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
+    """The mean without the rows that are ignored, where it costs little to leave these out."""
+    if loss.link != "softmax" or logits.numel() > FEW or not checks.looks(loss, target):
+        return None
+    kept = (target != loss.ignore_index).nonzero().squeeze(1)
+    if not 0 < len(kept) < len(target):
+        return None
+    return mean(loss, logits.index_select(0, kept), target.index_select(0, kept))
 
 
 def _fits(logits: Tensor, target: Tensor, questions: bool) -> bool:
@@ -83,9 +98,11 @@ def _planned(key: Any, loss: "RowLoss", logits: Tensor, target: Tensor) -> Any:
     if len(_plans) >= KEPT:
         _plans.clear()
     places = [place for formula in loss.formulas() if formula is not None for place in _places(loss, formula.function)]
-    entered = door.enter(loss, logits, target, None)
-    plan = engine.plain(entered.z, entered.rows, loss.engine, torch.nan if loss.empty == "nan" else 0.0)
-    own = any(x is not None for x in (*loss._buffers.values(), *loss._parameters.values()))  # pyright: ignore
+    entered, weight = door.enter(loss, logits, target, None), loss.weight
+    weighted = weight is not None and loss.link == "softmax" and not weight.requires_grad
+    plan = engine.plain(entered.z, entered.rows, loss.engine, torch.nan if loss.empty == "nan" else 0.0, weighted)
+    held = (*loss._buffers.values(), *loss._parameters.values())  # pyright: ignore
+    own = any(x is not None and not (weighted and x is weight) for x in held)
     _plans[key] = (places, _read(places), None if own or loss._modules else plan)  # pyright: ignore
     return _plans[key]
 

@@ -129,15 +129,17 @@ def small(z: Tensor) -> bool:
     return 0 < z.shape[0] <= PLAIN_ROWS and z.numel() * z.element_size() <= PLAIN_BYTES
 
 
-def plain(z: Tensor, rows: Rows, engine: Engine, empty: float) -> "Plain | Early | Mean | None":
+def plain(z: Tensor, rows: Rows, engine: Engine, empty: float, weighted: bool = False) -> "Plain | Early | Mean | None":
     """How the mean is made of these logits, as the door has left them, and of all of their kind, if there is a short
-    way. `empty`: the mean of nothing."""
+    way. `empty`: the mean of nothing. weighted: the rows' weights are those of their classes, which `Mean` is given."""
+    if weighted:
+        rows = replace(rows, weight=None, keep=None)
     bare = (rows.weight, rows.keep, rows.shift, rows.scale, rows.margin, rows.table, rows.offset, rows.smoothing)
     if rows.inplace or any(x is not None for x in bare):
         return None
     if z.device.type == "cpu" and engine != "triton":
         return None if rows.every_label or choose(z, rows, engine)[0] != "dense" else Mean(_dense(z), rows)
-    if rows.ignore is None:
+    if rows.ignore is None or weighted:
         return None
     if choose(z, rows, engine)[0] != "triton":
         return None
@@ -157,16 +159,24 @@ def plain(z: Tensor, rows: Rows, engine: Engine, empty: float) -> "Plain | Early
 
 
 class Mean:
-    """How the dense engine makes the mean of a loss of labels, every one of which counts for 1."""
+    """How the dense engine makes the mean of a loss of labels, every one of which counts."""
 
     def __init__(self, way: Any, rows: Rows):
         self.total, self.rows, self.questions = way.total, replace(rows, label=None), way is elementwise
 
     def mean(self, z: Tensor, label: Tensor) -> Tensor:
+        """Each for 1."""
         if self.questions:
             z, label = z.reshape(-1), label.reshape(-1)
         share = torch.full((), 1 / len(z), dtype=computing_dtype(z), device=z.device)
         return self.total(z, replace(self.rows, label=label), share)
+
+    def weighted(self, z: Tensor, label: Tensor, weight: Tensor) -> Tensor | None:
+        """Each for the weight of its class, [C]; None where one counts for nothing."""
+        of_rows = weight.detach().to(computing_dtype(z)).index_select(0, label)
+        if not of_rows.amin().item() > 0:
+            return None
+        return self.total(z, replace(self.rows, label=label, weight=of_rows), of_rows.sum().reciprocal())
 
 
 def _beyond(z: Tensor, rows: Rows) -> str:
