@@ -1,5 +1,6 @@
 """The mean over plain labels on the CPU skips the door (losses/plain.py); nobody may notice but by the clock."""
 
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -60,6 +61,64 @@ def test_what_is_not_plain_goes_through_the_door():
     torch.testing.assert_close(loss(z, y, sample_weight=kept.float()), loss(z[kept], y[kept]))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         torch.testing.assert_close(loss(z, y), through_the_door(loss, z, y)[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("loss", [whyloss.CrossEntropyLoss, whyloss.FocalLoss, whyloss.TaylorCrossEntropyLoss])
+def test_ignored_rows_and_weights_of_classes(loss: Any, weighted: bool, dtype: torch.dtype):
+    z, y = case()
+    z, ignored = z.to(dtype), torch.where(y == 1, -100, y)
+    weight = torch.tensor([0.5, 1.0, 2.0, 4.0], dtype=torch.float64) if weighted else None
+    built = loss(weight=weight)
+    for target in (y, ignored):
+        expected = through_the_door(built, z, target)
+        built(z, target)
+        with patch.object(door, "enter", side_effect=AssertionError):
+            found = value_and_gradient(built, z, target)
+        torch.testing.assert_close(found, expected, rtol=1e-2 if dtype == torch.bfloat16 else 1e-6, atol=1e-9)
+    z[y == 1] = torch.nan
+    value, gradient = value_and_gradient(built, z, ignored)
+    assert value.isfinite()
+    assert not gradient[y == 1].any()
+
+
+def test_weights_of_classes_that_change_in_place():
+    z, y = case()
+    loss = whyloss.CrossEntropyLoss(weight=torch.tensor([0.5, 1.0, 2.0, 4.0]))
+    loss(z, y)
+    assert loss.weight is not None
+    loss.weight.copy_(torch.tensor([3.0, 1.0, 0.5, 1.0]))
+    torch.testing.assert_close(value_and_gradient(loss, z, y), through_the_door(loss, z, y))
+    loss.weight[1] = 0.0  # its rows count for nothing, whatever they hold
+    z[2:4] = torch.nan
+    value, gradient = value_and_gradient(loss, z, y)
+    assert value.isfinite()
+    assert not gradient[2:4].any()
+
+
+def test_weights_of_classes_that_learn():
+    z, y = case()
+    weight = torch.nn.Parameter(torch.tensor([0.5, 1.0, 2.0, 4.0]))
+    loss = whyloss.CrossEntropyLoss(weight=weight)
+    for _ in range(2):
+        (gradient,) = torch.autograd.grad(loss(z, y), weight)
+        assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize("label", [4, -1])
+def test_a_label_that_is_none_beside_ignored_ones(label: int):
+    z, y = case()
+    y[0], y[1] = -100, label
+    with pytest.raises(ValueError, match=f"target holds {label}"):
+        whyloss.CrossEntropyLoss()(z, y)
+
+
+def test_nothing_but_ignored_rows():
+    z, y = case()
+    value, gradient = value_and_gradient(whyloss.CrossEntropyLoss(), z, torch.full_like(y, -100))
+    assert value == 0
+    assert not gradient.any()
 
 
 def test_a_change_of_the_loss_is_a_change_of_the_way():

@@ -276,7 +276,7 @@ class Block:
     def member(self) -> Tensor:
         return self.live.expand_as(self.e).clone().scatter_(1, self.labels.y, 0.0)
 
-    @property
+    @cached_property
     def count(self) -> Tensor:
         return self.member.sum(1) if self.masked else torch.full_like(self.rest.top, self.e.shape[1] - 1)
 

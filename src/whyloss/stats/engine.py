@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -168,15 +168,21 @@ class Mean:
         """Each for 1."""
         if self.questions:
             z, label = z.reshape(-1), label.reshape(-1)
-        share = torch.full((), 1 / len(z), dtype=computing_dtype(z), device=z.device)
-        return self.total(z, replace(self.rows, label=label), share)
+        return self.total(z, self.rows.of_labels(label), _share(len(z), computing_dtype(z)))
 
     def weighted(self, z: Tensor, label: Tensor, weight: Tensor) -> Tensor | None:
         """Each for the weight of its class, [C]; None where one counts for nothing."""
         of_rows = weight.detach().to(computing_dtype(z)).index_select(0, label)
         if not of_rows.amin().item() > 0:
             return None
-        return self.total(z, replace(self.rows, label=label, weight=of_rows), of_rows.sum().reciprocal())
+        return self.total(z, self.rows.of_labels(label, of_rows), of_rows.sum().reciprocal())
+
+
+@lru_cache(maxsize=64)
+def _share(count: int, dtype: torch.dtype) -> Tensor:
+    """Of one row in the mean."""
+    with torch.inference_mode(False):
+        return torch.full((), 1 / count, dtype=dtype, device="cpu")
 
 
 def _beyond(z: Tensor, rows: Rows) -> str:

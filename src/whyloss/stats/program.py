@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from whyloss.stats.visible import visible
+
 
 class Graph:
     """Lines of a program, each an operation on earlier lines and constants. Equal lines are one line."""
@@ -103,6 +105,8 @@ def _minimum(x: Any, y: Any) -> Any:
 def _expit(x: Tensor) -> Tensor:
     """torch.sigmoid, which is 0 from -88 on in float32, where 8e-39 to 1e-45 are still to be had; e^min(x, 0) takes
     them, without torch.where, which does not vectorise."""
+    if visible(x) and x.numel() and x.amin().item() > -80:  # as is usual: one look and one operation, not five
+        return x.sigmoid()
     return x.clamp_max(0).exp_().mul_(x.abs().sigmoid_())
 
 

@@ -72,6 +72,12 @@ class Rows:
         keep = asked != self.ignore
         return replace(self, **{"ignore": None, "keep": keep, name: torch.where(keep, asked, 0)})
 
+    def of_labels(self, label: Tensor, weight: Tensor | None = None) -> "Rows":
+        """The same for other rows, all of which count. `replace` takes ten times as long."""
+        other = object.__new__(Rows)
+        vars(other).update(vars(self), label=label, weight=weight)
+        return other
+
     def block(self, start: int, stop: int) -> "Rows":
         """The rows from start to stop."""
         return self._each(lambda part: part[start:stop])
