@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_iter
 
 import whyloss
 from whyloss.bench.memory import peak_bytes
-from whyloss.stats import elementwise, exponentials, linear, region_blocks
+from whyloss.stats import elementwise, exponentials, heads, region_blocks
 
 
 def test_the_counter_counts():
@@ -56,7 +56,7 @@ def test_a_memory_less_than_a_few_rows_is_kept(loss: Any, dtype: torch.dtype):
     outputs = dtype.itemsize * (hidden.numel() + weight.numel())
     peak = peak_bytes(lambda: torch.autograd.grad(loss.linear(hidden, weight, labels, memory=memory), (hidden, weight)))
     assert peak - outputs <= memory
-    assert memory < linear.FEWEST_ROWS * weight.shape[0] * dtype.itemsize
+    assert memory < heads.FEWEST_ROWS * weight.shape[0] * dtype.itemsize
     logits = peak_bytes(lambda: loss.linear(hidden.detach(), weight.detach(), labels, memory=memory))
     assert logits <= memory
 

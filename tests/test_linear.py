@@ -15,7 +15,8 @@ from torch.nn.functional import linear as layer
 
 import whyloss
 from whyloss.losses.declared import KNOWN
-from whyloss.stats import block, linear, vocabulary
+from whyloss.stats import block, heads, linear, vocabulary
+from whyloss.stats.heads import Head
 
 ON_LINK = [pytest.param(c, link, id=f"{c}-{link}") for c in ROWS for link in c.links]
 BY_DEFAULT = [pytest.param(c, link, id=f"{c}-{link}") for c in defaults(ROWS) for link in c.links]
@@ -25,8 +26,8 @@ N, D, C = 13, 3, 5
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four rows a chunk and two a block, so that a handful of rows already crosses several."""
-    monkeypatch.setattr(linear, "CPU_CHUNK", 4 * C)
-    monkeypatch.setattr(linear, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(heads, "CPU_CHUNK", 4 * C)
+    monkeypatch.setattr(heads, "FEWEST_ROWS", 1)
     monkeypatch.setattr(block, "SIZE", 2 * C)
 
 
@@ -299,14 +300,12 @@ def test_ignored_rows_are_left_out_and_get_zeros(kept: int):
 def test_memory_decides_the_chunks():
     hidden, weight = torch.zeros(4096, 8), torch.zeros(1000, 8)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(linear, "CPU_CHUNK", 2**22)
-        patch.setattr(linear, "FEWEST_ROWS", 16)
-        assert linear.Head(hidden, weight).chunk() == 4096
-        assert linear.Head(hidden, weight, memory=8_000_000).chunk() <= 1000
-        assert linear.Head(hidden, weight, memory=1).chunk() == 16
-        assert linear.choose(linear.Head(hidden, weight, memory=8_000_000), _rows(4096))[1].startswith(
-            "5 chunks of 820"
-        )
+        patch.setattr(heads, "CPU_CHUNK", 2**22)
+        patch.setattr(heads, "FEWEST_ROWS", 16)
+        assert Head(hidden, weight).chunk() == 4096
+        assert Head(hidden, weight, memory=8_000_000).chunk() <= 1000
+        assert Head(hidden, weight, memory=1).chunk() == 16
+        assert linear.choose(Head(hidden, weight, memory=8_000_000), _rows(4096))[1].startswith("5 chunks of 820")
 
 
 def _rows(count: int) -> Any:
@@ -339,7 +338,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> int:
     """A memory that makes parts of two classes and five rows."""
     monkeypatch.setattr(vocabulary, "FEWEST", 2)
     monkeypatch.setattr(vocabulary, "LEAST", 1)
-    monkeypatch.setattr(linear, "FEWEST_ROWS", 16)
+    monkeypatch.setattr(heads, "FEWEST_ROWS", 16)
     return vocabulary.TENSORS * 8 * 10
 
 
@@ -378,7 +377,7 @@ def test_parts_know_adjustments_masks_softcap_and_confident_rows(small_parts: in
 
 def test_the_parts_are_explained_and_what_does_not_fit_goes_in_rows(small_parts: int):
     hidden, weight, bias, labels = parts()
-    head = linear.Head(hidden, weight, memory=small_parts)
+    head = Head(hidden, weight, memory=small_parts)
     entered = whyloss.losses.rows.enter(whyloss.CrossEntropyLoss(), torch.zeros(N, C), labels, None)
     assert linear.choose(head, entered.rows)[1] == "3 chunks of 5 rows, each in 3 parts of 2 classes, made twice"
     agree(both(whyloss.FocalLoss(), hidden, weight, soft(N, C), bias, memory=small_parts))  # every class a label

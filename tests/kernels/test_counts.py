@@ -36,7 +36,7 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """On the CPU labels are looked at because that costs nothing."""
     monkeypatch.setattr(checks, "looks", lambda *_: False)
     monkeypatch.setattr(checks, "worth_masking", lambda *_: True)
-    monkeypatch.setattr(linear, "_kept", lambda head, rows: (head, rows, None))
+    monkeypatch.setattr(linear, "_kept", lambda head, terms: (head, terms, None))
 
 
 class Waits(TorchDispatchMode):

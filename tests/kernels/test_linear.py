@@ -8,7 +8,8 @@ from instances import SOFTMAX, Case, defaults
 from torch import Tensor
 
 import whyloss
-from whyloss.stats import linear
+from whyloss.stats import heads
+from whyloss.stats.heads import Head
 
 pytestmark = pytest.mark.kernels
 CASES = defaults(SOFTMAX)
@@ -17,10 +18,10 @@ N, D, C = 13, 8, 70
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear, "CPU_CHUNK", 4 * C)
-    monkeypatch.setattr(linear, "GPU_ROWS", 4)
-    monkeypatch.setattr(linear, "GPU_BYTES", 0)
-    monkeypatch.setattr(linear, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(heads, "CPU_CHUNK", 4 * C)
+    monkeypatch.setattr(heads, "GPU_ROWS", 4)
+    monkeypatch.setattr(heads, "GPU_BYTES", 0)
+    monkeypatch.setattr(heads, "FEWEST_ROWS", 1)
 
 
 def leaves(dtype: torch.dtype = torch.float64) -> list[Tensor]:
@@ -52,7 +53,7 @@ def test_it_is_the_loss_of_the_logits(case: Case, reduction: str):
 @pytest.mark.parametrize("softcap", [None, 5.0])
 @pytest.mark.parametrize("memory", [None, 4096])
 def test_classes_in_two_products(monkeypatch: pytest.MonkeyPatch, softcap: float | None, memory: int | None):
-    monkeypatch.setattr(linear.Head, "parts", lambda self: [slice(0, 64), slice(64, C)])  # as on a GPU
+    monkeypatch.setattr(Head, "parts", lambda self: [slice(0, 64), slice(64, C)])  # as on a GPU
     for dtype, rtol in ((torch.float64, 1e-9), (torch.bfloat16, 2e-2)):
         ours = run(whyloss.FocalLoss(engine="triton"), dtype, softcap=softcap, memory=memory)
         theirs = run(whyloss.FocalLoss(engine="reference"), softcap=softcap)

@@ -81,7 +81,7 @@ def _engine(case: Case, subject: Subject, loss: Any, inputs: Inputs) -> str:
     hidden, weight = inputs.leaves
     entered = door.enter_linear(loss, hidden, weight, inputs.target, None, None, None, None)
     assert entered.head is not None
-    return choose_linear(entered.head, entered.rows, loss.engine)[0]
+    return choose_linear(entered.head, entered.rows)[0]
 
 
 def _our_call(case: Case, subject: Subject, loss: Any, **options: Any) -> Call:

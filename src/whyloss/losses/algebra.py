@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyloss.losses import rows as door
 from whyloss.losses.loss import Formula, Loss, RowLoss
+from whyloss.stats.autocast import without_autocast
 
 OPTIONS = tuple(RowLoss.fields())  # weight, ignore_index, reduction, link, ...
 
@@ -146,9 +148,32 @@ class LossSum(Loss):
             for loss in losses
         )
 
-    def linear(self, hidden: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None = None, **more: Any) -> Tensor:
-        """`RowLoss.linear` of each term. Every one makes the logits for itself: the time is the sum of theirs."""
-        return self._added(call(hidden, weight, target, bias, **more) for call in self._each("linear"))
+    def linear(
+        self,
+        hidden: Tensor,
+        weight: Tensor,
+        target: Tensor,
+        bias: Tensor | None = None,
+        *,
+        sample_weight: Tensor | None = None,
+        normalizer: float | Tensor | None = None,
+        softcap: float | None = None,
+        memory: int | None = None,
+        **more: Any,
+    ) -> Tensor:
+        """`RowLoss.linear` of the sum. Each chunk of logits is made once, for all terms, where these agree in link,
+        reduction, engine and what their adjustments do to whole rows; else each term makes its own, as it does inside
+        torch.compile and with classes that are split over ranks."""
+        calls, losses = self._each("linear"), list[Any](self.terms)
+        options = (sample_weight, softcap, memory)
+        if not more and not torch.compiler.is_compiling():
+            hidden, weight, bias = door.head_of(losses[0], hidden, weight, bias, softcap, memory)
+            with without_autocast(hidden.device.type):
+                entered = [door.enter_linear(loss, hidden, weight, target, bias, *options) for loss in losses]
+            if door.of_one_head(entered):
+                return door.together(entered, self.factors, normalizer)
+        given = {"sample_weight": sample_weight, "normalizer": normalizer, "softcap": softcap, "memory": memory}
+        return self._added(call(hidden, weight, target, bias, **given, **more) for call in calls)
 
     def sharded(self, logits: Tensor, target: Tensor, **more: Any) -> Tensor:
         """`RowLoss.sharded` of each term."""

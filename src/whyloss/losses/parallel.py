@@ -14,7 +14,8 @@ from torch.autograd.function import once_differentiable
 from whyloss.losses import checks, targets
 from whyloss.losses import rows as door
 from whyloss.stats.exact import soft_capped
-from whyloss.stats.linear import CPU_CHUNK, FEWEST_ROWS, GPU_ROWS, Gradients, Head, scaled
+from whyloss.stats.heads import CPU_CHUNK, FEWEST_ROWS, GPU_ROWS, Head
+from whyloss.stats.linear import Gradients, scaled
 from whyloss.stats.products import Total
 from whyloss.stats.rows import computing_dtype
 from whyloss.stats.shard import Shard, shard_of

@@ -12,7 +12,7 @@ from torch import Tensor
 from whyloss.losses import checks, targets
 from whyloss.stats import engine, linear, sharded
 from whyloss.stats.autocast import without_autocast
-from whyloss.stats.linear import Head
+from whyloss.stats.heads import Head
 from whyloss.stats.meeting import Met, meet
 from whyloss.stats.rows import Rows, computing_dtype, flat
 from whyloss.stats.shard import Shard, shard_of
@@ -37,28 +37,30 @@ class Entered:
     met: Met | None = None  # what those have told, where every class may be the label
 
     def reduced(self, reduction: str, normalizer: float | Tensor | None) -> Tensor:
+        share = self.share(reduction, normalizer)
+        return self._run(engine.each).reshape(self.shape) if reduction == "none" else self._run(engine.total, share)
+
+    def share(self, reduction: str, normalizer: float | Tensor | None) -> Tensor | None:
+        """What a reduction multiplies the sum of the losses by; None: nothing."""
         if reduction != "mean" and normalizer is not None:
             raise ValueError(
                 f"normalizer replaces the denominator of reduction='mean'; the reduction is {reduction!r}."
             )
-        if reduction == "none":
-            return self._run(engine.each).reshape(self.shape)
-        if reduction == "sum":
-            return self._run(engine.total)
+        if reduction != "mean":
+            return None
+        dtype = computing_dtype(self.z)
         if normalizer is not None:
-            divisor = torch.as_tensor(normalizer, dtype=computing_dtype(self.z), device=self.z.device)
-            return self._run(engine.total, 1 / divisor)
+            return 1 / torch.as_tensor(normalizer, dtype=dtype, device=self.z.device)
         # Where nothing counted the value is 0 that still has a graph, or NaN, if asked for.
         empty = torch.nan if self.loss.empty == "nan" else 0.0
         if self.weight is None and self.rows.keep is None and self.rows.ignore is None:
             count = self.shape.numel()
-            share = 1 / count if count else empty
-            return self._run(engine.total, torch.full((), share, dtype=computing_dtype(self.z), device=self.z.device))
-        if (share := engine.share(self.rows, empty, computing_dtype(self.z))) is not None:
-            return self._run(engine.total, share)
+            return torch.full((), 1 / count if count else empty, dtype=dtype, device=self.z.device)
+        if (share := engine.share(self.rows, empty, dtype)) is not None:
+            return share
         counted = self._counted()
         nothing = counted == 0
-        return self._run(engine.total, torch.where(nothing, empty, 1 / torch.where(nothing, 1.0, counted)))
+        return torch.where(nothing, empty, 1 / torch.where(nothing, 1.0, counted))
 
     def parts(self) -> tuple[Tensor, Tensor]:
         return self._run(engine.total), self._counted()
@@ -74,7 +76,7 @@ class Entered:
         with without_autocast(self.z.device.type):
             if self.head is not None:
                 through = linear.total if run is engine.total else linear.each
-                return through(self.head, self.rows, self.chosen, *(() if share is None else (share,)))
+                return through(self.head, (self.rows, share))
             if self.shard is not None:
                 through = sharded.total if run is engine.total else sharded.each
                 return through(self._logits(), self.rows, self.shard, self.met, *(() if share is None else (share,)))
@@ -92,6 +94,29 @@ class Entered:
         if (keep := self.rows.resolved().keep) is not None:
             return keep.sum().to(dtype)
         return torch.tensor(self.shape.numel(), dtype=dtype, device=self.z.device)
+
+
+def of_one_head(entered: list[Entered]) -> bool:
+    """Whether losses of hidden states can be had from the same logits, and come as one number each, or one a row."""
+    kinds = set[Any]()
+    for one in entered:
+        assert one.head is not None
+        kinds.add((one.head.softcap, one.head.binary, one.head.engine, one.head.change, one.loss.reduction == "none"))
+    return len(kinds) == 1
+
+
+def together(entered: list[Entered], factors: tuple[float, ...], normalizer: float | Tensor | None) -> Tensor:
+    """The weighted sum of losses of one head, whose logits are made once for all of them."""
+    first, terms = entered[0], list[tuple[Rows, Tensor]]()
+    assert first.head is not None
+    for one, factor in zip(entered, factors, strict=True):
+        share = one.share(one.loss.reduction, normalizer)
+        share = torch.ones((), dtype=computing_dtype(one.z), device=one.z.device) if share is None else share
+        terms.append((one.rows, factor * share))
+    with without_autocast(first.z.device.type):
+        if first.loss.reduction == "none":
+            return linear.each(first.head, *terms).reshape(first.shape)
+        return linear.total(first.head, *terms)
 
 
 def _rewritten(loss: "LabelledLoss", z: Tensor, rows: Rows | None = None) -> Tensor:

@@ -4,158 +4,67 @@ Rows go in chunks: a product makes the logits of a chunk, the dense engine turns
 two more products turn that into gradients of the hidden states and of the weights. The products are the matrix
 library's. Only a chunk of logits and of their gradient is alive at any time."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from whyloss.stats import dense, elementwise, reference, vocabulary
-from whyloss.stats.block import elements
-from whyloss.stats.engine import Engine, obstacle, obstacle_to_kernels, transformed
-from whyloss.stats.exact import soft_capped
+from whyloss.stats.engine import obstacle, obstacle_to_kernels, transformed
+from whyloss.stats.heads import Head
 from whyloss.stats.kernels import absent
 from whyloss.stats.kernels import binary as binary_kernels
 from whyloss.stats.kernels import rows as kernels
 from whyloss.stats.products import Total, add_product
 from whyloss.stats.rows import Rows, computing_dtype
 
-# Logits in a chunk where nobody says how much memory there is. On the CPU: products of this size run at full speed and
-# what lies between them is still in the last-level cache. On a GPU: rows, unless one chunk is cheaper anyway, or small
-# beside the memory that a GPU has.
-CPU_CHUNK = 2**22
-GPU_ROWS = 2048
-GPU_BYTES = 2**30
-FEWEST_ROWS = 16
 WORTH_DROPPING = 0.02  # share of ignored rows from which leaving them out of the products pays for the copy
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
-@dataclass(frozen=True)
-class Head:
-    """A linear layer on hidden states: [N, D] hidden, [C, D] weight, [C] bias. softcap c: the logits are c tanh(z / c).
-    binary: each logit is a question of its own, so that the rows of the loss are N * C. memory: bytes that the logits
-    and their gradient may take; None: by rule. engine: what turns a chunk of logits into their gradient. change: what
-    the logits go through before the loss sees them, all at once."""
-
-    hidden: Tensor
-    weight: Tensor
-    bias: Tensor | None = None
-    softcap: float | None = None
-    binary: bool = False
-    memory: int | None = None
-    engine: Engine = "auto"
-    change: Callable[[Tensor], Tensor] | None = None
-
-    def logits(self) -> Tensor:
-        z = dense.computing(torch.nn.functional.linear(self.hidden, self.weight, self.bias))
-        if self.softcap is not None:
-            z = soft_capped(z, self.softcap)
-        return z if self.change is None else self.change(z.reshape(-1) if self.binary else z)
-
-    def masked(self) -> Tensor | None:
-        """The classes that the bias masks, which a softcap would bring back."""
-        return None if self.softcap is None or self.bias is None else torch.isneginf(self.bias)
-
-    def logits_into(self, out: Tensor, start: int) -> Tensor:
-        """The logits of as many rows as `out` has. The same memory for every chunk: fresh memory costs page faults."""
-        hidden = self.hidden[start : start + len(out)]
-        for part in self.parts():
-            torch.mm(hidden, self.weight[part].T, out=out[:, part])
-        if self.bias is not None:
-            out.add_(self.bias)
-        if self.softcap is not None:
-            out.div_(self.softcap).tanh_().mul_(self.softcap)
-        return out if (masked := self.masked()) is None else out.masked_fill_(masked, -torch.inf)
-
-    def uncapped(self, slope: Tensor, z: Tensor) -> None:
-        """Makes of slopes in the logits those in the products, in place."""
-        if self.softcap is None:
-            return
-        slope.mul_(1 - (z / self.softcap) ** 2)
-        if (masked := self.masked()) is not None:
-            slope.masked_fill_(masked, 0.0)
-
-    def parts(self) -> list[slice]:
-        """The classes that go through one product. A GPU's matrix library wants sizes that are multiples of 16 bytes;
-        of 50257 classes it makes a slow product, of 50240 and 17 two fast ones."""
-        classes = self.weight.shape[0]
-        main = classes // 64 * 64
-        if self.hidden.device.type == "cpu" or classes % 8 == 0 or not main:
-            return [slice(0, classes)]
-        return [slice(0, main), slice(main, classes)]
-
-    def room(self, rows: int) -> Tensor:
-        """For the logits of this many rows, each starting at a multiple of 16 bytes."""
-        classes, whole = self.weight.shape[0], 16 // self.weight.element_size()
-        padded = classes if self.hidden.device.type == "cpu" or self.binary else -(-classes // whole) * whole
-        return torch.empty(rows, padded, dtype=self.weight.dtype, device=self.weight.device)[:, :classes]
-
-    def in_place(self) -> bool:
-        """Whether the gradient of a chunk takes the place of its logits: the kernels can, the softcap needs both."""
-        return self.softcap is None and not self.binary and (self.engine == "triton" or self.hidden.is_cuda)
-
-    def in_parts(self, rows: Rows) -> bool:
-        """Whether classes go in parts: the fewest rows of all of them would be more than the memory."""
-        tight = self.memory is not None and self._within(self.memory) < min(FEWEST_ROWS, self.hidden.shape[0])
-        return tight and not self.binary and vocabulary.fits(rows)
-
-    def _within(self, memory: int) -> int:
-        """Rows of all classes that a memory holds: the chunk's logits, their gradient, and on the CPU in 16 bits the
-        block that is being computed in 32."""
-        classes = self.weight.shape[0]
-        row = classes * self.weight.element_size() * (1 if self.in_place() else 2)
-        if self.hidden.device.type != "cpu" or self.weight.element_size() >= 4:
-            return memory // row
-        return max(memory // (row + 4 * classes), (memory - 4 * elements()) // row)  # a small block, or one of many
-
-    def chunk(self) -> int:
-        """Rows that go together."""
-        rows, classes = max(1, self.hidden.shape[0]), self.weight.shape[0]
-        if self.memory is not None:
-            chosen = self._within(self.memory)
-        elif self.hidden.device.type == "cpu":
-            chosen = CPU_CHUNK // classes
-        else:
-            # One chunk needs no accumulator, and takes less than one in float32 would: N * C * 2 <= C * D * 4.
-            one = rows <= 2 * self.hidden.shape[1] or rows * classes * self.weight.element_size() <= GPU_BYTES
-            chosen = rows if one else GPU_ROWS
-        chunks = -(-rows // max(FEWEST_ROWS, chosen))
-        return -(-rows // chunks)  # equal ones
+# A loss of rows, and what its weighted losses are multiplied by, or nothing.
+Term = tuple[Rows, Tensor | None]
 
 
-def total(head: Head, rows: Rows, engine: Engine = "auto", share: Tensor | None = None) -> Tensor:
-    """The sum of the weighted row losses, times `share`. All gradients are formed on the way forward."""
-    head, rows, _ = _kept(head, rows)
-    if _materialise(head, rows, engine):
-        value = _reference(head, rows).sum()
+def total(head: Head, *terms: Term) -> Tensor:
+    """The sum of the weighted row losses. All gradients are formed on the way forward. Terms share the logits."""
+    if len(terms) > 1 and not _share_logits(head, terms):
+        return torch.stack([total(head, term) for term in terms]).sum(0)
+    head, terms, _ = _kept(head, terms)
+    share = terms[0][1]
+    if _materialise(head, terms):
+        value = _reference(head, terms[0][0]).sum()
         return value if share is None else value * share
-    late = share is not None and share.requires_grad
-    given = (head, rows, True, None if late else share, torch.is_grad_enabled())
-    value: Any = _Linear.apply(head.hidden, head.weight, head.bias, *given)
-    return value * share if late else value
+    if share is not None and share.requires_grad:
+        return total(head, (terms[0][0], None)) * share
+    given = (head, terms, True, torch.is_grad_enabled())
+    return _Linear.apply(head.hidden, head.weight, head.bias, *given)  # pyright: ignore[reportReturnType]
 
 
-def each(head: Head, rows: Rows, engine: Engine = "auto") -> Tensor:
+def each(head: Head, *terms: Term) -> Tensor:
     """[N] weighted row losses ([N * C] if binary). The backward pass makes the logits again, with the upstream
     gradients in hand."""
-    head, rows, kept = _kept(head, rows)
-    if _materialise(head, rows, engine):
-        losses = _reference(head, rows)
+    if len(terms) > 1 and not _share_logits(head, terms):
+        return torch.stack([each(head, term) for term in terms]).sum(0)
+    head, terms, kept = _kept(head, terms)
+    if _materialise(head, terms):
+        losses, share = _reference(head, terms[0][0]), terms[0][1]
+        losses = losses if share is None else losses * share
     else:
-        losses: Any = _Linear.apply(head.hidden, head.weight, head.bias, head, rows, False, None, False)
+        losses: Any = _Linear.apply(head.hidden, head.weight, head.bias, head, terms, False, False)
     if kept is None:
         return losses
     return losses.new_zeros(kept[1]).index_put((kept[0],), losses)
 
 
-def choose(head: Head, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
+def choose(head: Head, rows: Rows) -> tuple[str, str]:
     """The engine's name, and the reason in words."""
-    if engine == "reference":
+    if head.engine == "reference":
         return "reference", "asked for by name; all logits are made"
-    if engine == "triton" and (reason := absent(head.hidden.device)):
+    if head.engine == "triton" and (reason := absent(head.hidden.device)):
         raise ValueError(f"engine='triton' cannot compute this: {reason}. Use engine='auto' or 'reference'.")
     found = _beyond(head, rows)
     if found:
@@ -172,8 +81,15 @@ def choose(head: Head, rows: Rows, engine: Engine = "auto") -> tuple[str, str]:
     return "linear", f"{-(-size // chunk)} chunks of {chunk} rows; the logits are never kept"
 
 
-def _materialise(head: Head, rows: Rows, engine: Engine) -> bool:
-    return choose(head, rows, engine)[0] == "reference"
+def _materialise(head: Head, terms: tuple[Term, ...]) -> bool:
+    return any(choose(head, rows)[0] == "reference" for rows, _ in terms)
+
+
+def _share_logits(head: Head, terms: tuple[Term, ...]) -> bool:
+    """Whether chunks of logits serve all terms."""
+    if _materialise(head, terms) or any(share is not None and share.requires_grad for _, share in terms):
+        return False
+    return not any(replace(head, several=True).in_parts(rows) for rows, _ in terms)
 
 
 def _beyond(head: Head, rows: Rows) -> str:
@@ -196,16 +112,21 @@ def _reference(head: Head, rows: Rows) -> Tensor:
     return reference.binary_losses(z.reshape(-1), rows) if head.binary else reference.row_losses(z, rows)
 
 
-def _kept(head: Head, rows: Rows) -> tuple[Head, Rows, tuple[Tensor, int] | None]:
-    """Without the ignored rows, where finding them costs no wait and leaving them out saves work."""
-    keep = rows.keep
-    if keep is None or torch.compiler.is_compiling() or head.binary or keep.device.type != "cpu" or transformed(keep):
-        return head, rows, None
+def _kept(head: Head, terms: tuple[Term, ...]) -> tuple[Head, tuple[Term, ...], tuple[Tensor, int] | None]:
+    """Without the rows that all terms ignore, where finding them costs no wait and leaving them out saves work."""
+    head = replace(head, several=len(terms) > 1)
+    keeps = [rows.keep for rows, _ in terms if rows.keep is not None]
+    if torch.compiler.is_compiling() or head.binary or len(keeps) < len(terms):
+        return head, terms, None
+    if any(keep.device.type != "cpu" or transformed(keep) for keep in keeps):
+        return head, terms, None
+    keep = keeps[0] if len(keeps) == 1 else torch.stack(keeps).any(0)
     count = int(keep.sum())
     if count >= len(keep) * (1 - WORTH_DROPPING) or count == 0:
-        return head, rows, None
+        return head, terms, None
     kept = keep.nonzero().squeeze(1)
-    return replace(head, hidden=head.hidden[kept]), rows.take(kept), (kept, len(keep))
+    fewer = tuple((rows.take(kept), share) for rows, share in terms)
+    return replace(head, hidden=head.hidden[kept]), fewer, (kept, len(keep))
 
 
 class _Linear(torch.autograd.Function):
@@ -216,9 +137,8 @@ class _Linear(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         head: Head,
-        rows: Rows,
+        terms: tuple[Term, ...],
         total: bool,
-        share: Tensor | None,
         gradients: bool,
     ) -> Tensor:
         head = replace(head, hidden=hidden, weight=weight, bias=bias)
@@ -226,17 +146,14 @@ class _Linear(torch.autograd.Function):
         wanted = tuple(w and total and gradients for w in ctx.needs_input_grad[:3])
         # Float16 cannot hold gradients that are divided by many rows: they are scaled when a loss scaler has had its
         # say, in the backward pass.
-        ctx.late = share if hidden.dtype == torch.float16 else None
-        losses, ctx.gradients = _sweep(
-            head, rows, wanted, None if ctx.late is not None else share, total and head.binary
-        )
-        ctx.head, ctx.rows, ctx.total, ctx.share = replace(head, hidden=hidden[:0]), rows, total, share
+        ctx.late, ctx.scaled = _late(terms) if total and hidden.dtype == torch.float16 else (None, terms)
+        losses, ctx.gradients = _sweep(head, ctx.scaled, wanted, total and head.binary)
+        ctx.head, ctx.terms, ctx.total = replace(head, hidden=hidden[:0]), terms, total
         ctx.save_for_backward(hidden, weight, bias)
-        if not total:
-            return losses
         # Float64 carries the sum over the rows: a million float32 losses add up without drift.
-        value = losses.sum(dtype=torch.float64)
-        return (value if share is None else value * share).to(losses.dtype)
+        values = [x.sum(dtype=torch.float64) if total else x for x in losses]
+        shared = [x if share is None else x * share for x, (_, share) in zip(values, terms, strict=True)]
+        return sum(shared[1:], shared[0]).to(losses[0].dtype)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
@@ -244,16 +161,29 @@ class _Linear(torch.autograd.Function):
         hidden, weight, bias = ctx.saved_tensors
         head = replace(ctx.head, hidden=hidden, weight=weight, bias=bias)
         wanted = tuple(ctx.needs_input_grad[:3])
-        nothing = (None,) * 5
+        nothing = (None,) * 4
         if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
-            return *_differentiable(head, ctx.rows, ctx.share, u, wanted), *nothing
+            return *_differentiable(head, ctx.terms, u, wanted), *nothing
         found, ctx.gradients = ctx.gradients, None
         if not ctx.total:
-            return *_sweep(head, ctx.rows, wanted, u)[1], *nothing
+            terms = [(rows, u if share is None else u * share) for rows, share in ctx.terms]
+            return *_sweep(head, terms, wanted)[1], *nothing
         if found is None:  # a second backward pass over a retained graph
-            found = _sweep(head, ctx.rows, wanted, None if ctx.late is not None else ctx.share)[1]
+            found = _sweep(head, ctx.scaled, wanted)[1]
         scale = u if ctx.late is None else u * ctx.late
         return *(None if g is None else scaled(g, scale) for g in found), *nothing
+
+
+def _late(terms: tuple[Term, ...]) -> tuple[Tensor | None, tuple[Term, ...]]:
+    """The largest share, and the terms with what is left of theirs."""
+    if len(terms) == 1:
+        return terms[0][1], ((terms[0][0], None),)
+    shares = [share for _, share in terms if share is not None]
+    if not shares:
+        return None, terms
+    largest = torch.stack([share.abs() for share in shares]).amax()
+    largest = torch.where(largest > 0, largest, 1.0)
+    return largest, tuple((rows, 1 / largest if share is None else share / largest) for rows, share in terms)
 
 
 def scaled(gradient: Tensor, scale: Tensor) -> Tensor:
@@ -267,9 +197,12 @@ def scaled(gradient: Tensor, scale: Tensor) -> Tensor:
     return gradient.mul_(scale.to(torch.promote_types(gradient.dtype, scale.dtype)))
 
 
-def _differentiable(head: Head, rows: Rows, share: Tensor | None, u: Tensor, wanted: tuple[bool, ...]) -> Gradients:
-    losses = _reference(head, rows)
-    value = losses if u.ndim else losses.sum() if share is None else losses.sum() * share
+def _differentiable(head: Head, terms: Sequence[Term], u: Tensor, wanted: tuple[bool, ...]) -> Gradients:
+    value = torch.zeros_like(u)
+    for rows, share in terms:
+        losses = _reference(head, rows)
+        own = losses if u.ndim else losses.sum()
+        value = value + (own if share is None else own * share)
     inputs = [
         x for x, want in zip((head.hidden, head.weight, head.bias), wanted, strict=True) if want and x is not None
     ]
@@ -279,31 +212,40 @@ def _differentiable(head: Head, rows: Rows, share: Tensor | None, u: Tensor, wan
 
 
 def _sweep(
-    head: Head, rows: Rows, wanted: tuple[bool, ...], upstream: Tensor | None, summed: bool = False
-) -> tuple[Tensor, Gradients]:
-    """Losses of all rows, or their sums over chunks, and the wanted gradients of their sum weighted by `upstream`, a
-    number or one for each."""
-    if head.in_parts(rows):
-        return _in_parts(head, rows, wanted, upstream)
+    head: Head, terms: Sequence[Term], wanted: tuple[bool, ...], summed: bool = False
+) -> tuple[list[Tensor], Gradients]:
+    """Losses of all rows, or their sums over chunks, of each term; and the wanted gradients of the sum of all, where
+    those of a term are weighted by its share, which here is a number or one for each row."""
+    if head.in_parts(terms[0][0]):
+        (rows, share), *_ = terms  # several go in rows
+        losses, found = _in_parts(head, rows, wanted, share)
+        return [losses], found
     count, classes = head.hidden.shape[0], head.weight.shape[0]
     wide = classes if head.binary else 1  # rows of the loss in a row of hidden states
     step, exact = head.chunk(), computing_dtype(head.weight)
-    losses = torch.empty(-(-count // step) if summed else count * wide, dtype=exact, device=head.hidden.device)
-    if upstream is not None and upstream.ndim:
-        upstream = upstream.expand(count * wide)
+    numbers = -(-count // step) if summed else count * wide
+    losses = [torch.empty(numbers, dtype=exact, device=head.hidden.device) for _ in terms]
+    shares = [x if x is None or not x.ndim else x.expand(count * wide) for _, x in terms]
     to_hidden = torch.empty_like(head.hidden) if wanted[0] else None
     to_weight = Total(head, step) if wanted[1] else None
     to_bias = torch.zeros(classes, dtype=exact, device=head.hidden.device) if wanted[2] else None
     z_chunk = head.room(min(step, count))
     slopes = None if not any(wanted) else z_chunk if head.in_place() else torch.empty_like(z_chunk)
+    more = torch.empty_like(z_chunk) if slopes is not None and len(terms) > 1 else None
     for start in range(0, count, step):
         stop = min(start + step, count)
         block = slice(start * wide, stop * wide)
-        u = upstream[block] if upstream is not None and upstream.ndim else upstream
         z = head.logits_into(z_chunk[: stop - start], start)
-        out = None if slopes is None else slopes[: stop - start]
-        part, slope = _slopes(z, rows.block(block.start, block.stop), head, u, out)
-        losses[start // step if summed else block] = part.sum(dtype=torch.float64) if summed else part
+        slope = None
+        for number, (rows, _) in enumerate(terms):
+            u = shares[number]
+            u = u[block] if u is not None and u.ndim else u
+            out = more if number else slopes
+            out = None if out is None else out[: stop - start]
+            part, found = _slopes(z, rows.block(block.start, block.stop), head, u, out)
+            at = start // step if summed else block
+            losses[number][at] = part.sum(dtype=torch.float64) if summed else part
+            slope = found if slope is None else slope if found is None else slope.add_(found)
         if slope is None:
             continue
         head.uncapped(slope, z)

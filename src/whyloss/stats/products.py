@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from whyloss.stats.linear import Head
+    from whyloss.stats.heads import Head
 
 # Whether a GPU's product of 16-bit numbers can leave its sum in float32.
 FLOAT32_PRODUCTS = tuple(int(n) for n in torch.__version__.split(".")[:2]) >= (2, 8)

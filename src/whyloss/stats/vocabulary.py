@@ -22,7 +22,7 @@ from whyloss.stats.table import CONSTANT, HUGE
 from whyloss.stats.trace import Untraceable
 
 if TYPE_CHECKING:
-    from whyloss.stats.linear import Head
+    from whyloss.stats.heads import Head
 
 CELLS = ("e", "u", "z", "live", "tie")
 TENSORS = 7  # of a part's size that are alive at once, in the computing dtype
