@@ -59,3 +59,18 @@ def test_classes_in_two_products(monkeypatch: pytest.MonkeyPatch, softcap: float
         theirs = run(whyloss.FocalLoss(engine="reference"), softcap=softcap)
         for a, b in zip(ours, theirs, strict=True):
             torch.testing.assert_close(a.double(), b, rtol=rtol, atol=float(rtol * b.abs().max()))
+
+
+@pytest.mark.parametrize("softcap", [None, 5.0])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_a_sum_of_losses_whose_logits_are_made_once(reduction: Any, softcap: float | None):
+    up = torch.linspace(-1, 2, N, dtype=torch.float64) if reduction == "none" else 1.7
+
+    def summed(engine: Any) -> Any:
+        given = {"engine": engine, "reduction": reduction}
+        weighted = whyloss.CrossEntropyLoss(weight=torch.linspace(0.5, 2, C), **given)
+        return whyloss.NormalizedFocalLoss(**given) + 0.5 * weighted + -2 * whyloss.BrierLoss(**given)
+
+    ours, theirs = (run(summed(engine), up=up, softcap=softcap) for engine in ("triton", "reference"))
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
