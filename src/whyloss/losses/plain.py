@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from whyloss.losses import checks
 from whyloss.losses import rows as door
 from whyloss.stats import engine
+from whyloss.stats.autocast import without_autocast
 
 if TYPE_CHECKING:
     from whyloss.losses.loss import RowLoss
@@ -27,6 +28,9 @@ def mean(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
     """The mean loss; None where the door is the way."""
     if torch.compiler.is_compiling() or type(logits) not in TENSORS or type(target) is not Tensor:
         return None
+    if logits.is_cpu and torch.is_autocast_enabled("cpu"):
+        with without_autocast("cpu"):
+            return mean(loss, logits, target)
     if loss.reduction != "mean" or not _fits(logits, target, loss.link == "sigmoid"):
         return None
     kernels = logits.is_cuda or loss.engine == "triton"
@@ -39,14 +43,22 @@ def mean(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
     found = _plans.get(key)
     if found is not None and any(a is not b for a, b in zip(found[1], _read(found[0]), strict=True)):
         found = None
-    if found is not None and found[2] is None:
+    plan = None if found is None else found[2]
+    if found is not None and plan is None:
         return None
-    if not kernels and not _plain(loss, logits, target):
+    # A few rows see for themselves what is no label; they are looked at if one was.
+    sighted = isinstance(plan, engine.Mean) and plan.sees(logits)
+    if not kernels and not sighted and not _plain(loss, logits, target):
         return _of_the_others(loss, logits, target)
-    plan = (found or _planned(key, loss, logits, target))[2]
-    if plan is None or loss.weight is None:
-        return None if plan is None else plan.mean(logits, target)
-    return plan.weighted(logits, target, loss.weight) if isinstance(plan, engine.Mean) else None
+    plan = plan or _planned(key, loss, logits, target)[2]
+    if not isinstance(plan, engine.Mean):
+        return None if plan is None or loss.weight is not None else plan.mean(logits, target)
+    value = plan.of_few(logits, target, loss.weight)
+    if value is not None:
+        return value
+    if sighted and not _plain(loss, logits, target):
+        return _of_the_others(loss, logits, target)
+    return plan.mean(logits, target, loss.weight)
 
 
 def _of_the_others(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
@@ -77,7 +89,7 @@ def _fits(logits: Tensor, target: Tensor, questions: bool) -> bool:
 
 def _on_cpu(loss: "RowLoss", logits: Tensor) -> bool:
     rows = logits.ndim == 2 or loss.link == "sigmoid"
-    return rows and loss.engine != "reference" and logits.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    return rows and loss.engine != "reference" and logits.is_cpu
 
 
 def _plain(loss: "RowLoss", logits: Tensor, target: Tensor) -> bool:
@@ -100,7 +112,9 @@ def _planned(key: Any, loss: "RowLoss", logits: Tensor, target: Tensor) -> Any:
     places = [place for formula in loss.formulas() if formula is not None for place in _places(loss, formula.function)]
     entered, weight = door.enter(loss, logits, target, None), loss.weight
     weighted = weight is not None and loss.link == "softmax" and not weight.requires_grad
-    plan = engine.plain(entered.z, entered.rows, loss.engine, torch.nan if loss.empty == "nan" else 0.0, weighted)
+    plan = engine.plain(
+        entered.z, entered.rows, loss.engine, torch.nan if loss.empty == "nan" else 0.0, loss.ignore_index, weighted
+    )
     held = (*loss._buffers.values(), *loss._parameters.values())  # pyright: ignore
     own = any(x is not None and not (weighted and x is weight) for x in held)
     _plans[key] = (places, _read(places), None if own or loss._modules else plan)  # pyright: ignore

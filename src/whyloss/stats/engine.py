@@ -11,6 +11,7 @@ from torch._C import _functorch  # pyright: ignore
 
 from whyloss.stats import binary, dense, elementwise, kernels, reference
 from whyloss.stats.dense import computing
+from whyloss.stats.few import Few
 from whyloss.stats.kernels import binary as triton_binary
 from whyloss.stats.kernels import rows as triton
 from whyloss.stats.rows import Rows, computing_dtype, flat
@@ -129,16 +130,19 @@ def small(z: Tensor) -> bool:
     return 0 < z.shape[0] <= PLAIN_ROWS and z.numel() * z.element_size() <= PLAIN_BYTES
 
 
-def plain(z: Tensor, rows: Rows, engine: Engine, empty: float, weighted: bool = False) -> "Plain | Early | Mean | None":
+def plain(
+    z: Tensor, rows: Rows, engine: Engine, empty: float, ignore: int, weighted: bool = False
+) -> "Plain | Early | Mean | None":
     """How the mean is made of these logits, as the door has left them, and of all of their kind, if there is a short
-    way. `empty`: the mean of nothing. weighted: the rows' weights are those of their classes, which `Mean` is given."""
+    way. `empty`: the mean of nothing. ignore: the label of rows that do not count. weighted: the rows' weights are
+    those of their classes, which `Mean` is given."""
     if weighted:
         rows = replace(rows, weight=None, keep=None)
     bare = (rows.weight, rows.keep, rows.shift, rows.scale, rows.margin, rows.table, rows.offset, rows.smoothing)
     if rows.inplace or any(x is not None for x in bare):
         return None
     if z.device.type == "cpu" and engine != "triton":
-        return None if rows.every_label or choose(z, rows, engine)[0] != "dense" else Mean(_dense(z), rows)
+        return None if rows.every_label or choose(z, rows, engine)[0] != "dense" else Mean(_dense(z), rows, ignore)
     if rows.ignore is None or weighted:
         return None
     if choose(z, rows, engine)[0] != "triton":
@@ -159,20 +163,29 @@ def plain(z: Tensor, rows: Rows, engine: Engine, empty: float, weighted: bool = 
 
 
 class Mean:
-    """How the dense engine makes the mean of a loss of labels, every one of which counts."""
+    """How the dense engine makes the mean of a loss of labels, every one of which counts: for 1, or for the weight of
+    its class, [C]."""
 
-    def __init__(self, way: Any, rows: Rows):
+    def __init__(self, way: Any, rows: Rows, ignore: int):
         self.total, self.rows, self.questions = way.total, replace(rows, label=None), way is elementwise
+        self.few = None if self.questions else Few(self.rows, ignore)
 
-    def mean(self, z: Tensor, label: Tensor) -> Tensor:
-        """Each for 1."""
+    def sees(self, z: Tensor) -> bool:
+        """Whether labels that are none are seen on the way."""
+        return self.few is not None and self.few.trusts and self.few.fits(z)
+
+    def of_few(self, z: Tensor, label: Tensor, weight: Tensor | None) -> Tensor | None:
+        """Of a few rows; None where `mean` is the way, or a label is none."""
+        return self.few.mean(z, label, weight) if self.few is not None and self.few.fits(z) else None
+
+    def mean(self, z: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor | None:
+        """None where one counts for nothing."""
         if self.questions:
             z, label = z.reshape(-1), label.reshape(-1)
-        return self.total(z, self.rows.of_labels(label), _share(len(z), computing_dtype(z)))
-
-    def weighted(self, z: Tensor, label: Tensor, weight: Tensor) -> Tensor | None:
-        """Each for the weight of its class, [C]; None where one counts for nothing."""
-        of_rows = weight.detach().to(computing_dtype(z)).index_select(0, label)
+        dtype = computing_dtype(z)
+        if weight is None:
+            return self.total(z, self.rows.of_labels(label), _share(len(z), dtype))
+        of_rows = weight.detach().to(dtype).index_select(0, label)
         if not of_rows.amin().item() > 0:
             return None
         return self.total(z, self.rows.of_labels(label, of_rows), of_rows.sum().reciprocal())

@@ -1,0 +1,98 @@
+"""The mean of a loss over a few rows on the CPU, where each operation takes longer than what it does.
+
+Straight down, with no block and no look at what an operation sees anyway: the probabilities of a row, the odds of its
+label, the formula, the gradient. For formulas of the odds alone; where the odds are extreme or a label is none, it says
+so, and the dense engine, which is exact everywhere, has its turn."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import nll_loss
+
+from whyloss.stats import reference
+from whyloss.stats.rows import Rows
+from whyloss.stats.table import needed
+
+MOST = 2**14  # logits
+EXACT = (torch.float32, torch.float64)
+NOBODY = -(2**63)  # a label that no row has, so that any that is no class raises IndexError
+FAR = 60.0  # log-odds within which no probability comes near what a dtype can hold
+
+
+class Few:
+    """How it is made: of the loss that `rows` speak of, with no label of their own. ignore: the label of no row.
+    trusts: no label was none so far; to be told so costs more than a look before."""
+
+    def __init__(self, rows: Rows, ignore: int):
+        self.rows, self.ignore, self.trusts = rows, ignore, True
+        program = rows.program() if needed(frozenset(rows.names)) == ("log_odds",) else None
+        self.program = program if program is not None and program.inputs == ("log_odds",) else None
+
+    def fits(self, z: Tensor) -> bool:
+        small = self.program is not None and z.numel() <= MOST
+        return small and z.dtype in EXACT and not 0 <= self.ignore < z.shape[1]
+
+    def mean(self, z: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor | None:
+        """Of logits [N, C], each row for 1, or for the weight [C] of its class. None where it is not exact, or a label
+        is none."""
+        found = self.both(z.detach(), label, weight)
+        if found is None or not (z.requires_grad and torch.is_grad_enabled()):
+            return None if found is None else found[0]
+        return _Few.apply(z, label, weight, found, self)  # pyright: ignore[reportReturnType]
+
+    def both(self, z: Tensor, label: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor] | None:
+        """The mean and its gradient."""
+        p = torch.softmax(z, 1)
+        try:
+            own = nll_loss(p, label, ignore_index=NOBODY, reduction="none").neg_()
+        except IndexError:
+            self.trusts = False
+            return None
+        places = label.unsqueeze(1)
+        others = p.scatter_(1, places, 0.0).sum(1)
+        odds = own.div_(others).log_()
+        if not all(abs(x.item()) < FAR for x in odds.aminmax()):
+            return None
+        losses, *slopes = self.program.run(odds)  # pyright: ignore[reportOptionalMemberAccess]
+        losses, slope = (x if isinstance(x, Tensor) else torch.full_like(odds, x) for x in (losses, *slopes, 0.0)[:2])
+        if weight is None:
+            value, slope = losses.mean(), slope * (1 / len(z))
+        else:
+            counts = weight.detach().to(z.dtype).index_select(0, label)
+            total = counts.sum()
+            if not counts.amin().item() > 0:
+                return None
+            value, slope = torch.dot(losses, counts).div_(total), slope * counts.div_(total)
+        gradient = p.mul_((slope / others).neg_().unsqueeze(1)).scatter_(1, places, slope.unsqueeze(1))
+        return value, gradient
+
+    def exactly(self, z: Tensor, label: Tensor, weight: Tensor | None) -> Tensor:
+        """The mean in plain differentiable torch."""
+        losses = reference.row_losses(z, self.rows.of_labels(label))
+        if weight is None:
+            return losses.mean()
+        counts = weight.detach().to(z.dtype).index_select(0, label)
+        return torch.dot(losses, counts) / counts.sum()
+
+
+class _Few(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, label: Tensor, weight: Tensor | None, found: Any, few: Few) -> Tensor:
+        value, ctx.gradient = found
+        ctx.few = few
+        ctx.save_for_backward(z, label, weight)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        (u,) = upstream
+        z, label, weight = ctx.saved_tensors
+        nothing = (None,) * 4
+        if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
+            return *torch.autograd.grad(ctx.few.exactly(z, label, weight), z, u, create_graph=True), *nothing
+        # Whoever asks first gets the gradient itself; a second backward pass computes it again.
+        gradient, ctx.gradient = ctx.gradient, None
+        if gradient is None:
+            gradient = ctx.few.both(z.detach(), label, weight)[1]
+        return gradient if u.item() == 1 else gradient.mul_(u), *nothing

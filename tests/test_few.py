@@ -1,0 +1,136 @@
+"""The mean over a few rows (stats/few.py), held to the reference engine in float64."""
+
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import torch
+from instances import SOFTMAX, Case, value_and_gradient
+from torch import Tensor
+
+import whyloss
+from whyloss.stats import dense
+from whyloss.stats.few import Few
+from whyloss.stats.table import needed
+
+
+def of_odds(case: Case) -> bool:
+    loss = case.build(5)
+    return not loss.normalized and loss.adjust is None and needed(frozenset(loss.formulas()[0].names)) == ("log_odds",)
+
+
+OF_ODDS = [case for case in SOFTMAX if of_odds(case)]
+
+
+def case(scale: float = 1.0, rows: int = 12, classes: int = 5) -> tuple[Tensor, Tensor]:
+    return scale * torch.randn(rows, classes), torch.arange(rows) % classes
+
+
+def compare(loss: Any, z: Tensor, y: Tensor, **options: Any) -> None:
+    """Value and gradient of the second call, which knows the way, against those in float64."""
+    built, exact = loss.build(z.shape[1], **options), loss.build(z.shape[1], engine="reference", **options)
+    built(z, y)
+    value, gradient = value_and_gradient(built, z, y)
+    expected, slopes = value_and_gradient(exact, z.double(), y)
+    torch.testing.assert_close(value.double(), expected, rtol=2e-6, atol=1e-12)
+    torch.testing.assert_close(gradient.double(), slopes, rtol=2e-5, atol=1e-9 * float(slopes.abs().max()))
+
+
+@pytest.mark.parametrize("scale", [1.0, 8.0, 300.0], ids=["usual", "sure", "too far"])
+@pytest.mark.parametrize("loss", OF_ODDS, ids=str)
+def test_every_loss(loss: Case, scale: float):
+    compare(loss, *case(scale), link="softmax")
+
+
+@pytest.mark.parametrize("loss", [Case(whyloss.CrossEntropyLoss), Case(whyloss.FocalLoss)], ids=str)
+def test_weights_of_classes_ignored_rows_and_one_row(loss: Case):
+    z, y = case()
+    weight = torch.tensor([0.5, 1.0, 2.0, 4.0, 0.1])
+    compare(loss, z, y, weight=weight)
+    compare(loss, z[:1], y[:1], weight=weight)
+    compare(loss, z, torch.where(y == 1, -100, y), weight=weight)
+    compare(loss, z, y, ignore_index=2)
+    compare(loss, z[:, :2].contiguous(), y % 2)
+
+
+def test_it_is_the_way_of_a_few_rows_and_no_other():
+    z, y = case()
+    loss = whyloss.CrossEntropyLoss()
+    loss(z, y)
+    with patch.object(dense, "total", side_effect=AssertionError):
+        assert loss(z, y).isfinite()
+    with patch.object(Few, "both", side_effect=AssertionError):
+        many = torch.randn(400, 50)
+        for target in (torch.zeros(400).long(),) * 2:
+            assert loss(many, target).isfinite()
+
+
+@pytest.mark.parametrize("lost", [-torch.inf, torch.inf, torch.nan])
+def test_what_is_no_number_or_masked_is_as_before(lost: float):
+    z, y = case()
+    loss = whyloss.CrossEntropyLoss()
+    loss(z, y)
+    z[3, 1] = lost
+    found = value_and_gradient(loss, z, y)
+    expected = value_and_gradient(whyloss.CrossEntropyLoss(engine="reference"), z.double(), y)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=1e-9, equal_nan=True)
+
+
+@pytest.mark.parametrize("label", [5, -1, 2**40])
+def test_labels_that_are_none(label: int):
+    z, y = case()
+    loss = whyloss.CrossEntropyLoss()
+    expected = value_and_gradient(loss, z, y)
+    wrong = y.clone()
+    wrong[4] = label
+    for _ in range(2):  # the second time they are looked at before
+        with pytest.raises(ValueError, match=f"target holds {label}"):
+            loss(z, wrong)
+        torch.testing.assert_close(value_and_gradient(loss, z, y), expected)
+
+
+def test_derivatives_of_the_derivative_and_a_retained_graph():
+    z, y = case()
+    for loss in (whyloss.FocalLoss(), whyloss.FocalLoss(weight=torch.tensor([0.5, 1.0, 2.0, 4.0, 0.1]))):
+        leaf = z.double().requires_grad_()
+        loss(leaf, y)
+        assert torch.autograd.gradcheck(lambda z: loss(z, y), leaf)  # noqa: B023
+        assert torch.autograd.gradgradcheck(lambda z: loss(z, y), leaf)  # noqa: B023
+        value = loss(leaf, y)
+        first, second = (torch.autograd.grad(3 * value, leaf, retain_graph=True)[0] for _ in range(2))
+        assert first.data_ptr() != second.data_ptr()
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+def test_logits_that_are_overwritten_are_missed():
+    z, y = case()
+    loss = whyloss.CrossEntropyLoss()
+    loss(z, y)
+    leaf = z.clone().requires_grad_()
+    logits = leaf * 1
+    value = loss(logits, y)
+    logits.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        value.backward()
+
+
+def test_no_gradient_is_kept_where_none_is_wanted():
+    z, y = case()
+    loss = whyloss.CrossEntropyLoss()
+    expected = loss(z, y)
+    assert not expected.requires_grad
+    with torch.no_grad():
+        assert not loss(z.requires_grad_(), y).requires_grad
+    with torch.inference_mode():
+        torch.testing.assert_close(loss(z.detach(), y), expected)
+
+
+@pytest.mark.parametrize("weight", [None, torch.tensor([0.5, 1.0, 2.0, 4.0, 0.1])], ids=["", "weighted"])
+def test_autocast_computes_as_before(weight: Tensor | None):
+    z, y = case()
+    loss = whyloss.CrossEntropyLoss(weight=weight)
+    expected = value_and_gradient(loss, z, y)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = value_and_gradient(loss, z, y)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
