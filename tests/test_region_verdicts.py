@@ -53,7 +53,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
     monkeypatch.setattr(regions, "judged", noted)
     yield found
-    verdict._verdicts.clear()
+    verdict._verdicts.found.clear()
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     monkeypatch.setattr(regions, "choose", chosen)
     monkeypatch.setattr(regions, "judged", noted)
     yield found
-    verdict._verdicts.clear()
+    verdict._verdicts.found.clear()
 
 
 def exact(loss: Any, z: Tensor, target: Tensor, **call: Any) -> tuple[Tensor, Tensor]:

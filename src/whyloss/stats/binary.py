@@ -4,8 +4,7 @@ A logit z under the sigmoid link is a row of two classes with logits 0 and z, so
 have one term each and are arithmetic on z. The formula runs on symbols of them; what comes out is differentiated and
 made simple as a whole. Knows symbols and graphs; the engines run the program."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -14,13 +13,13 @@ import torch
 from torch import Tensor
 
 from whyloss.stats.exact import share
+from whyloss.stats.kept import Kept
 from whyloss.stats.program import Graph, Program, simplified
 from whyloss.stats.rows import Rows
 from whyloss.stats.slopes import differentiate
 from whyloss.stats.table import HUGE, derive
 from whyloss.stats.trace import Symbol
 
-KEPT = 256  # programs; a parameter that changes at every step makes one at every step
 ELEMENTS = (
     "z",
     "label",
@@ -29,7 +28,7 @@ ELEMENTS = (
     "mix1",
 )  # inputs that differ from logit to logit; the others are one number each
 
-_programs: OrderedDict[Hashable, Program | None] = OrderedDict()
+_programs = Kept[Program | None]()
 
 
 def program(rows: Rows, endless: bool) -> Program | None:
@@ -47,14 +46,14 @@ def program(rows: Rows, endless: bool) -> Program | None:
         rows.table is None,
     )
     key = (rows.key, rows.names, rows.power, rows.normalized, given, endless)
-    if key not in _programs:
-        try:
-            _programs[key] = _Tracing(rows, endless).program()
-        except Exception:  # whatever it is, the formula itself will show it, in its own words
-            _programs[key] = None
-        if len(_programs) > KEPT:
-            _programs.popitem(last=False)
-    return _programs[key]
+    return _programs.get(key, lambda: _traced(rows, endless))
+
+
+def _traced(rows: Rows, endless: bool) -> Program | None:
+    try:
+        return _Tracing(rows, endless).program()
+    except Exception:  # whatever it is, the formula itself will show it, in its own words
+        return None
 
 
 def numbers(rows: Rows, like: Tensor) -> dict[str, Tensor]:

@@ -1,17 +1,15 @@
 """A measure of a few sums, as one program with its slopes: it runs once, on symbols. What is then made of the sums of
 all classes takes no more operations than the measure itself has."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
 
+from whyloss.stats.kept import Kept
 from whyloss.stats.program import Graph, Program, simplified
 from whyloss.stats.slopes import differentiate
 from whyloss.stats.trace import Symbol
-
-KEPT = 256  # programs; a parameter that changes at every step makes one at every step
 
 
 class Sum(Symbol):
@@ -20,18 +18,12 @@ class Sum(Symbol):
     dtype = torch.float32
 
 
-_programs: OrderedDict[Hashable, Program | None] = OrderedDict()
+_programs = Kept[Program | None]()
 
 
 def program(key: Hashable, measure: Callable[..., Any], names: Sequence[str]) -> Program | None:
     """measure(*sums), that `key` stands for, and its slopes in all of them; None where it cannot be traced."""
-    if key is None:
-        return None
-    if key not in _programs:
-        _programs[key] = _traced(measure, tuple(names))
-        if len(_programs) > KEPT:
-            _programs.popitem(last=False)
-    return _programs[key]
+    return None if key is None else _programs.get(key, lambda: _traced(measure, tuple(names)))
 
 
 def _traced(measure: Callable[..., Any], names: tuple[str, ...]) -> Program | None:

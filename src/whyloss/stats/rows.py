@@ -1,12 +1,12 @@
 """What crosses from a loss down to an engine: logits as rows, labels, and the formula to run between the two passes."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from whyloss.stats.kept import Kept
 from whyloss.stats.smoothing import Smoothing, one_hot
 from whyloss.stats.table import HUGE, derive
 from whyloss.stats.trace import Program, trace
@@ -135,17 +135,12 @@ def spent(z: Tensor) -> None:
     torch.autograd.graph.increment_version(z)
 
 
-_programs: OrderedDict[Hashable, Program | None] = OrderedDict()
-KEPT = 256  # programs; a parameter that changes at every step makes one at every step
+_programs = Kept[Program | None]()
 
 
 def _traced(rows: Rows, slopes: bool, every_label: bool) -> Program | None:
     key = (rows.key, rows.names, rows.power, slopes, every_label)
-    if key not in _programs:
-        _programs[key] = trace(rows.formula, rows.names, rows.power, slopes, every_label)
-        if len(_programs) > KEPT:
-            _programs.popitem(last=False)
-    return _programs[key]
+    return _programs.get(key, lambda: trace(rows.formula, rows.names, rows.power, slopes, every_label))
 
 
 def infinite(loss: Tensor, impossible: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ All of it is arithmetic on four numbers, from the overlap to what is charged for
 symbols. A kernel then does for all regions what would be dozens of operations on a few numbers each; on the CPU the
 program does, and leaves autograd nothing to follow."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,13 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from whyloss.stats.kept import Kept
 from whyloss.stats.measure import Sum
 from whyloss.stats.program import Graph, Program, shortened
 from whyloss.stats.scalars import REFUSED, on_numbers
 from whyloss.stats.slopes import differentiate
 
 FEW = 64  # regions for which Python's own numbers take less time than torch's operations
-KEPT = 256  # verdicts; a parameter that changes at every step makes one at every step
+KEPT = 256  # verdicts
 SUMS = ("intersection", "prediction", "target", "pixels")
 ENDS = ("loss", "counted", "slope intersection", "slope prediction")
 
@@ -139,21 +139,21 @@ def _program(verdict: Verdict, held: bool, sloped: bool) -> Program:
     return Program(SUMS, lines, found["loss"], {name: found[name] for name in list(ends)[1:]})
 
 
-_verdicts: OrderedDict[Hashable, Verdict | None] = OrderedDict()
+_verdicts = Kept[Verdict | None](KEPT)
 
 
 def verdict(key: Hashable, judge: Callable[..., Any], pooled: bool, mean: bool, background: bool) -> Verdict | None:
     """Of a loss that `key` stands for. judge(*sums): (losses, whether they count). None where it cannot be traced."""
     if key is None:
         return None
-    if key not in _verdicts:
+
+    def made() -> Verdict | None:
         found = _traced(judge)
-        _verdicts[key] = None
-        if found is not None:
-            _verdicts[key] = Verdict(lines=found[0], ends=found[1], pooled=pooled, mean=mean, background=background)
-        if len(_verdicts) > KEPT:
-            _verdicts.popitem(last=False)
-    return _verdicts[key]
+        if found is None:
+            return None
+        return Verdict(lines=found[0], ends=found[1], pooled=pooled, mean=mean, background=background)
+
+    return _verdicts.get(key, made)
 
 
 def _traced(judge: Callable[..., Any]) -> tuple[list[tuple[Any, ...]], list[Any]] | None:
