@@ -26,14 +26,15 @@ def case(scale: float = 1.0, rows: int = 12, classes: int = 5) -> tuple[Tensor, 
     return scale * torch.randn(rows, classes), torch.arange(rows) % classes
 
 
-def compare(loss: Any, z: Tensor, y: Tensor, **options: Any) -> None:
-    """Value and gradient of the second call, which knows the way, against those in float64."""
+def compare(loss: Any, z: Tensor, y: Tensor, slack: float = 1e-9, **options: Any) -> None:
+    """Value and gradient of the second call, which knows the way, against those in float64. slack: of the largest
+    slope."""
     built, exact = loss.build(z.shape[1], **options), loss.build(z.shape[1], engine="reference", **options)
     built(z, y)
     value, gradient = value_and_gradient(built, z, y)
     expected, slopes = value_and_gradient(exact, z.double(), y)
     torch.testing.assert_close(value.double(), expected, rtol=2e-6, atol=1e-12)
-    torch.testing.assert_close(gradient.double(), slopes, rtol=2e-5, atol=1e-9 * float(slopes.abs().max()))
+    torch.testing.assert_close(gradient.double(), slopes, rtol=2e-5, atol=slack * float(slopes.abs().max()))
 
 
 @pytest.mark.parametrize("scale", [1.0, 8.0, 300.0], ids=["usual", "sure", "too far"])
@@ -53,12 +54,35 @@ def test_weights_of_classes_ignored_rows_and_one_row(loss: Case):
     compare(loss, z[:, :2].contiguous(), y % 2)
 
 
+@pytest.mark.parametrize("over", ["all", "others"])
+@pytest.mark.parametrize("scale", [1.0, 8.0, 300.0], ids=["usual", "sure", "too far"])
+def test_smoothed_labels(scale: float, over: Any):
+    """Slopes of smoothed labels are differences."""
+    given = {"label_smoothing": 0.1, "smoothing_over": over}
+    losses = [Case(whyloss.CrossEntropyLoss), Case(whyloss.MeanAbsoluteErrorLoss)]
+    for loss in losses[: 1 if scale > 100 else 2]:  # far from the label the second has no slope but rounding
+        for classes in (2, 5, 40):
+            z, y = case(scale, classes=classes)
+            compare(loss, z, y, 3e-7, **given)
+        compare(
+            loss, z[:, :5].contiguous(), y % 5, 3e-7, weight=torch.rand(5) + 0.5, smoothing_weight="sample", **given
+        )
+    z[3, 1] = -torch.inf
+    found = value_and_gradient(whyloss.CrossEntropyLoss(**given), z, y)
+    expected = value_and_gradient(whyloss.CrossEntropyLoss(engine="reference", **given), z.double(), y)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=1e-7, equal_nan=True)
+
+
 def test_it_is_the_way_of_a_few_rows_and_no_other():
     z, y = case()
     loss = whyloss.CrossEntropyLoss()
     loss(z, y)
+    smooth = whyloss.CrossEntropyLoss(label_smoothing=0.1)
+    smooth(z, y)
     with patch.object(dense, "total", side_effect=AssertionError):
         assert loss(z, y).isfinite()
+        assert smooth(z, y).isfinite()
     with patch.object(Few, "both", side_effect=AssertionError):
         many = torch.randn(400, 50)
         for target in (torch.zeros(400).long(),) * 2:

@@ -1,9 +1,10 @@
 """The mean of a loss over a few rows on the CPU, where each operation takes longer than what it does.
 
 Straight down, with no block and no look at what an operation sees anyway: the probabilities of a row, the odds of its
-label, the formula, the gradient. For formulas of the odds alone; where the odds are extreme or a label is none, it says
-so, and the dense engine, which is exact everywhere, has its turn."""
+label, the formula, the gradient. For formulas of the odds, and of what label smoothing adds; where the odds are extreme
+or a label is none, it says so, and the dense engine, which is exact everywhere, has its turn."""
 
+import math
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from whyloss.stats.table import needed
 MOST = 2**14  # logits
 EXACT = (torch.float32, torch.float64)
 NOBODY = -(2**63)  # a label that no row has, so that any that is no class raises IndexError
+KNOWN = {"log_odds", "rest_log_p", "rest_count"}  # statistics
 FAR = 60.0  # log-odds within which no probability comes near what a dtype can hold
 
 
@@ -26,8 +28,9 @@ class Few:
 
     def __init__(self, rows: Rows, ignore: int):
         self.rows, self.ignore, self.trusts = rows, ignore, True
-        program = rows.program() if needed(frozenset(rows.names)) == ("log_odds",) else None
-        self.program = program if program is not None and program.inputs == ("log_odds",) else None
+        program = rows.program() if KNOWN.issuperset(needed(frozenset(rows.names))) else None
+        self.program = program if program is not None and program.inputs else None
+        self.smooth = self.program is not None and "rest_log_p" in self.program.inputs
 
     def fits(self, z: Tensor) -> bool:
         small = self.program is not None and z.numel() <= MOST
@@ -43,29 +46,43 @@ class Few:
 
     def both(self, z: Tensor, label: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor] | None:
         """The mean and its gradient."""
-        p = torch.softmax(z, 1)
+        assert self.program is not None
+        log_p = torch.log_softmax(z, 1) if self.smooth else None
+        p = torch.softmax(z, 1) if log_p is None else log_p.exp()
         try:
             own = nll_loss(p, label, ignore_index=NOBODY, reduction="none").neg_()
         except IndexError:
             self.trusts = False
             return None
-        places = label.unsqueeze(1)
+        places, count = label.unsqueeze(1), z.shape[1] - 1
         others = p.scatter_(1, places, 0.0).sum(1)
-        odds = own.div_(others).log_()
-        if not all(abs(x.item()) < FAR for x in odds.aminmax()):
+        given = {"log_odds": own.div_(others).log_()}
+        if not all(abs(x.item()) < FAR for x in given["log_odds"].aminmax()):
             return None
-        losses, *slopes = self.program.run(odds)  # pyright: ignore[reportOptionalMemberAccess]
-        losses, slope = (x if isinstance(x, Tensor) else torch.full_like(odds, x) for x in (losses, *slopes, 0.0)[:2])
+        if log_p is not None:
+            given["rest_log_p"] = log_p.scatter_(1, places, 0.0).sum(1).sub_(others.log(), alpha=count)
+            given["rest_count"] = torch.full_like(others, count)
+            if not math.isfinite(given["rest_log_p"].sum().item()):
+                return None
+        losses, found = self.program({name: given[name] for name in self.program.inputs})
+        slopes = {name: found[name] for name in found if name != "rest_count"}
         if weight is None:
-            value, slope = losses.mean(), slope * (1 / len(z))
+            value, share = losses.mean(), 1 / len(z)
         else:
             counts = weight.detach().to(z.dtype).index_select(0, label)
-            total = counts.sum()
             if not counts.amin().item() > 0:
                 return None
-            value, slope = torch.dot(losses, counts).div_(total), slope * counts.div_(total)
-        gradient = p.mul_((slope / others).neg_().unsqueeze(1)).scatter_(1, places, slope.unsqueeze(1))
-        return value, gradient
+            share = counts / counts.sum()
+            value = torch.dot(losses, share)
+        slopes = {name: slope * share for name, slope in slopes.items()}
+        own = slopes.get("log_odds", 0.0 * others)
+        less, more = own, slopes.get("rest_log_p")
+        if more is not None:
+            less = torch.add(own, more, alpha=count)
+        gradient = p.mul_((less / others).neg_().unsqueeze(1))
+        if more is not None:
+            gradient.add_(more.unsqueeze(1))
+        return value, gradient.scatter_(1, places, own.unsqueeze(1))
 
     def exactly(self, z: Tensor, label: Tensor, weight: Tensor | None) -> Tensor:
         """The mean in plain differentiable torch."""
