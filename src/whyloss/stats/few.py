@@ -65,7 +65,6 @@ class Few:
             if not math.isfinite(given["rest_log_p"].sum().item()):
                 return None
         losses, found = self.program({name: given[name] for name in self.program.inputs})
-        slopes = {name: found[name] for name in found if name != "rest_count"}
         if weight is None:
             value, share = losses.mean(), 1 / len(z)
         else:
@@ -74,15 +73,13 @@ class Few:
                 return None
             share = counts / counts.sum()
             value = torch.dot(losses, share)
-        slopes = {name: slope * share for name, slope in slopes.items()}
-        own = slopes.get("log_odds", 0.0 * others)
-        less, more = own, slopes.get("rest_log_p")
-        if more is not None:
-            less = torch.add(own, more, alpha=count)
+        of_label = found["log_odds"] * share if "log_odds" in found else torch.zeros_like(others)
+        of_all = found["rest_log_p"] * share if "rest_log_p" in found else None
+        less = of_label if of_all is None else torch.add(of_label, of_all, alpha=count)
         gradient = p.mul_((less / others).neg_().unsqueeze(1))
-        if more is not None:
-            gradient.add_(more.unsqueeze(1))
-        return value, gradient.scatter_(1, places, own.unsqueeze(1))
+        if of_all is not None:
+            gradient.add_(of_all.unsqueeze(1))
+        return value, gradient.scatter_(1, places, of_label.unsqueeze(1))
 
     def exactly(self, z: Tensor, label: Tensor, weight: Tensor | None) -> Tensor:
         """The mean in plain differentiable torch."""
