@@ -142,7 +142,9 @@ def plain(
     if rows.inplace or any(x is not None for x in bare):
         return None
     if z.device.type == "cpu" and engine != "triton":
-        return None if rows.every_label or choose(z, rows, engine)[0] != "dense" else Mean(_dense(z), rows, ignore)
+        if rows.every_label or choose(z, rows, engine)[0] != "dense":
+            return None
+        return Mean(_dense(z), rows, Few(rows, ignore) if engine == "auto" and z.ndim == 2 else None)
     if rows.ignore is None or weighted:
         return None
     if choose(z, rows, engine)[0] != "triton":
@@ -166,9 +168,9 @@ class Mean:
     """How the dense engine makes the mean of a loss of labels, every one of which counts: for 1, or for the weight of
     its class, [C]."""
 
-    def __init__(self, way: Any, rows: Rows, ignore: int):
+    def __init__(self, way: Any, rows: Rows, few: Few | None):
         self.total, self.rows, self.questions = way.total, replace(rows, label=None), way is elementwise
-        self.few = None if self.questions else Few(self.rows, ignore)
+        self.few = few
 
     def sees(self, z: Tensor) -> bool:
         """Whether labels that are none are seen on the way."""

@@ -5,6 +5,7 @@ label, the formula, the gradient. For formulas of the odds, and of what label sm
 or a label is none, it says so, and the dense engine, which is exact everywhere, has its turn."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ class Few:
     trusts: no label was none so far; to be told so costs more than a look before."""
 
     def __init__(self, rows: Rows, ignore: int):
-        self.rows, self.ignore, self.trusts = rows, ignore, True
+        self.rows, self.ignore, self.trusts = replace(rows, label=None), ignore, True
         program = rows.program() if KNOWN.issuperset(needed(frozenset(rows.names))) else None
         self.program = program if program is not None and program.inputs else None
         self.smooth = self.program is not None and "rest_log_p" in self.program.inputs
