@@ -31,6 +31,12 @@ def mean(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
     if logits.is_cpu and torch.is_autocast_enabled("cpu"):
         with without_autocast("cpu"):
             return mean(loss, logits, target)
+    if (
+        loss.link == "softmax"
+        and target.dtype != torch.int64
+        and not (target.is_floating_point() or target.is_complex())
+    ):
+        target = target.long()
     if loss.reduction != "mean" or not _fits(logits, target, loss.link == "sigmoid"):
         return None
     kernels = logits.is_cuda or loss.engine == "triton"
