@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from whyloss.losses.loss import RowLoss
 
 TENSORS = (Tensor, nn.Parameter)  # not what only looks like one
+LABELS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.uint16, torch.uint32, torch.uint64)
 KEPT = 256
 FEW = 2**16  # logits that are copied in less time than the door takes
 _plans: dict[Any, "tuple[list[Any], list[Any], engine.Plain | engine.Early | engine.Mean | None]"] = {}
@@ -31,11 +32,7 @@ def mean(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
     if logits.is_cpu and torch.is_autocast_enabled("cpu"):
         with without_autocast("cpu"):
             return mean(loss, logits, target)
-    if (
-        loss.link == "softmax"
-        and target.dtype != torch.int64
-        and not (target.is_floating_point() or target.is_complex())
-    ):
+    if target.dtype in LABELS and loss.link == "softmax":
         target = target.long()
     if loss.reduction != "mean" or not _fits(logits, target, loss.link == "sigmoid"):
         return None
