@@ -165,8 +165,8 @@ class LossSum(Loss):
         reduction, engine and what their adjustments do to whole rows; else each term makes its own, as it does inside
         torch.compile and with classes that are split over ranks."""
         calls, losses = self._each("linear"), list[Any](self.terms)
-        options = (sample_weight, softcap, memory)
-        if not more and not torch.compiler.is_compiling():
+        options, ours = (sample_weight, softcap, memory), all(type(x).linear is RowLoss.linear for x in losses)
+        if ours and not more and not torch.compiler.is_compiling():
             hidden, weight, bias = door.head_of(losses[0], hidden, weight, bias, softcap, memory)
             with without_autocast(hidden.device.type):
                 entered = [door.enter_linear(loss, hidden, weight, target, bias, *options) for loss in losses]
