@@ -26,13 +26,13 @@ def case(scale: float = 1.0, rows: int = 12, classes: int = 5) -> tuple[Tensor, 
     return scale * torch.randn(rows, classes), torch.arange(rows) % classes
 
 
-def compare(loss: Any, z: Tensor, y: Tensor, slack: float = 1e-9, **options: Any) -> None:
+def compare(loss: Any, z: Tensor, y: Tensor, slack: float = 1e-9, of_rows: Any = None, **options: Any) -> None:
     """Value and gradient of the second call, which knows the way, against those in float64. slack: of the largest
     slope."""
     built, exact = loss.build(z.shape[1], **options), loss.build(z.shape[1], engine="reference", **options)
     built(z, y)
-    value, gradient = value_and_gradient(built, z, y)
-    expected, slopes = value_and_gradient(exact, z.double(), y)
+    value, gradient = value_and_gradient(built, z, y, sample_weight=of_rows)
+    expected, slopes = value_and_gradient(exact, z.double(), y, sample_weight=of_rows)
     torch.testing.assert_close(value.double(), expected, rtol=2e-6, atol=1e-12)
     torch.testing.assert_close(gradient.double(), slopes, rtol=2e-5, atol=slack * float(slopes.abs().max()))
 
@@ -51,6 +51,11 @@ def test_weights_of_classes_ignored_rows_and_one_row(loss: Case):
     compare(loss, z[:1], y[:1], weight=weight)
     compare(loss, z, torch.where(y == 1, -100, y), weight=weight)
     compare(loss, z, y, ignore_index=2)
+    of_rows = torch.rand(len(y)) + 0.5
+    compare(loss, z, y, of_rows=of_rows)
+    compare(loss, z, torch.where(y == 1, -100, y), of_rows=of_rows.double(), weight=weight)
+    of_rows[3] = 0.0  # counts for nothing
+    compare(loss, z, y, of_rows=of_rows)
     compare(loss, z[:, :2].contiguous(), y % 2)
 
 
@@ -116,12 +121,13 @@ def test_labels_that_are_none(label: int):
 
 def test_derivatives_of_the_derivative_and_a_retained_graph():
     z, y = case()
-    for loss in (whyloss.FocalLoss(), whyloss.FocalLoss(weight=torch.tensor([0.5, 1.0, 2.0, 4.0, 0.1]))):
+    weight, of_rows = torch.tensor([0.5, 1.0, 2.0, 4.0, 0.1]), torch.rand(len(y)) + 0.5
+    for loss, own in ((whyloss.FocalLoss(), None), (whyloss.FocalLoss(weight=weight), of_rows)):
         leaf = z.double().requires_grad_()
         loss(leaf, y)
-        assert torch.autograd.gradcheck(lambda z: loss(z, y), leaf)  # noqa: B023
-        assert torch.autograd.gradgradcheck(lambda z: loss(z, y), leaf)  # noqa: B023
-        value = loss(leaf, y)
+        assert torch.autograd.gradcheck(lambda z: loss(z, y, own), leaf)  # noqa: B023
+        assert torch.autograd.gradgradcheck(lambda z: loss(z, y, own), leaf)  # noqa: B023
+        value = loss(leaf, y, own)
         first, second = (torch.autograd.grad(3 * value, leaf, retain_graph=True)[0] for _ in range(2))
         assert first.data_ptr() != second.data_ptr()
         torch.testing.assert_close(first, second, rtol=0, atol=0)

@@ -84,6 +84,27 @@ def test_ignored_rows_and_weights_of_classes(loss: Any, weighted: bool, dtype: t
     assert not gradient[y == 1].any()
 
 
+def test_weights_of_rows():
+    z, y = case()
+    of_rows = torch.tensor([0.5, 1.0, 2.0, 3.0, 1.0, 0.25])
+    big = torch.randn(300, 100), torch.arange(300) % 100, torch.rand(300) + 0.1
+    for loss in (whyloss.FocalLoss(), whyloss.FocalLoss(weight=torch.rand(4) + 0.5), whyloss.FocalLoss(engine="dense")):
+        for logits, target, weight in ((z, y, of_rows), (z, torch.where(y == 1, -100, y), of_rows), big):
+            if loss.weight is not None and logits is big[0]:
+                continue
+            loss(logits, target)
+            with patch("whyloss.losses.plain.mean", return_value=None):
+                expected = value_and_gradient(loss, logits, target, sample_weight=weight)
+            with patch.object(door, "enter", side_effect=AssertionError):
+                found = value_and_gradient(loss, logits, target, sample_weight=weight)
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-9)
+    learnt = of_rows.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(whyloss.FocalLoss()(z, y, learnt), learnt)
+    assert gradient.abs().max() > 0
+    with pytest.raises(ValueError, match="sample_weight"):
+        whyloss.FocalLoss()(z, y, of_rows[:3])
+
+
 def test_weights_of_classes_that_change_in_place():
     z, y = case()
     loss = whyloss.CrossEntropyLoss(weight=torch.tensor([0.5, 1.0, 2.0, 4.0]))

@@ -216,9 +216,9 @@ class RowLoss(LabelledLoss):
         sample_weight: Tensor | None = None,
         normalizer: float | Tensor | None = None,
     ) -> Tensor:
-        if sample_weight is None and normalizer is None:
-            value = by_hand.mean(self, logits, target)
-            value = plain.mean(self, logits, target) if value is None else value
+        if normalizer is None:
+            value = by_hand.mean(self, logits, target) if sample_weight is None else None
+            value = plain.mean(self, logits, target, sample_weight) if value is None else value
             if value is not None:
                 return value
         return door.enter(self, logits, target, sample_weight).reduced(self.reduction, normalizer)

@@ -25,19 +25,21 @@ FEW = 2**16  # logits that are copied in less time than the door takes
 _plans: dict[Any, "tuple[list[Any], list[Any], engine.Plain | engine.Early | engine.Mean | None]"] = {}
 
 
-def mean(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
-    """The mean loss; None where the door is the way."""
+def mean(loss: "RowLoss", logits: Tensor, target: Tensor, of_rows: Tensor | None = None) -> Tensor | None:
+    """The mean loss, each row for 1 or for a weight of its own; None where the door is the way."""
     if torch.compiler.is_compiling() or type(logits) not in TENSORS or type(target) is not Tensor:
         return None
     if logits.is_cpu and torch.is_autocast_enabled("cpu"):
         with without_autocast("cpu"):
-            return mean(loss, logits, target)
+            return mean(loss, logits, target, of_rows)
     if target.dtype in LABELS and loss.link == "softmax":
         target = target.long()
     if loss.reduction != "mean" or not _fits(logits, target, loss.link == "sigmoid"):
         return None
     kernels = logits.is_cuda or loss.engine == "triton"
     if not kernels and not _on_cpu(loss, logits):
+        return None
+    if of_rows is not None and (kernels or not _weighs(of_rows, target, loss.link)):
         return None
     count, classes = logits.shape[:2] if logits.ndim > 1 else (1, 1)
     # The key says whatever kernels are compiled differently for.
@@ -52,26 +54,34 @@ def mean(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
     # A few rows see for themselves what is no label; they are looked at if one was.
     sighted = isinstance(plan, engine.Mean) and plan.sees(logits)
     if not kernels and not sighted and not _plain(loss, logits, target):
-        return _of_the_others(loss, logits, target)
+        return _of_the_others(loss, logits, target, of_rows)
     plan = plan or _planned(key, loss, logits, target)[2]
     if not isinstance(plan, engine.Mean):
         return None if plan is None or loss.weight is not None else plan.mean(logits, target)
-    value = plan.of_few(logits, target, loss.weight)
+    weights = (loss.weight, of_rows)
+    value = plan.of_few(logits, target, *weights)
     if value is not None:
         return value
     if sighted and not _plain(loss, logits, target):
-        return _of_the_others(loss, logits, target)
-    return plan.mean(logits, target, loss.weight)
+        return _of_the_others(loss, logits, target, of_rows)
+    return plan.mean(logits, target, *weights)
 
 
-def _of_the_others(loss: "RowLoss", logits: Tensor, target: Tensor) -> Tensor | None:
+def _weighs(of_rows: Tensor, target: Tensor, link: str) -> bool:
+    """Whether these are one weight a row, and nothing else."""
+    plain = type(of_rows) is Tensor and of_rows.is_floating_point() and not of_rows.requires_grad
+    return plain and of_rows.is_cpu and link == "softmax" and of_rows.shape == target.shape
+
+
+def _of_the_others(loss: "RowLoss", logits: Tensor, target: Tensor, of_rows: Tensor | None) -> Tensor | None:
     """The mean without the rows that are ignored, where it costs little to leave these out."""
     if loss.link != "softmax" or logits.numel() > FEW or not checks.looks(loss, target):
         return None
     kept = (target != loss.ignore_index).nonzero().squeeze(1)
     if not 0 < len(kept) < len(target):
         return None
-    return mean(loss, logits.index_select(0, kept), target.index_select(0, kept))
+    of_rows = None if of_rows is None else of_rows.index_select(0, kept)
+    return mean(loss, logits.index_select(0, kept), target.index_select(0, kept), of_rows)
 
 
 def _fits(logits: Tensor, target: Tensor, questions: bool) -> bool:

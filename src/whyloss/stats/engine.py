@@ -11,7 +11,7 @@ from torch._C import _functorch  # pyright: ignore
 
 from whyloss.stats import binary, dense, elementwise, kernels, reference
 from whyloss.stats.dense import computing
-from whyloss.stats.few import Few
+from whyloss.stats.few import Few, weights_of_rows
 from whyloss.stats.kernels import binary as triton_binary
 from whyloss.stats.kernels import rows as triton
 from whyloss.stats.rows import Rows, computing_dtype, flat
@@ -166,7 +166,7 @@ def plain(
 
 class Mean:
     """How the dense engine makes the mean of a loss of labels, every one of which counts: for 1, or for the weight of
-    its class, [C]."""
+    its class, [C], or its own, [N], or both."""
 
     def __init__(self, way: Any, rows: Rows, few: Few | None):
         self.total, self.rows, self.questions = way.total, replace(rows, label=None), way is elementwise
@@ -176,21 +176,21 @@ class Mean:
         """Whether labels that are none are seen on the way."""
         return self.few is not None and self.few.trusts and self.few.fits(z)
 
-    def of_few(self, z: Tensor, label: Tensor, weight: Tensor | None) -> Tensor | None:
+    def of_few(self, z: Tensor, label: Tensor, weight: Tensor | None, of_rows: Tensor | None) -> Tensor | None:
         """Of a few rows; None where `mean` is the way, or a label is none."""
-        return self.few.mean(z, label, weight) if self.few is not None and self.few.fits(z) else None
+        return self.few.mean(z, label, weight, of_rows) if self.few is not None and self.few.fits(z) else None
 
-    def mean(self, z: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor | None:
+    def mean(self, z: Tensor, label: Tensor, weight: Tensor | None, of_rows: Tensor | None) -> Tensor | None:
         """None where one counts for nothing."""
         if self.questions:
             z, label = z.reshape(-1), label.reshape(-1)
         dtype = computing_dtype(z)
-        if weight is None:
+        counts = weights_of_rows(label, weight, of_rows, dtype)
+        if counts is None:
             return self.total(z, self.rows.of_labels(label), _share(len(z), dtype))
-        of_rows = weight.detach().to(dtype).index_select(0, label)
-        if not of_rows.amin().item() > 0:
+        if not counts.amin().item() > 0:
             return None
-        return self.total(z, self.rows.of_labels(label, of_rows), of_rows.sum().reciprocal())
+        return self.total(z, self.rows.of_labels(label, counts), counts.sum().reciprocal())
 
 
 @lru_cache(maxsize=64)

@@ -37,15 +37,19 @@ class Few:
         small = self.program is not None and z.numel() <= MOST
         return small and z.dtype in EXACT and not 0 <= self.ignore < z.shape[1]
 
-    def mean(self, z: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor | None:
-        """Of logits [N, C], each row for 1, or for the weight [C] of its class. None where it is not exact, or a label
-        is none."""
-        found = self.both(z.detach(), label, weight)
+    def mean(
+        self, z: Tensor, label: Tensor, weight: Tensor | None = None, of_rows: Tensor | None = None
+    ) -> Tensor | None:
+        """Of logits [N, C], each row for 1, or for the weight [C] of its class, or its own, [N], or both. None where it
+        is not exact, or a label is none."""
+        found = self.both(z.detach(), label, weight, of_rows)
         if found is None or not (z.requires_grad and torch.is_grad_enabled()):
             return None if found is None else found[0]
-        return _Few.apply(z, label, weight, found, self)  # pyright: ignore[reportReturnType]
+        return _Few.apply(z, label, weight, of_rows, found, self)  # pyright: ignore[reportReturnType]
 
-    def both(self, z: Tensor, label: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    def both(
+        self, z: Tensor, label: Tensor, weight: Tensor | None, of_rows: Tensor | None
+    ) -> tuple[Tensor, Tensor] | None:
         """The mean and its gradient."""
         assert self.program is not None
         log_p = torch.log_softmax(z, 1) if self.smooth else None
@@ -66,10 +70,10 @@ class Few:
             if not math.isfinite(given["rest_log_p"].sum().item()):
                 return None
         losses, found = self.program({name: given[name] for name in self.program.inputs})
-        if weight is None:
+        counts = weights_of_rows(label, weight, of_rows, z.dtype)
+        if counts is None:
             value, share = losses.mean(), 1 / len(z)
         else:
-            counts = weight.detach().to(z.dtype).index_select(0, label)
             if not counts.amin().item() > 0:
                 return None
             share = counts / counts.sum()
@@ -82,32 +86,41 @@ class Few:
             gradient.add_(of_all.unsqueeze(1))
         return value, gradient.scatter_(1, places, of_label.unsqueeze(1))
 
-    def exactly(self, z: Tensor, label: Tensor, weight: Tensor | None) -> Tensor:
+    def exactly(self, z: Tensor, label: Tensor, weight: Tensor | None, of_rows: Tensor | None) -> Tensor:
         """The mean in plain differentiable torch."""
         losses = reference.row_losses(z, self.rows.of_labels(label))
-        if weight is None:
-            return losses.mean()
-        counts = weight.detach().to(z.dtype).index_select(0, label)
-        return torch.dot(losses, counts) / counts.sum()
+        counts = weights_of_rows(label, weight, of_rows, z.dtype)
+        return losses.mean() if counts is None else torch.dot(losses, counts) / counts.sum()
+
+
+def weights_of_rows(label: Tensor, weight: Tensor | None, of_rows: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """[N] from the weights of classes and of rows; None: 1 each."""
+    own = None if of_rows is None else of_rows.to(dtype)
+    if weight is None:
+        return own
+    counts = weight.detach().to(dtype).index_select(0, label)
+    return counts if own is None else counts * own
 
 
 class _Few(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, label: Tensor, weight: Tensor | None, found: Any, few: Few) -> Tensor:
+    def forward(
+        ctx: Any, z: Tensor, label: Tensor, weight: Tensor | None, of_rows: Tensor | None, found: Any, few: Few
+    ) -> Tensor:
         value, ctx.gradient = found
         ctx.few = few
-        ctx.save_for_backward(z, label, weight)
+        ctx.save_for_backward(z, label, weight, of_rows)
         return value
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         (u,) = upstream
-        z, label, weight = ctx.saved_tensors
-        nothing = (None,) * 4
+        z, *given = ctx.saved_tensors
+        nothing = (None,) * 5
         if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
-            return *torch.autograd.grad(ctx.few.exactly(z, label, weight), z, u, create_graph=True), *nothing
+            return *torch.autograd.grad(ctx.few.exactly(z, *given), z, u, create_graph=True), *nothing
         # Whoever asks first gets the gradient itself; a second backward pass computes it again.
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
-            gradient = ctx.few.both(z.detach(), label, weight)[1]
+            gradient = ctx.few.both(z.detach(), *given)[1]
         return gradient if u.item() == 1 else gradient.mul_(u), *nothing
