@@ -16,7 +16,7 @@ from whyloss.stats import reference
 from whyloss.stats.rows import Rows
 from whyloss.stats.table import needed
 
-MOST = 2**14  # logits
+MOST, ROWS = 2**17, 2**9  # logits, and rows: a softmax over a few classes takes as long for each as over many
 EXACT = (torch.float32, torch.float64)
 NOBODY = -(2**63)  # a label that no row has, so that any that is no class raises IndexError
 KNOWN = {"log_odds", "rest_log_p", "rest_count"}  # statistics
@@ -34,7 +34,7 @@ class Few:
         self.smooth = self.program is not None and "rest_log_p" in self.program.inputs
 
     def fits(self, z: Tensor) -> bool:
-        small = self.program is not None and z.numel() <= MOST
+        small = self.program is not None and z.numel() <= MOST and len(z) <= ROWS
         return small and z.dtype in EXACT and not 0 <= self.ignore < z.shape[1]
 
     def mean(
