@@ -116,7 +116,7 @@ class Block:
     """Some rows, and their `Terms` in the statistics' table: what is not the buffer is made when a statistic asks.
 
     base: the statistics. e: the buffer. impossible: rows whose label is masked; None: there is none. finite: known to
-    hold finite numbers only, so that coefficients of 0 make a gradient of 0."""
+    hold finite numbers only, so that coefficients of 0 make a gradient of 0. near: no log-odds is far from 0."""
 
     def __init__(self, z: Tensor, buffer: Tensor, label: Tensor, rows: Rows):
         self.rows, self.e, self.source = rows, buffer, z
@@ -126,7 +126,9 @@ class Block:
         self.base: dict[str, Tensor] = {}
         self.impossible: Tensor | None = None
         self._sum_u: Tensor | None = None  # where it fell to hand
-        self.finite = self._as_they_are() or self._from_the_largest()
+        usual = self._as_they_are()
+        self.near = usual and rows.margin is None
+        self.finite = usual or self._from_the_largest()
         if not self.finite:
             self._from_the_largest_other()
         for name in self.names:

@@ -152,7 +152,7 @@ def _of_labels(z: Tensor, buffer: Tensor, rows: Rows, upstream: Tensor | None, g
     block = Block(z, buffer, rows.label, rows)
     ignored = None if rows.keep is None or bool(rows.keep.all()) else ~rows.keep
     program = rows.program(gradient)
-    value, slopes = _by_autograd(block, gradient) if program is None else program(block.base)
+    value, slopes = _by_autograd(block, gradient) if program is None else program(block.base, block.near)
     if gradient:
         weight = rows.weight if upstream is None else upstream if rows.weight is None else upstream * rows.weight
         if weight is not None:

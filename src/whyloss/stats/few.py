@@ -69,7 +69,7 @@ class Few:
             given["rest_count"] = torch.full_like(others, count)
             if not math.isfinite(given["rest_log_p"].sum().item()):
                 return None
-        losses, found = self.program({name: given[name] for name in self.program.inputs})
+        losses, found = self.program({name: given[name] for name in self.program.inputs}, near=True)
         counts = weights_of_rows(label, weight, of_rows, z.dtype)
         if counts is None:
             value, share = losses.mean(), 1 / len(z)

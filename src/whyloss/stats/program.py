@@ -4,7 +4,7 @@ Knows arithmetic and how it is written down; nothing of formulas, statistics or 
 
 import operator
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import exp
 from typing import Any
 
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from whyloss.stats.visible import visible
+
+NEAR = 80.0  # how far from 0 a sigmoid is exact in float32
 
 
 class Graph:
@@ -36,6 +38,11 @@ class Program:
         self.inputs, self.lines, self.loss, self.slopes = inputs, lines, loss, slopes
         self.run: Callable[..., tuple[Any, ...]] = _compiled(self.source())
 
+    @cached_property
+    def run_near(self) -> Callable[..., tuple[Any, ...]]:
+        """Of log-odds that are not beyond `NEAR`."""
+        return _compiled(self.source(), near=True)
+
     def source(self) -> str:
         """The program as Python; a scope says what its functions are."""
         kept = {end for end in (self.loss, *self.slopes.values()) if isinstance(end, int)}
@@ -48,10 +55,11 @@ class Program:
         results = ", ".join(_value(line) for line in (self.loss, *self.slopes.values()))
         return "\n".join([f"def run({', '.join(self.inputs)}):", *body, f"    return ({results},)", ""])
 
-    def __call__(self, base: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of every row, and its slope in each statistic that it depends on."""
+    def __call__(self, base: Mapping[str, Tensor], near: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of every row, and its slope in each statistic that it depends on. near: as `run_near`."""
         given = [base[name] for name in self.inputs]
-        loss, *slopes = (x if isinstance(x, Tensor) else torch.full_like(given[0], x) for x in self.run(*given))
+        run = self.run_near if near else self.run
+        loss, *slopes = (x if isinstance(x, Tensor) else torch.full_like(given[0], x) for x in run(*given))
         return loss, dict(zip(self.slopes, slopes, strict=True))
 
 
@@ -105,7 +113,7 @@ def _minimum(x: Any, y: Any) -> Any:
 def _expit(x: Tensor) -> Tensor:
     """torch.sigmoid, which is 0 from -88 on in float32, where 8e-39 to 1e-45 are still to be had; e^min(x, 0) takes
     them, without torch.where, which does not vectorise."""
-    if visible(x) and x.numel() and x.amin().item() > -80:  # as is usual: one look and one operation, not five
+    if visible(x) and x.numel() and x.amin().item() > -NEAR:  # as is usual: one look and one operation, not five
         return x.sigmoid()
     return x.clamp_max(0).exp_().mul_(x.abs().sigmoid_())
 
@@ -130,8 +138,8 @@ SCOPE: dict[str, Any] = {
 
 
 @lru_cache(maxsize=256)
-def _compiled(source: str) -> Callable[..., tuple[Any, ...]]:
-    return function(source, SCOPE)
+def _compiled(source: str, near: bool = False) -> Callable[..., tuple[Any, ...]]:
+    return function(source, SCOPE | {"expit": torch.sigmoid} if near else SCOPE)
 
 
 def function(source: str, scope: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
