@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from instances import SOFTMAX, Case, value_and_gradient
+from instances import SOFTMAX, Case, defaults, value_and_gradient
 from torch import Tensor
 
 import whyloss
@@ -28,7 +28,7 @@ def case(scale: float = 1.0, rows: int = 12, classes: int = 5) -> tuple[Tensor, 
 
 def compare(loss: Any, z: Tensor, y: Tensor, slack: float = 1e-9, of_rows: Any = None, **options: Any) -> None:
     """Value and gradient of the second call, which knows the way, against those in float64. slack: of the largest
-    slope."""
+    slope. of_rows: the weight of each."""
     built, exact = loss.build(z.shape[1], **options), loss.build(z.shape[1], engine="reference", **options)
     built(z, y)
     value, gradient = value_and_gradient(built, z, y, sample_weight=of_rows)
@@ -41,6 +41,47 @@ def compare(loss: Any, z: Tensor, y: Tensor, slack: float = 1e-9, of_rows: Any =
 @pytest.mark.parametrize("loss", OF_ODDS, ids=str)
 def test_every_loss(loss: Case, scale: float):
     compare(loss, *case(scale), link="softmax")
+
+
+def pixels(scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    return scale * torch.randn(2, 5, 6, 7), torch.arange(84).reshape(2, 6, 7) % 5
+
+
+@pytest.mark.parametrize("scale", [1.0, 8.0, 300.0], ids=["usual", "sure", "too far"])
+@pytest.mark.parametrize("loss", defaults(OF_ODDS), ids=str)
+def test_pixels_of_a_few_classes(loss: Case, scale: float):
+    compare(loss, *pixels(scale), link="softmax")
+
+
+@pytest.mark.parametrize("scale", [1.0, 8.0], ids=["usual", "sure"])
+def test_weights_ignored_pixels_and_smoothed_labels(scale: float):
+    z, y = pixels(scale)
+    weight, of_pixels = torch.tensor([0.5, 1.0, 2.0, 4.0, 0.1]), torch.rand(2, 6, 7) + 0.5
+    ignored = torch.where(y == 1, 255, y)
+    for loss in (Case(whyloss.CrossEntropyLoss), Case(whyloss.FocalLoss)):
+        compare(loss, z, y, weight=weight, of_rows=of_pixels)
+        compare(loss, z, y, of_rows=of_pixels.double())
+        compare(loss, z, y, of_rows=torch.tensor([1.0, 0.5]))  # one for each image
+        compare(loss, z, ignored, ignore_index=255, weight=weight)
+    compare(Case(whyloss.CrossEntropyLoss), z, y, 3e-7, label_smoothing=0.1)
+    with pytest.raises(ValueError, match="target holds 255"):
+        whyloss.CrossEntropyLoss()(z, ignored)
+
+
+def test_pixels_many_times():
+    z, y = pixels()
+    loss = whyloss.FocalLoss(weight=torch.tensor([0.5, 1.0, 2.0, 4.0, 0.1]))
+    leaf, other = (x.clone().requires_grad_() for x in (z, z.flip(0)))
+    alone = [torch.autograd.grad(loss(x, y), x)[0] for x in (leaf, other)]
+    first, second = loss(leaf, y), loss(other, y)  # of which both share what they were computed in
+    together = [*torch.autograd.grad(first, leaf, retain_graph=True), *torch.autograd.grad(second, other)]
+    again = torch.autograd.grad(first, leaf)[0]
+    torch.testing.assert_close([*together, again], [*alone, alone[0]], rtol=1e-6, atol=0)
+    assert together[0].shape == z.shape
+    exact = z[:, :, :2, :2].double().contiguous().requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda z: loss(z, y[:, :2, :2].contiguous()), exact)
+    z[0, :, 2, 3] = torch.tensor([100.0, 90.0, 0.0, -torch.inf, 95.0])  # whose exponentials are too large to add up
+    compare(Case(whyloss.CrossEntropyLoss), z, y)
 
 
 @pytest.mark.parametrize("loss", [Case(whyloss.CrossEntropyLoss), Case(whyloss.FocalLoss)], ids=str)

@@ -75,7 +75,7 @@ def _weighs(of_rows: Tensor, target: Tensor, link: str) -> bool:
 
 def _of_the_others(loss: "RowLoss", logits: Tensor, target: Tensor, of_rows: Tensor | None) -> Tensor | None:
     """The mean without the rows that are ignored, where it costs little to leave these out."""
-    if loss.link != "softmax" or logits.numel() > FEW or not checks.looks(loss, target):
+    if loss.link != "softmax" or logits.ndim > 2 or logits.numel() > FEW or not checks.looks(loss, target):
         return None
     kept = (target != loss.ignore_index).nonzero().squeeze(1)
     if not 0 < len(kept) < len(target):
@@ -101,8 +101,7 @@ def _fits(logits: Tensor, target: Tensor, questions: bool) -> bool:
 
 
 def _on_cpu(loss: "RowLoss", logits: Tensor) -> bool:
-    rows = logits.ndim == 2 or loss.link == "sigmoid"
-    return rows and loss.engine != "reference" and logits.is_cpu
+    return loss.engine != "reference" and logits.is_cpu
 
 
 def _plain(loss: "RowLoss", logits: Tensor, target: Tensor) -> bool:

@@ -131,6 +131,13 @@ class _Memory(threading.local):
 
 
 _memory = _Memory()
+
+
+def room(number: int, count: int, dtype: torch.dtype) -> list[Tensor]:
+    """Memory for as many blocks of `count` elements, until somebody asks again."""
+    return _memory.room(number, count, dtype)
+
+
 OWN = 6  # blocks of a sweep itself, besides a program's registers
 
 

@@ -144,7 +144,7 @@ def plain(
     if z.device.type == "cpu" and engine != "triton":
         if rows.every_label or choose(z, rows, engine)[0] != "dense":
             return None
-        return Mean(_dense(z), rows, Few(rows, ignore) if engine == "auto" and z.ndim == 2 else None)
+        return Mean(_dense(z), rows, Few(rows, ignore) if engine == "auto" and z.ndim > 1 else None)
     if rows.ignore is None or weighted:
         return None
     if choose(z, rows, engine)[0] != "triton":
@@ -182,12 +182,13 @@ class Mean:
 
     def mean(self, z: Tensor, label: Tensor, weight: Tensor | None, of_rows: Tensor | None) -> Tensor | None:
         """None where one counts for nothing."""
-        if self.questions:
-            z, label = z.reshape(-1), label.reshape(-1)
+        if self.questions or z.ndim > 2:
+            z, label = z.reshape(-1) if self.questions else z.flatten(2), label.reshape(-1)
+            of_rows = None if of_rows is None else of_rows.reshape(-1)
         dtype = computing_dtype(z)
         counts = weights_of_rows(label, weight, of_rows, dtype)
         if counts is None:
-            return self.total(z, self.rows.of_labels(label), _share(len(z), dtype))
+            return self.total(z, self.rows.of_labels(label), _share(len(label), dtype))
         if not counts.amin().item() > 0:
             return None
         return self.total(z, self.rows.of_labels(label, counts), counts.sum().reciprocal())
