@@ -47,15 +47,16 @@ class Few:
     ) -> Tensor | None:
         """Of logits [N, C], each row for 1, or for the weight [C] of its class, or its own, [N], or both. None where it
         is not exact, or a label is none."""
-        found = self.both(z.detach(), label, weight, of_rows)
-        if found is None or not (z.requires_grad and torch.is_grad_enabled()):
+        wanted = z.requires_grad and torch.is_grad_enabled()
+        found = self.both(z.detach(), label, weight, of_rows, wanted)
+        if found is None or not wanted:
             return None if found is None else found[0]
         return _Few.apply(z, label, weight, of_rows, found, self)  # pyright: ignore[reportReturnType]
 
     def both(
-        self, z: Tensor, label: Tensor, weight: Tensor | None, of_rows: Tensor | None
-    ) -> tuple[Tensor, Tensor] | None:
-        """The mean and its gradient."""
+        self, z: Tensor, label: Tensor, weight: Tensor | None, of_rows: Tensor | None, wanted: bool = True
+    ) -> tuple[Tensor, Tensor | None] | None:
+        """The mean and, if it is wanted, its gradient."""
         assert self.program is not None
         try:
             parts = (_Rows if z.ndim == 2 else _Pixels)(z, label, self.smooth)
@@ -79,6 +80,8 @@ class Few:
                 return None
             share = (counts / counts.sum()).view_as(others)
             value = (losses * share).sum()
+        if not wanted:
+            return value, None
         of_label = found["log_odds"] * share if "log_odds" in found else torch.zeros_like(others)
         of_all = found["rest_log_p"] * share if "rest_log_p" in found else None
         return value, parts.gradient(of_label, of_all, count).view_as(z)
