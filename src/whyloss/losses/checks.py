@@ -22,6 +22,7 @@ class Weighted(Protocol):
     link: Literal["softmax", "sigmoid"]
 
 
+SLACK = 1e-3  # by which the sum of a distribution may differ from 1, besides rounding
 GLANCE = 2**16  # elements that are looked at at once: what is made of them stays in the cache
 
 
@@ -188,7 +189,7 @@ def distribution(
     known: the sum and the least of each row, where q has some of its classes."""
     if len(q) == 0 or (q.numel() == 0 and known is None) or not looks(loss, q):
         return
-    slack = 1e-3 + torch.finfo(given).eps
+    slack = SLACK + torch.finfo(given).eps
     mass = q.sum(1) if known is None else known[0]
     wrong = ~((mass - 1).abs() <= slack)
     if known is not None:

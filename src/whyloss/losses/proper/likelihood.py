@@ -30,6 +30,7 @@ class CrossEntropyLoss(RowLoss):
     bounded = False
     symmetric = False
     convex = True
+    likelihood = True
 
     def formula(self, log_p: Tensor) -> Tensor:
         return -log_p
