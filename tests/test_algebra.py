@@ -260,3 +260,14 @@ def test_a_sum_of_losses_computed_one_by_one_knows_heads_and_shards():
     torch.testing.assert_close(both.sharded(z, y), both(z, y))
     with pytest.raises(TypeError, match=r"LossSum\.linear: SparsemaxLoss has no linear.*with logits"):
         (whyloss.SparsemaxLoss() + whyloss.CrossEntropyLoss()).linear(hidden, weight, y)  # pyright: ignore
+
+
+def test_differences_and_quotients():
+    z, y = rows()
+    a, b, other = whyloss.CrossEntropyLoss(), whyloss.BrierLoss(), whyloss.ConfidencePenaltyLoss(ignore_index=7)
+    torch.testing.assert_close((a - b)(z, y), a(z, y) - b(z, y))
+    torch.testing.assert_close((a - 0.5 * other)(z, y), a(z, y) - 0.5 * other(z, y))
+    torch.testing.assert_close((-(a + b) / 4)(z, y), -(a(z, y) + b(z, y)) / 4)
+    for wrong in (lambda: a - 1, lambda: 1 - a):  # pyright: ignore
+        with pytest.raises(TypeError, match="unsupported operand"):
+            wrong()

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from whyloss.losses.continuous import *
     from whyloss.losses.continuous.bins import Bins as Bins
     from whyloss.losses.explain import explain_engine as explain_engine
+    from whyloss.losses.formula import statistics as statistics
     from whyloss.losses.imbalance import *
     from whyloss.losses.imbalance.counts import class_counts as class_counts
     from whyloss.losses.label_sets import LabelSetLoss as LabelSetLoss
     from whyloss.losses.loss import LabelledLoss as LabelledLoss
     from whyloss.losses.loss import Loss as Loss
     from whyloss.losses.loss import RowLoss as RowLoss
-    from whyloss.losses.loss import statistics as statistics
     from whyloss.losses.margin import *
     from whyloss.losses.margin.cosine import margin_annealing as margin_annealing
     from whyloss.losses.margin.head import CosineHead as CosineHead
@@ -94,7 +94,7 @@ _HOME = {
     "RankingLoss": "imbalance.ranking",
     "ConfusionLoss": "imbalance.confusion",
     "HardExamples": "imbalance.hard",
-    "statistics": "loss",
+    "statistics": "formula",
     "Adjustment": "adjust",
     "LogitAdjustment": "adjust",
     "active_passive": "robust.active_passive",

@@ -1,4 +1,4 @@
-"""Losses add and scale. Row losses that agree in their options become one row loss, and so share one pass."""
+"""Losses add, subtract and scale. Row losses that agree in their options become one row loss, and so share one pass."""
 
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from whyloss.losses import rows as door
-from whyloss.losses.loss import Formula, Loss, RowLoss
+from whyloss.losses.formula import Formula
+from whyloss.losses.loss import Loss, RowLoss
 from whyloss.stats.autocast import without_autocast
 
 OPTIONS = tuple(RowLoss.fields())  # weight, ignore_index, reduction, link, ...

@@ -2,10 +2,9 @@
 
 `RowLoss` is for losses of one row (one sample, one pixel, one label) at a time. What is no function of sums over a row
 keeps the same face: whole rows (whole.py), sets of labels (label_sets.py), batches (batch.py), regions (region/).
-Losses add and scale; row losses with equal options that are added still share one pass over the logits."""
+Losses add, subtract and scale; row losses with equal options that are added still share one pass over the logits."""
 
-import inspect
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor
@@ -15,10 +14,11 @@ from whyloss.losses import rows as door
 from whyloss.losses.adjust import Adjustment
 from whyloss.losses.by_hand import ByHand
 from whyloss.losses.declared import Declared
+from whyloss.losses.formula import Formula, has_average, statistics_of
 from whyloss.losses.key import key_of
 from whyloss.stats.engine import Engine
 from whyloss.stats.shard import of_dtensor
-from whyloss.stats.table import arguments, captions
+from whyloss.stats.table import arguments
 
 Reduction = Literal["mean", "sum", "none"]
 Link = Literal["softmax", "sigmoid"]
@@ -99,6 +99,15 @@ class Loss(Declared):
         return scale(self, factor)
 
     __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> "Loss":
+        return self * (1 / divisor)
+
+    def __neg__(self) -> "Loss":
+        return self * -1.0
+
+    def __sub__(self, other: "Loss") -> "Loss":
+        return self + -other if isinstance(other, Loss) else NotImplemented  # pyright: ignore
 
 
 class LabelledLoss(ByHand, Loss):
@@ -185,9 +194,9 @@ class RowLoss(LabelledLoss):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.statistics = _statistics_of(cls, "formula")
-        average = _statistics_of(cls, "average")
-        cls.averaged = average if _has_average(cls) else None
+        cls.statistics = statistics_of(cls, "formula", RowLoss.formula)
+        average = statistics_of(cls, "average")
+        cls.averaged = average if has_average(cls) else None
         cls.read = arguments(cls.statistics)
         if "formula" in vars(cls) and "soft_labelled" not in vars(cls):
             cls.soft_labelled = False
@@ -343,57 +352,3 @@ class RowLoss(LabelledLoss):
     def argument(self, name: str) -> Any:
         """The value of a statistic's argument: "power" or "table"."""
         return getattr(self, name) if name in self.read else None
-
-
-class Formula:
-    """A function of statistics, their names, and what finds the key that stands for what else it depends on (see
-    key.py)."""
-
-    def __init__(self, names: tuple[str, ...], function: Callable[..., Tensor], key: Callable[[], Hashable]):
-        self.names, self.function, self.key = names, function, key
-
-    def __call__(self, statistics: Mapping[str, Tensor]) -> Tensor:
-        return self.function(**{n: statistics[n] for n in self.names})
-
-
-def statistics() -> dict[str, str]:
-    """Every statistic that a formula can name, and what it is.
-
-    >>> statistics()["not_p"]
-    '1 - p_y, exact near 0'
-    """
-    return captions()
-
-
-def _statistics_of(cls: type, method: str) -> tuple[str, ...]:
-    """The parameter names of a class's formula, checked against the table."""
-    function = getattr(cls, method, None)
-    if function is None or function is RowLoss.formula:
-        return ()
-    parameters = list(inspect.signature(function).parameters.values())
-    if not isinstance(inspect.getattr_static(cls, method), staticmethod):
-        parameters = parameters[1:]
-    names = tuple(p.name for p in parameters)
-    known = captions()
-    for name in names:
-        if name not in known:
-            raise TypeError(
-                f"{cls.__name__}.{method} asks for {name!r}, which is no statistic. Parameters of a loss are fields of "
-                f"its class, read as self.{name}; statistics are: {', '.join(known)}."
-            )
-    for argument in arguments(names):
-        if argument not in getattr(cls, "__dataclass_fields__", {}) and not hasattr(cls, argument):
-            raise TypeError(
-                f"{cls.__name__}.{method} reads a statistic of self.{argument}, which the class does not have."
-            )
-    return names
-
-
-def _has_average(cls: type) -> bool:
-    """Whether the class's `average` speaks of its `formula`: defined in the same class, or in one derived from it."""
-    for parent in cls.__mro__:
-        if "average" in vars(parent):
-            return True
-        if "formula" in vars(parent):
-            return False
-    return False
