@@ -5,6 +5,7 @@ import os
 import pytest
 import torch
 
+from whyloss.stats import block, heads
 from whyloss.stats.kernels import interpreted
 
 torch.set_num_threads(1)
@@ -19,3 +20,11 @@ if interpreted():  # numpy takes the place of a GPU there, and warns of numbers 
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a head of five classes: four rows a chunk and two a block, so that a handful already crosses several."""
+    monkeypatch.setattr(heads, "CPU_CHUNK", 4 * 5)
+    monkeypatch.setattr(heads, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(block, "SIZE", 2 * 5)

@@ -15,20 +15,13 @@ from torch.nn.functional import linear as layer
 
 import whyloss
 from whyloss.losses.declared import KNOWN
-from whyloss.stats import block, heads, linear, vocabulary
+from whyloss.stats import heads, linear, vocabulary
 from whyloss.stats.heads import Head
 
 ON_LINK = [pytest.param(c, link, id=f"{c}-{link}") for c in ROWS for link in c.links]
 BY_DEFAULT = [pytest.param(c, link, id=f"{c}-{link}") for c in defaults(ROWS) for link in c.links]
 N, D, C = 13, 3, 5
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four rows a chunk and two a block, so that a handful of rows already crosses several."""
-    monkeypatch.setattr(heads, "CPU_CHUNK", 4 * C)
-    monkeypatch.setattr(heads, "FEWEST_ROWS", 1)
-    monkeypatch.setattr(block, "SIZE", 2 * C)
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 def parts(dtype: torch.dtype = torch.float64, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -11,17 +11,10 @@ from torch.nn.functional import linear as layer
 
 import whyloss
 from whyloss.losses.algebra import LossSum
-from whyloss.stats import block, heads
+from whyloss.stats import heads
 
 N, D, C = 13, 3, 5
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four rows a chunk and two a block."""
-    monkeypatch.setattr(heads, "CPU_CHUNK", 4 * C)
-    monkeypatch.setattr(heads, "FEWEST_ROWS", 1)
-    monkeypatch.setattr(block, "SIZE", 2 * C)
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 def parts(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, Tensor]:

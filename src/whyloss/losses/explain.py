@@ -5,7 +5,7 @@ from torch import Tensor
 
 from whyloss.losses import rows as door
 from whyloss.losses.loss import Loss, RowLoss
-from whyloss.losses.region import region
+from whyloss.losses.region import door as of_regions
 from whyloss.losses.region.region import RegionLoss
 from whyloss.stats import regions
 from whyloss.stats.engine import choose
@@ -21,7 +21,7 @@ def explain_engine(loss: Loss, logits: Tensor, target: Tensor | None = None) -> 
     if isinstance(loss, RegionLoss) and not loss.of_sums:
         return "reference: reads more of the pixels than the three sums, computed as plain differentiable torch"
     if isinstance(loss, RegionLoss):
-        name, why = regions.choose(*region.enter(loss, logits, _labels(loss, logits, target), None))
+        name, why = regions.choose(*of_regions.enter(loss, logits, _labels(loss, logits, target), None))
         return f"{name}: {why}"
     if not isinstance(loss, RowLoss):
         return "reference: not a row loss, computed as plain differentiable torch"

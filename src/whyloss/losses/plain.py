@@ -75,7 +75,8 @@ def _weighs(of_rows: Tensor, target: Tensor, link: str) -> bool:
 
 def _of_the_others(loss: "RowLoss", logits: Tensor, target: Tensor, of_rows: Tensor | None) -> Tensor | None:
     """The mean without the rows that are ignored, where it costs little to leave these out."""
-    if loss.link != "softmax" or logits.ndim > 2 or logits.numel() > FEW or not checks.looks(loss, target):
+    rows = loss.link == "softmax" and logits.ndim == 2 and loss.engine == "auto"
+    if not rows or logits.numel() > FEW or not checks.looks(loss, target):
         return None
     kept = (target != loss.ignore_index).nonzero().squeeze(1)
     if not 0 < len(kept) < len(target):

@@ -59,7 +59,7 @@ class Few:
         """The mean and, if it is wanted, its gradient."""
         assert self.program is not None
         try:
-            parts = (_Rows if z.ndim == 2 else _Pixels)(z, label, self.smooth)
+            parts = _Rows(z, label, self.smooth) if z.ndim == 2 else _Pixels(z, label)
         except (IndexError, Misread):
             self.trusts = False
             return None
@@ -123,7 +123,7 @@ class _Pixels:
     """The same for a few classes of pixels: e [N, C, P], the others [N, 1, P]. Products with masks of 0 and 1 take less
     time than to gather and to scatter."""
 
-    def __init__(self, z: Tensor, label: Tensor, smooth: bool):
+    def __init__(self, z: Tensor, label: Tensor):
         z, label = z.flatten(2), label.flatten(1)
         self.z, e = z, torch.exp(z)
         masks, self.of_label = (x.view(z.shape) for x in room(2, z.numel(), z.dtype))

@@ -23,8 +23,6 @@ from whyloss.stats.rows import Rows, computing_dtype
 WORTH_DROPPING = 0.02  # share of ignored rows from which leaving them out of the products pays for the copy
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
-
-
 # A loss of rows, and what its weighted losses are multiplied by, or nothing.
 Term = tuple[Rows, Tensor | None]
 

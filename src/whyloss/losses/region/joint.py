@@ -7,8 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from whyloss.losses.region.door import enter
 from whyloss.losses.region.maps import counted, opened, summed
-from whyloss.losses.region.region import RegionLoss, enter
+from whyloss.losses.region.region import RegionLoss
 from whyloss.stats import regions
 from whyloss.stats.autocast import without_autocast
 from whyloss.stats.rows import computing_dtype

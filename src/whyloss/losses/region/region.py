@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from whyloss.losses import checks
 from whyloss.losses.loss import Link, Loss, Reduction
 from whyloss.losses.reduction import reduced
 from whyloss.losses.region import verdict
+from whyloss.losses.region.door import check_reads, described, enter
 from whyloss.losses.region.ranks import over_ranks
 from whyloss.stats import regions
 from whyloss.stats.autocast import without_autocast
@@ -96,8 +96,8 @@ class RegionLoss(Loss):
     ) -> Tensor:
         if self.judged and normalizer is None:
             z, pixels = described(self, logits, target, sample_weight)
-            _check_reads(self, reads, logits)
-            value = verdict.value(self, z, pixels, look)
+            check_reads(self, reads, logits)
+            value = verdict.value(self, z, pixels)
             if value is not None:
                 return value
         return self._reduced(*self._regions(logits, target, sample_weight, **reads), normalizer)
@@ -125,7 +125,7 @@ class RegionLoss(Loss):
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None, reads: dict[str, Tensor]
     ) -> tuple[Tensor, Pixels]:
         entered = enter(self, logits, target, sample_weight)
-        _check_reads(self, reads, logits)
+        check_reads(self, reads, logits)
         return entered
 
     def _of_pixels(
@@ -203,67 +203,3 @@ class RegionLoss(Loss):
             )
         weight = self.weight.to(computing_dtype(logits))
         return weight if self.background else weight[1:]
-
-
-def enter(loss: RegionLoss, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Pixels]:
-    """The logits as [N, C, P], and everything else about their pixels; what cannot be meant is refused."""
-    z, pixels = described(loss, logits, target, sample_weight)
-    look(loss, pixels, z.shape[1])
-    return z, pixels
-
-
-def described(loss: RegionLoss, logits: Tensor, target: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Pixels]:
-    """The same before a look at the values of the target."""
-    name = type(loss).__name__
-    checks.logits(name, logits, loss.link)
-    if logits.ndim < 2:
-        raise ValueError(f"{name}: logits [N, C, *spatial] are needed, got {tuple(logits.shape)}.")
-    checks.target(name, logits, target, loss.link)
-    z = logits.flatten(2) if logits.ndim > 2 else logits.unsqueeze(2)
-    t = target.reshape(z.shape if target.shape == logits.shape else (z.shape[0], z.shape[2]))
-    weight = None if sample_weight is None else _pixel_weight(name, sample_weight, logits)
-    return z, Pixels(t, loss.link, loss.ignore_index, weight)
-
-
-def _check_reads(loss: RegionLoss, reads: dict[str, Tensor], logits: Tensor) -> None:
-    name, known = type(loss).__name__, (*loss.reads, *loss.may_read)
-    if not set(loss.reads) <= set(reads) <= set(known):
-        wanted = ", ".join(f"{n}=..." for n in known) or "nothing besides logits and target"
-        raise TypeError(f"{name}: the call takes {wanted}; got {', '.join(reads) or 'nothing'}.")
-    for key, value in reads.items():
-        if value.shape != logits.shape:
-            raise ValueError(
-                f"{name}: {key} {tuple(value.shape)} must be shaped like the logits {tuple(logits.shape)}."
-            )
-
-
-def _pixel_weight(name: str, weight: Tensor, logits: Tensor) -> Tensor:
-    """[N, P]."""
-    weight = torch.as_tensor(weight).to(computing_dtype(logits))
-    if weight.ndim == 1:
-        weight = weight.reshape(-1, *[1] * (logits.ndim - 2))
-    try:
-        return weight.expand(logits.shape[:1] + logits.shape[2:]).reshape(len(logits), logits.shape[2:].numel())
-    except RuntimeError:
-        raise ValueError(
-            f"{name}: sample_weight {tuple(weight.shape)} does not fit logits {tuple(logits.shape)}; one weight per "
-            "pixel [N, *spatial] or per image [N] is needed."
-        ) from None
-
-
-def look(loss: RegionLoss, pixels: Pixels, classes: int) -> None:
-    """Labels must be classes and masks lie between 0 and 1, unless they are ignored."""
-    if not checks.looks(loss, pixels.target):
-        return
-    low, high = pixels.span
-    if low >= 0 and high <= (classes - 1 if pixels.labelled else 1):
-        return  # at the cost of one look; what is ignored is only worked out if it matters
-    if pixels.labelled:
-        label = pixels.target.long()
-        checks.labels(loss, label, pixels.ignored(label).squeeze(1), classes)
-        return
-    for image in range(len(pixels.target)):  # one by one, so that the masks of masks stay small
-        own = pixels.part(slice(image, image + 1), slice(None))
-        t = own.read(torch.float32)
-        if bool((((t < 0) | (t > 1)) & ~own.ignored(t)).any()):
-            raise ValueError(f"{type(loss).__name__}: masks must lie between 0 and 1.")

@@ -4,13 +4,13 @@ Sums over pixels take a GPU less time than the host takes for what is made of th
 what is made of them is one kernel too. On the CPU it is the arithmetic alone, without what autograd adds to each
 operation."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from whyloss.losses.key import key_of
+from whyloss.losses.region.door import look
 from whyloss.stats import regions
 from whyloss.stats.autocast import without_autocast
 from whyloss.stats.pixels import Misread, Pixels
@@ -21,11 +21,8 @@ if TYPE_CHECKING:
     from whyloss.losses.region.region import RegionLoss
 
 
-def value(
-    loss: "RegionLoss", z: Tensor, pixels: Pixels, look: Callable[["RegionLoss", Pixels, int], None]
-) -> Tensor | None:
-    """The value for logits [N, C, P]; None where the steps one by one are the way. `look` refuses targets that cannot
-    be meant."""
+def value(loss: "RegionLoss", z: Tensor, pixels: Pixels) -> Tensor | None:
+    """The value for logits [N, C, P] and targets nobody has looked at; None where the steps one by one are the way."""
     weight = loss.weight
     if loss.reduction == "none" or loss.over == "world" or z.numel() == 0:
         return None
