@@ -1,4 +1,4 @@
-"""The mean over a few rows (stats/few.py), held to the reference engine in float64."""
+"""Losses of a few rows (stats/few.py), held to the reference engine in float64."""
 
 from typing import Any
 from unittest.mock import patch
@@ -27,14 +27,21 @@ def case(scale: float = 1.0, rows: int = 12, classes: int = 5) -> tuple[Tensor, 
 
 
 def compare(loss: Any, z: Tensor, y: Tensor, slack: float = 1e-9, of_rows: Any = None, **options: Any) -> None:
-    """Value and gradient of the second call, which knows the way, against those in float64. slack: of the largest
-    slope. of_rows: the weight of each."""
-    built, exact = loss.build(z.shape[1], **options), loss.build(z.shape[1], engine="reference", **options)
-    built(z, y)
-    value, gradient = value_and_gradient(built, z, y, sample_weight=of_rows)
-    expected, slopes = value_and_gradient(exact, z.double(), y, sample_weight=of_rows)
-    torch.testing.assert_close(value.double(), expected, rtol=2e-6, atol=1e-12)
-    torch.testing.assert_close(gradient.double(), slopes, rtol=2e-5, atol=slack * float(slopes.abs().max()))
+    """Value and gradient of the second call, which knows the way, against those in float64, reduced as one may ask for.
+    slack: of the largest slope. of_rows: the weight of each."""
+    for how in ("mean", "sum", "none"):
+        given = options | {"reduction": how}
+        built, exact = loss.build(z.shape[1], **given), loss.build(z.shape[1], engine="reference", **given)
+        built(z, y)
+        upstream = torch.rand(y.shape if how == "none" else ()) + 0.5
+        value, gradient = value_and_gradient(weighted(built, upstream), z, y, sample_weight=of_rows)
+        expected, slopes = value_and_gradient(weighted(exact, upstream.double()), z.double(), y, sample_weight=of_rows)
+        torch.testing.assert_close(value.double(), expected, rtol=4e-6 if how == "none" else 2e-6, atol=1e-12)
+        torch.testing.assert_close(gradient.double(), slopes, rtol=2e-5, atol=slack * float(slopes.abs().max()))
+
+
+def weighted(loss: Any, upstream: Tensor) -> Any:
+    return lambda *call, **more: loss(*call, **more) * upstream
 
 
 @pytest.mark.parametrize("scale", [1.0, 8.0, 300.0], ids=["usual", "sure", "too far"])
@@ -126,10 +133,16 @@ def test_it_is_the_way_of_a_few_rows_and_no_other():
     loss(z, y)
     smooth = whyloss.CrossEntropyLoss(label_smoothing=0.1)
     smooth(z, y)
-    with patch.object(dense, "total", side_effect=AssertionError):
+    each, summed = (whyloss.CrossEntropyLoss(reduction=how) for how in ("none", "sum"))
+    each(z, y), summed(z, y)
+    with (
+        patch.object(dense, "total", side_effect=AssertionError),
+        patch.object(dense, "each", side_effect=AssertionError),
+    ):
         assert loss(z, y).isfinite()
         assert smooth(z, y).isfinite()
-    with patch.object(Few, "both", side_effect=AssertionError):
+        torch.testing.assert_close(each(z, y).sum(), summed(z, y))
+    with patch.object(Few, "found", side_effect=AssertionError):
         many = torch.randn(600, 50)
         for _ in range(2):
             assert loss(many, torch.zeros(600).long()).isfinite()
@@ -160,18 +173,32 @@ def test_labels_that_are_none(label: int):
         torch.testing.assert_close(value_and_gradient(loss, z, y), expected)
 
 
-def test_derivatives_of_the_derivative_and_a_retained_graph():
+@pytest.mark.parametrize("how", ["mean", "sum", "none"])
+def test_derivatives_of_the_derivative_and_a_retained_graph(how: Any):
     z, y = case()
     weight, of_rows = torch.tensor([0.5, 1.0, 2.0, 4.0, 0.1]), torch.rand(len(y)) + 0.5
-    for loss, own in ((whyloss.FocalLoss(), None), (whyloss.FocalLoss(weight=weight), of_rows)):
+    for given, own in ((None, None), (weight, of_rows)):
+        loss = whyloss.FocalLoss(weight=given, reduction=how)
         leaf = z.double().requires_grad_()
         loss(leaf, y)
         assert torch.autograd.gradcheck(lambda z: loss(z, y, own), leaf)  # noqa: B023
         assert torch.autograd.gradgradcheck(lambda z: loss(z, y, own), leaf)  # noqa: B023
-        value = loss(leaf, y, own)
-        first, second = (torch.autograd.grad(3 * value, leaf, retain_graph=True)[0] for _ in range(2))
+        value = 3 * loss(leaf, y, own).sum()
+        first, second = (torch.autograd.grad(value, leaf, retain_graph=True)[0] for _ in range(2))
         assert first.data_ptr() != second.data_ptr()
         torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+def test_losses_that_are_changed_in_place_keep_their_slopes():
+    z, y = case()
+    for case_of in OF_ODDS:  # of some the slope in the odds is the loss itself
+        loss = case_of.build(5, link="softmax", reduction="none")
+        expected = value_and_gradient(loss, z, y)[1]
+        leaf = z.clone().requires_grad_()
+        losses = loss(leaf, y)
+        losses.mul_(2.0)
+        losses.sum().backward()
+        torch.testing.assert_close(leaf.grad, 2 * expected, rtol=1e-5, atol=1e-9)
 
 
 def test_logits_that_are_overwritten_are_missed():

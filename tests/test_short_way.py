@@ -17,7 +17,7 @@ def case() -> tuple[Tensor, Tensor]:
 
 
 def through_the_door(loss: whyloss.RowLoss, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    with patch("whyloss.losses.plain.mean", return_value=None):
+    with patch("whyloss.losses.plain.reduced", return_value=None):
         return value_and_gradient(loss, z, y)
 
 
@@ -103,7 +103,7 @@ def test_weights_of_rows(rows: int, weighted: bool, engine: Any):
     z, y, of_rows = torch.randn(rows, 4), torch.arange(rows) % 4, torch.rand(rows) + 0.1
     loss = whyloss.FocalLoss(weight=torch.rand(4) + 0.5 if weighted else None, engine=engine)
     loss(z, y)
-    with patch("whyloss.losses.plain.mean", return_value=None):
+    with patch("whyloss.losses.plain.reduced", return_value=None):
         expected = value_and_gradient(loss, z, y, sample_weight=of_rows)
     with patch.object(door, "enter", side_effect=AssertionError):
         found = value_and_gradient(loss, z, y, sample_weight=of_rows)

@@ -227,7 +227,7 @@ class RowLoss(LabelledLoss):
     ) -> Tensor:
         if normalizer is None:
             value = by_hand.mean(self, logits, target) if sample_weight is None else None
-            value = plain.mean(self, logits, target, sample_weight) if value is None else value
+            value = plain.reduced(self, logits, target, sample_weight) if value is None else value
             if value is not None:
                 return value
         return door.enter(self, logits, target, sample_weight).reduced(self.reduction, normalizer)

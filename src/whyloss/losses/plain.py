@@ -1,4 +1,4 @@
-"""The mean of a loss over plain targets, by the shortest way.
+"""A loss of plain targets, by the shortest way.
 
 The door (rows.py) asks some dozens of questions about a loss and what it is given, which takes longer than a small loss
 does. While the loss and the kind of its tensors stay the same, so do the answers: they are kept here. On the CPU one
@@ -22,24 +22,26 @@ TENSORS = (Tensor, nn.Parameter)  # not what only looks like one
 LABELS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.uint16, torch.uint32, torch.uint64)
 KEPT = 256
 FEW = 2**16  # logits that are copied in less time than the door takes
-_plans: dict[Any, "tuple[list[Any], list[Any], engine.Plain | engine.Early | engine.Mean | None]"] = {}
+_plans: dict[Any, "tuple[list[Any], list[Any], engine.Plain | engine.Early | engine.Dense | None]"] = {}
 
 
-def mean(loss: "RowLoss", logits: Tensor, target: Tensor, of_rows: Tensor | None = None) -> Tensor | None:
-    """The mean loss, each row for 1 or for a weight of its own; None where the door is the way."""
+def reduced(loss: "RowLoss", logits: Tensor, target: Tensor, of_rows: Tensor | None = None) -> Tensor | None:
+    """The loss, each row for 1 or for a weight of its own; None where the door is the way."""
     if torch.compiler.is_compiling() or type(logits) not in TENSORS or type(target) is not Tensor:
         return None
     if logits.is_cpu and torch.is_autocast_enabled("cpu"):
         with without_autocast("cpu"):
-            return mean(loss, logits, target, of_rows)
+            return reduced(loss, logits, target, of_rows)
     if target.dtype in LABELS and loss.link == "softmax":
         target = target.long()
-    if loss.reduction != "mean" or not _fits(logits, target, loss.link == "sigmoid"):
+    if not _fits(logits, target, loss.link == "sigmoid"):
         return None
     kernels = logits.is_cuda or loss.engine == "triton"
     if not kernels and not _on_cpu(loss, logits):
         return None
-    if of_rows is not None and (kernels or not _weighs(of_rows, target, loss.link)):
+    if kernels and (of_rows is not None or loss.reduction != "mean"):
+        return None
+    if of_rows is not None and not _weighs(of_rows, target, loss.link):
         return None
     count, classes = logits.shape[:2] if logits.ndim > 1 else (1, 1)
     # The key says whatever kernels are compiled differently for.
@@ -52,19 +54,21 @@ def mean(loss: "RowLoss", logits: Tensor, target: Tensor, of_rows: Tensor | None
     if found is not None and plan is None:
         return None
     # A few rows see for themselves what is no label; they are looked at if one was.
-    sighted = isinstance(plan, engine.Mean) and plan.sees(logits)
+    few = plan.of_few(logits) if isinstance(plan, engine.Dense) else None
+    sighted = few is not None and few.trusts
     if not kernels and not sighted and not _plain(loss, logits, target):
         return _of_the_others(loss, logits, target, of_rows)
-    plan = plan or _planned(key, loss, logits, target)[2]
-    if not isinstance(plan, engine.Mean):
+    if plan is None:
+        plan = _planned(key, loss, logits, target)[2]
+        few = plan.of_few(logits) if isinstance(plan, engine.Dense) else None
+    if not isinstance(plan, engine.Dense):
         return None if plan is None or loss.weight is not None else plan.mean(logits, target)
-    weights = (loss.weight, of_rows)
-    value = plan.of_few(logits, target, *weights)
-    if value is not None:
+    given = (loss.reduction, loss.weight, of_rows)
+    if few is not None and (value := few.reduced(logits, target, *given)) is not None:
         return value
     if sighted and not _plain(loss, logits, target):
         return _of_the_others(loss, logits, target, of_rows)
-    return plan.mean(logits, target, *weights)
+    return plan.reduced(logits, target, *given)
 
 
 def _weighs(of_rows: Tensor, target: Tensor, link: str) -> bool:
@@ -74,7 +78,7 @@ def _weighs(of_rows: Tensor, target: Tensor, link: str) -> bool:
 
 
 def _of_the_others(loss: "RowLoss", logits: Tensor, target: Tensor, of_rows: Tensor | None) -> Tensor | None:
-    """The mean without the rows that are ignored, where it costs little to leave these out."""
+    """The loss without the rows that are ignored, where it costs little to leave these out."""
     rows = loss.link == "softmax" and logits.ndim == 2 and loss.engine == "auto"
     if not rows or logits.numel() > FEW or not checks.looks(loss, target):
         return None
@@ -82,7 +86,10 @@ def _of_the_others(loss: "RowLoss", logits: Tensor, target: Tensor, of_rows: Ten
     if not 0 < len(kept) < len(target):
         return None
     of_rows = None if of_rows is None else of_rows.index_select(0, kept)
-    return mean(loss, logits.index_select(0, kept), target.index_select(0, kept), of_rows)
+    value = reduced(loss, logits.index_select(0, kept), target.index_select(0, kept), of_rows)
+    if value is None or loss.reduction != "none":
+        return value
+    return value.new_zeros(len(target)).index_copy(0, kept, value)
 
 
 def _fits(logits: Tensor, target: Tensor, questions: bool) -> bool:

@@ -37,6 +37,7 @@ def _last_level_cache() -> int:
 MOST, ROWS = 2**22, 2**16
 SIZE = min(max(2**20, _last_level_cache() // 32), MOST)
 NORM = 2**10  # classes up to which torch's norm, which adds up one by one, is as exact as a sum
+FEW = 2**5  # classes up to which a product with ones is quicker than a sum, and as exact
 # Elements for which a product of two of the block's tensors is made at a time; more where each call of an exponential
 # costs more.
 TILE = 2**20 if mkl_is_slow() else 2**17
@@ -162,12 +163,12 @@ class Block:
         it is asked for and falls to hand, of their squares: of a few rows at a time, while they are in the cache."""
         if "rest_sq" not in self.names or z.stride(1) != 1 or z.shape[1] > NORM:
             at_label = self.labels.of(exp_into(self.e, z))
-            return at_label, self.labels.put(self.e, torch.zeros_like(at_label)).sum(1), None
+            return at_label, _row_sum(self.labels.put(self.e, torch.zeros_like(at_label))), None
         parts = list[tuple[Tensor, ...]]()
         for e, x, y in _tiles(self.e, z, self.labels.y):
             at_label = exp_into(e, x).gather(1, y)
             e.scatter_(1, y, torch.zeros_like(at_label))
-            parts.append((at_label.squeeze(1), e.sum(1), vector_norm(e, dim=1).square_()))
+            parts.append((at_label.squeeze(1), _row_sum(e), vector_norm(e, dim=1).square_()))
         at_label, S, square = parts[0] if len(parts) == 1 else (torch.cat(part) for part in zip(*parts, strict=True))
         return at_label, S, square
 
@@ -335,7 +336,14 @@ def _total(parts: list[Tensor], like: Tensor) -> Tensor:
 
 
 def _row_sum(x: Tensor) -> Tensor:
-    return x.sum(1)
+    classes = x.shape[1]
+    return torch.mv(x, _ones(classes, x.dtype)) if classes <= FEW and x.stride(1) == 1 else x.sum(1)
+
+
+@cache
+def _ones(classes: int, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.ones(classes, dtype=dtype, device="cpu")
 
 
 class _Rest(Rest):

@@ -132,10 +132,10 @@ def small(z: Tensor) -> bool:
 
 def plain(
     z: Tensor, rows: Rows, engine: Engine, empty: float, ignore: int, weighted: bool = False
-) -> "Plain | Early | Mean | None":
-    """How the mean is made of these logits, as the door has left them, and of all of their kind, if there is a short
-    way. `empty`: the mean of nothing. ignore: the label of rows that do not count. weighted: the rows' weights are
-    those of their classes, which `Mean` is given."""
+) -> "Plain | Early | Dense | None":
+    """How a loss is made of these logits, as the door has left them, and of all of their kind, if there is a short
+    way; with kernels, its mean. `empty`: the mean of nothing. ignore: the label of rows that do not count. weighted:
+    the rows' weights are those of their classes, which `Dense` is given."""
     if weighted:
         rows = replace(rows, weight=None, keep=None)
     bare = (rows.weight, rows.keep, rows.shift, rows.scale, rows.margin, rows.table, rows.offset, rows.smoothing)
@@ -144,7 +144,7 @@ def plain(
     if z.device.type == "cpu" and engine != "triton":
         if rows.every_label or choose(z, rows, engine)[0] != "dense":
             return None
-        return Mean(_dense(z), rows, Few(rows, ignore) if engine == "auto" and z.ndim > 1 else None)
+        return Dense(_dense(z), rows, Few(rows, ignore) if engine == "auto" and z.ndim > 1 else None)
     if rows.ignore is None or weighted:
         return None
     if choose(z, rows, engine)[0] != "triton":
@@ -164,34 +164,36 @@ def plain(
     return Early(source, rows, z, empty) if early and (z.ndim == 3 or z.shape[1] < triton.WIDE) else None
 
 
-class Mean:
-    """How the dense engine makes the mean of a loss of labels, every one of which counts: for 1, or for the weight of
-    its class, [C], or its own, [N], or both."""
+class Dense:
+    """How the dense engine makes a loss of labels, every one of which counts: for 1, or for the weight of its class,
+    [C], or its own, [N], or both."""
 
     def __init__(self, way: Any, rows: Rows, few: Few | None):
-        self.total, self.rows, self.questions = way.total, replace(rows, label=None), way is elementwise
+        self.way, self.rows, self.questions = way, replace(rows, label=None), way is elementwise
         self.few = few
 
-    def sees(self, z: Tensor) -> bool:
-        """Whether labels that are none are seen on the way."""
-        return self.few is not None and self.few.trusts and self.few.fits(z)
+    def of_few(self, z: Tensor) -> Few | None:
+        """What makes it of as few rows as these."""
+        return self.few if self.few is not None and self.few.fits(z) else None
 
-    def of_few(self, z: Tensor, label: Tensor, weight: Tensor | None, of_rows: Tensor | None) -> Tensor | None:
-        """Of a few rows; None where `mean` is the way, or a label is none."""
-        return self.few.mean(z, label, weight, of_rows) if self.few is not None and self.few.fits(z) else None
-
-    def mean(self, z: Tensor, label: Tensor, weight: Tensor | None, of_rows: Tensor | None) -> Tensor | None:
-        """None where one counts for nothing."""
+    def reduced(
+        self, z: Tensor, label: Tensor, how: str, weight: Tensor | None, of_rows: Tensor | None
+    ) -> Tensor | None:
+        """As a "mean", a "sum" or "none". None where a row counts for nothing."""
+        shape = label.shape
         if self.questions or z.ndim > 2:
             z, label = z.reshape(-1) if self.questions else z.flatten(2), label.reshape(-1)
             of_rows = None if of_rows is None else of_rows.reshape(-1)
         dtype = computing_dtype(z)
         counts = weights_of_rows(label, weight, of_rows, dtype)
-        if counts is None:
-            return self.total(z, self.rows.of_labels(label), _share(len(label), dtype))
-        if not counts.amin().item() > 0:
+        if counts is not None and not counts.amin().item() > 0:
             return None
-        return self.total(z, self.rows.of_labels(label, counts), counts.sum().reciprocal())
+        rows = self.rows.of_labels(label) if counts is None else self.rows.of_labels(label, counts)
+        if how == "none":
+            return self.way.each(z, rows).view(shape)
+        if how == "sum":
+            return self.way.total(z, rows)
+        return self.way.total(z, rows, _share(len(label), dtype) if counts is None else counts.sum().reciprocal())
 
 
 @lru_cache(maxsize=64)

@@ -1,31 +1,32 @@
-"""The mean of a loss over a few rows on the CPU, where each operation takes longer than what it does.
+"""A loss of a few rows on the CPU, where each operation takes longer than what it does.
 
 Straight down, with no block and no look at what an operation sees anyway: the probabilities of a row, the odds of its
 label, the formula, the gradient. For formulas of the odds, and of what label smoothing adds; where the odds are extreme
 or a label is none, it says so, and the dense engine, which is exact everywhere, has its turn."""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import nll_loss
 
 from whyloss.stats import reference
 from whyloss.stats.elementwise import room
 from whyloss.stats.pixels import Misread, masks_of
 from whyloss.stats.rows import Rows, flat
+from whyloss.stats.shares import AGAINST, EACH, of_shares
 from whyloss.stats.table import needed
 
 MOST, ROWS = 2**17, 2**9  # logits, and rows: a softmax over a few classes takes as long for each as over many
 # Pixels: classes for which it pays, and logits of all.
 NARROW, PIXELS = 8, 2**18
 EXACT = (torch.float32, torch.float64)
-NOBODY = -(2**63)  # a label that no row has, so that any that is no class raises IndexError
 KNOWN = {"log_odds", "rest_log_p", "rest_count"}  # statistics
 FAINT, LOUD = 1e-15, 1e15  # sums of exponentials that are relative to nothing, and exact
-FAR = 60.0  # log-odds within which no probability comes near what a dtype can hold
+NEAR, FAR = 1e-26, 1e26  # odds within which no probability comes near what a dtype can hold
 
 
 class Few:
@@ -35,120 +36,201 @@ class Few:
     def __init__(self, rows: Rows, ignore: int):
         self.rows, self.ignore, self.trusts = replace(rows, label=None), ignore, True
         program = rows.program() if KNOWN.issuperset(needed(frozenset(rows.names))) else None
-        self.program = program if program is not None and program.inputs else None
-        self.smooth = self.program is not None and "rest_log_p" in self.program.inputs
+        self.program = of_shares(program) if program is not None and program.inputs else None
+        self.reads = frozenset(() if self.program is None else self.program.inputs)
 
     def fits(self, z: Tensor) -> bool:
         few = (len(z) <= ROWS and z.numel() <= MOST) if z.ndim == 2 else (z.shape[1] <= NARROW and z.numel() <= PIXELS)
         return few and self.program is not None and z.dtype in EXACT and not 0 <= self.ignore < z.shape[1]
 
-    def mean(
-        self, z: Tensor, label: Tensor, weight: Tensor | None = None, of_rows: Tensor | None = None
+    def reduced(
+        self, z: Tensor, label: Tensor, how: str, weight: Tensor | None = None, of_rows: Tensor | None = None
     ) -> Tensor | None:
-        """Of logits [N, C], each row for 1, or for the weight [C] of its class, or its own, [N], or both. None where it
-        is not exact, or a label is none."""
+        """Of logits [N, C]: the "mean", the "sum" or, with "none", each loss; a row for 1, or for the weight [C] of its
+        class, or its own, [N], or both. None where it is not exact, or a label is none."""
+        if how == "none" and z.ndim > 2:
+            return None  # pixels share what they are computed in, which is gone when their gradient is asked for
         wanted = z.requires_grad and torch.is_grad_enabled()
-        found = self.both(z.detach(), label, weight, of_rows, wanted)
+        found = self.found(z.detach(), label, how, weight, of_rows, wanted)
         if found is None or not wanted:
             return None if found is None else found[0]
-        return _Few.apply(z, label, weight, of_rows, found, self)  # pyright: ignore[reportReturnType]
+        return _Few.apply(z, (found, self, label, how, weight, of_rows))  # pyright: ignore[reportReturnType]
 
-    def both(
-        self, z: Tensor, label: Tensor, weight: Tensor | None, of_rows: Tensor | None, wanted: bool = True
-    ) -> tuple[Tensor, Tensor | None] | None:
-        """The mean and, if it is wanted, its gradient."""
+    def found(
+        self,
+        z: Tensor,
+        label: Tensor,
+        how: str,
+        weight: Tensor | None,
+        of_rows: Tensor | None,
+        wanted: bool = True,
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor] | None] | None:
+        """The same without autograd and, if it is wanted, the gradient from that of the result, which may be asked for
+        once."""
         assert self.program is not None
         try:
-            parts = _Rows(z, label, self.smooth) if z.ndim == 2 else _Pixels(z, label)
-        except (IndexError, Misread):
+            parts = _Rows(z, label, self.reads) if z.ndim == 2 else _Pixels(z, label, self.reads)
+        except (RuntimeError, Misread):  # an index is out of bounds
             self.trusts = False
             return None
-        given, others, count = {"log_odds": parts.odds}, parts.others, z.shape[1] - 1
-        if not all(abs(x.item()) < FAR for x in parts.odds.aminmax()):
+        given = parts.given() if all(NEAR < x.item() < FAR for x in parts.odds_against.aminmax()) else None
+        if given is None:
             return None
-        if self.smooth:
-            given["rest_log_p"] = parts.rest_log_p(count)
-            given["rest_count"] = torch.full_like(others, count)
-            if not math.isfinite(given["rest_log_p"].sum().item()):
-                return None
-        losses, found = self.program({name: given[name] for name in self.program.inputs}, near=True)
+        losses, *slopes = self.program.run(*(given[name] for name in self.program.inputs))
+        if isinstance(losses, float):
+            losses = torch.full_like(parts.others, losses)
         counts = weights_of_rows(label, weight, of_rows, z.dtype)
-        if counts is None:
-            value, share = losses.mean(), 1 / label.numel()
-        else:
+        if counts is not None:
             if not counts.amin().item() > 0:
                 return None
-            share = (counts / counts.sum()).view_as(others)
+            counts = counts.view_as(losses)
+
+        def gradient(share: Tensor | float) -> Tensor:
+            return parts.gradient(dict(zip(self.program.slopes, slopes, strict=True)), share)  # pyright: ignore
+
+        if how == "none":
+            # A sum over one: whoever changes the losses in place must not change what slopes are made of.
+            if counts is None:
+                return losses.sum(1), lambda u: gradient(u.unsqueeze(1))
+            return (losses * counts).sum(1), lambda u: gradient(u.unsqueeze(1) * counts)
+        if counts is None:
+            share = 1 / label.numel() if how == "mean" else 1.0
+            value = losses.sum().mul_(share)  # in less time than a mean takes
+        else:
+            share = counts / counts.sum() if how == "mean" else counts
             value = (losses * share).sum()
         if not wanted:
             return value, None
-        of_label = found["log_odds"] * share if "log_odds" in found else torch.zeros_like(others)
-        of_all = found["rest_log_p"] * share if "rest_log_p" in found else None
-        return value, parts.gradient(of_label, of_all, count).view_as(z)
+        slope = gradient(share)
+        return value, lambda u: slope if u.item() == 1 else slope.mul_(u)
 
-    def exactly(self, z: Tensor, label: Tensor, weight: Tensor | None, of_rows: Tensor | None) -> Tensor:
-        """The mean in plain differentiable torch."""
+    def exactly(self, z: Tensor, label: Tensor, how: str, weight: Tensor | None, of_rows: Tensor | None) -> Tensor:
+        """In plain differentiable torch."""
         losses = reference.row_losses(flat(z.flatten(2)) if z.ndim > 2 else z, self.rows.of_labels(label.reshape(-1)))
         counts = weights_of_rows(label, weight, of_rows, z.dtype)
-        return losses.mean() if counts is None else (losses * counts.reshape(-1)).sum() / counts.sum()
+        if counts is not None:
+            losses = losses * counts.reshape(-1)
+        if how == "none":
+            return losses
+        if how == "sum":
+            return losses.sum()
+        return losses.mean() if counts is None else losses.sum() / counts.sum()
 
 
-class _Rows:
-    """e [N, C]: what each class has of the probability, the label 0. others: the sum of e; odds: the logarithm of what
-    the label has over that, both [N]."""
+class _Parts:
+    """What a program reads of rows, and what it takes to make a gradient of its slopes. e: what each class has of the
+    probability, 0 at the label; others, own: what they have together, and the label; all times what a row has
+    (`unit`), where that is not 1."""
 
-    def __init__(self, z: Tensor, label: Tensor, smooth: bool):
-        self.log_p = torch.log_softmax(z, 1) if smooth else None
-        p = torch.softmax(z, 1) if self.log_p is None else self.log_p.exp()
-        own = nll_loss(p, label, ignore_index=NOBODY, reduction="none").neg_()
-        self.places = label.unsqueeze(1)
-        self.e = p.scatter_(1, self.places, 0.0)
-        self.others = self.e.sum(1)
-        self.odds = own.div_(self.others).log_()
+    unit: Tensor | None = None
+    e: Tensor
+    others: Tensor
+    own: Tensor
+    classes: int
 
-    def rest_log_p(self, count: int) -> Tensor:
-        assert self.log_p is not None
-        return self.log_p.scatter_(1, self.places, 0.0).sum(1).sub_(self.others.log(), alpha=count)
+    def __init__(self, reads: frozenset[str]):
+        self.reads = reads
 
-    def gradient(self, of_label: Tensor, of_all: Tensor | None, count: int) -> Tensor:
-        """From the slope in the odds, and in `rest_log_p`."""
-        less = of_label if of_all is None else torch.add(of_label, of_all, alpha=count)
-        found = self.e.mul_((less / self.others).neg_().unsqueeze(1))
+    @cached_property
+    def odds_against(self) -> Tensor:
+        return self.others / self.own
+
+    def rest_log_p(self) -> Tensor:
+        """Of the others, without the logarithm of what they have together."""
+        raise NotImplementedError
+
+    def given(self) -> dict[str, Tensor] | None:
+        """None where one is infinite."""
+        found, reads, count = dict[str, Tensor](), self.reads, self.classes - 1
+        if "log_odds" in reads:
+            found["log_odds"] = self.odds_against.log().neg_()
+        if "cost" in reads:
+            found["cost"] = self.odds_against.log1p()
+        if "p" in reads:
+            found["p"] = self.own if self.unit is None else self.own / self.unit
+        if "not_p" in reads:
+            found["not_p"] = self.others if self.unit is None else self.others / self.unit
+        if "rest_count" in reads:
+            found["rest_count"] = torch.full_like(self.others, count)
+        if "rest_log_p" in reads:
+            found["rest_log_p"] = self.rest_log_p().sub_(self.others.log(), alpha=count)
+            if not math.isfinite(found["rest_log_p"].sum().item()):
+                return None
+        return found
+
+    def gradient(self, slopes: Mapping[str, Tensor | float], share: Tensor | float) -> Tensor:
+        """`share` times the gradient, from the slopes in the statistics. To be asked for once."""
+        of_label, of_all = slopes.get(AGAINST, 0.0) * -share, slopes.get("rest_log_p")
         if of_all is not None:
-            found.add_(of_all.unsqueeze(1))
-        return found.scatter_(1, self.places, of_label.unsqueeze(1))
+            of_all = of_all * share
+            factor = (-of_label - (self.classes - 1) * of_all) / self.others
+        else:
+            factor = slopes[EACH] * share if self.unit is None else slopes[EACH] * share / self.unit
+        return self.put(self.e.mul_(factor), of_label, of_all)
+
+    def put(self, found: Tensor, of_label: Tensor | float, of_all: Tensor | float | None) -> Tensor:
+        """The slopes of all logits, and of the label's, which have none so far."""
+        raise NotImplementedError
 
 
-class _Pixels:
-    """The same for a few classes of pixels: e [N, C, P], the others [N, 1, P]. Products with masks of 0 and 1 take less
-    time than to gather and to scatter."""
+class _Rows(_Parts):
+    """[N, 1] of each, and e [N, C]."""
 
-    def __init__(self, z: Tensor, label: Tensor):
-        z, label = z.flatten(2), label.flatten(1)
-        self.z, e = z, torch.exp(z)
+    def __init__(self, z: Tensor, label: Tensor, reads: frozenset[str]):
+        super().__init__(reads)
+        self.classes, self.places = z.shape[1], label.unsqueeze(1)
+        self.log_p = torch.log_softmax(z, 1) if "rest_log_p" in reads else None
+        p = torch.softmax(z, 1) if self.log_p is None else self.log_p.exp()
+        self.own = p.gather(1, self.places)
+        self.e = p.scatter_(1, self.places, 0.0)
+        self.others = self.e.sum(1, keepdim=True)
+
+    def rest_log_p(self) -> Tensor:
+        assert self.log_p is not None
+        return self.log_p.scatter_(1, self.places, 0.0).sum(1, keepdim=True)
+
+    def put(self, found: Tensor, of_label: Tensor | float, of_all: Tensor | float | None) -> Tensor:
+        if of_all is not None:
+            found.add_(of_all)
+        return found.scatter_(1, self.places, of_label)  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+class _Pixels(_Parts):
+    """[N, 1, P] of each for a few classes, and e [N, C, P]. Products with masks of 0 and 1 take less time than to
+    gather and to scatter."""
+
+    def __init__(self, z: Tensor, label: Tensor, reads: frozenset[str]):
+        super().__init__(reads)
+        self.shape, z, label = z.shape, z.flatten(2), label.flatten(1)
+        self.z, e, self.classes = z, torch.exp(z), z.shape[1]
         masks, self.of_label = (x.view(z.shape) for x in room(2, z.numel(), z.dtype))
         self.masks = masks_of(label, z.shape[1], z.dtype, masks)
         if self.masks.sum(2).sum(dtype=torch.float64).item() != label.numel():
             raise Misread
         self.ones = e.new_ones(len(z), 1, z.shape[1])
         self.e = e.sub_(torch.mul(self.masks, e, out=self.of_label))
-        self.others = self.ones @ self.e
-        own = self.ones @ self.of_label
-        # Of sums that are too large or too small to be exact the odds are far, or no numbers.
-        sound = self.others.amin().item() > FAINT and self.others.amax().item() < LOUD and own.amin().item() > FAINT
-        self.odds = own.div_(self.others).log_() if sound else own.fill_(torch.nan)
+        self.others, self.own = self.ones @ self.e, self.ones @ self.of_label
+        self.unit = self.others + self.own
 
-    def rest_log_p(self, count: int) -> Tensor:
-        found = self.ones @ (self.z - self.masks * self.z)
-        return found.sub_(self.others.log(), alpha=count)
+    @cached_property
+    def odds_against(self) -> Tensor:
+        # Of sums that are too large or too small to be exact the odds are none.
+        least, most = (x.item() for x in self.others.aminmax())
+        sound = least > FAINT and most < LOUD and self.own.amin().item() > FAINT
+        return self.others / self.own if sound else torch.full_like(self.own, torch.nan)
 
-    def gradient(self, of_label: Tensor, of_all: Tensor | None, count: int) -> Tensor:
-        less = of_label if of_all is None else torch.add(of_label, of_all, alpha=count)
-        found = self.e.mul_((less / self.others).neg_())
+    def rest_log_p(self) -> Tensor:
+        return self.ones @ (self.z - self.masks * self.z)
+
+    def put(self, found: Tensor, of_label: Tensor | float, of_all: Tensor | float | None) -> Tensor:
         if of_all is not None:
             found.add_(of_all)
             of_label = of_label - of_all
-        return found.add_(torch.mul(self.masks, of_label, out=self.of_label))
+        if isinstance(of_label, Tensor):
+            found.add_(torch.mul(self.masks, of_label, out=self.of_label))
+        else:
+            found.add_(self.masks, alpha=of_label)
+        return found.view(self.shape)
 
 
 def weights_of_rows(label: Tensor, weight: Tensor | None, of_rows: Tensor | None, dtype: torch.dtype) -> Tensor | None:
@@ -162,23 +244,20 @@ def weights_of_rows(label: Tensor, weight: Tensor | None, of_rows: Tensor | None
 
 class _Few(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, z: Tensor, label: Tensor, weight: Tensor | None, of_rows: Tensor | None, found: Any, few: Few
-    ) -> Tensor:
-        value, ctx.gradient = found
-        ctx.few = few
+    def forward(ctx: Any, z: Tensor, given: tuple[Any, ...]) -> Tensor:  # each argument takes time
+        (value, ctx.gradient), ctx.few, label, ctx.how, weight, of_rows = given
         ctx.save_for_backward(z, label, weight, of_rows)
         return value
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         (u,) = upstream
-        z, *given = ctx.saved_tensors
-        nothing = (None,) * 5
+        z, label, *weights = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
-            return *torch.autograd.grad(ctx.few.exactly(z, *given), z, u, create_graph=True), *nothing
+            value = ctx.few.exactly(z, label, ctx.how, *weights)
+            return *torch.autograd.grad(value, z, u, create_graph=True), None
         # Whoever asks first gets the gradient itself; a second backward pass computes it again.
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
-            gradient = ctx.few.both(z.detach(), *given)[1]
-        return gradient if u.item() == 1 else gradient.mul_(u), *nothing
+            gradient = ctx.few.found(z.detach(), label, ctx.how, *weights)[1]
+        return gradient(u), None
