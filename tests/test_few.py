@@ -41,7 +41,10 @@ def compare(loss: Any, z: Tensor, y: Tensor, slack: float = 1e-9, of_rows: Any =
 
 
 def weighted(loss: Any, upstream: Tensor) -> Any:
-    return lambda *call, **more: loss(*call, **more) * upstream
+    def of(z: Tensor, y: Tensor, sample_weight: Tensor | None) -> Tensor:
+        return loss(z, y, sample_weight) * upstream
+
+    return of
 
 
 @pytest.mark.parametrize("scale", [1.0, 8.0, 300.0], ids=["usual", "sure", "too far"])

@@ -174,7 +174,8 @@ def zeros_and_ones(loss: Labelled, t: Tensor) -> bool:
     if t.numel() == 0 or t.requires_grad or not looks(loss, t):
         return False
     # t^2 - t is 0 there and nowhere else, but for shares too small to count.
-    return all(float(torch.dot(d, d)) == 0 for part in t.split(GLANCE) for d in ((part * part).sub_(part),))
+    parts = (t,) if t.numel() <= GLANCE else t.split(GLANCE)
+    return all(float(torch.dot(d, d)) == 0 for part in parts for d in ((part * part).sub_(part),))
 
 
 def distribution(

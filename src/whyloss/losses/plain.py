@@ -41,7 +41,7 @@ def reduced(loss: "RowLoss", logits: Tensor, target: Tensor, of_rows: Tensor | N
         return None
     if kernels and (of_rows is not None or loss.reduction != "mean"):
         return None
-    if of_rows is not None and not _weighs(of_rows, target, loss.link):
+    if of_rows is not None and not _weighs(of_rows, target):
         return None
     count, classes = logits.shape[:2] if logits.ndim > 1 else (1, 1)
     # The key says whatever kernels are compiled differently for.
@@ -71,10 +71,10 @@ def reduced(loss: "RowLoss", logits: Tensor, target: Tensor, of_rows: Tensor | N
     return plan.reduced(logits, target, *given)
 
 
-def _weighs(of_rows: Tensor, target: Tensor, link: str) -> bool:
+def _weighs(of_rows: Tensor, target: Tensor) -> bool:
     """Whether these are one weight a row, and nothing else."""
     plain = type(of_rows) is Tensor and of_rows.is_floating_point() and not of_rows.requires_grad
-    return plain and of_rows.is_cpu and link == "softmax" and of_rows.shape == target.shape
+    return plain and of_rows.is_cpu and of_rows.shape == target.shape
 
 
 def _of_the_others(loss: "RowLoss", logits: Tensor, target: Tensor, of_rows: Tensor | None) -> Tensor | None:
@@ -131,7 +131,9 @@ def _planned(key: Any, loss: "RowLoss", logits: Tensor, target: Tensor) -> Any:
         _plans.clear()
     places = [place for formula in loss.formulas() if formula is not None for place in _places(loss, formula.function)]
     entered, weight = door.enter(loss, logits, target, None), loss.weight
-    weighted = weight is not None and loss.link == "softmax" and not weight.requires_grad
+    # Weights of yes-or-no questions may be of any shape that broadcasts; the key speaks of these.
+    usual = weight is not None and (loss.link == "softmax" or weight.ndim == 1 or weight.ndim == logits.ndim == 2)
+    weighted = weight is not None and usual and not weight.requires_grad
     plan = engine.plain(
         entered.z, entered.rows, loss.engine, torch.nan if loss.empty == "nan" else 0.0, loss.ignore_index, weighted
     )

@@ -13,20 +13,22 @@ from torch import Tensor
 
 from whyloss.stats import binary, reference
 from whyloss.stats.inplace import BITS, Steps
-from whyloss.stats.program import Program
+from whyloss.stats.program import NEAR, Program
 from whyloss.stats.rows import Rows, computing_dtype, over, spent
 
 # Elements for each thread, and for all: enough that the calls are not what takes time, few enough for a program's
 # registers to stay in the last-level cache.
 BLOCK, MOST = 2**17, 2**20
+FEW = 2**12  # elements that are not worth a block
+MARKS = ("label", "mix", "mix0", "mix1")  # what a program reads of a target
 
 
 class Way(NamedTuple):
-    """How a sweep over the logits is done. early: whether their gradient may be made on the way forward. scale:
-    multiplies a gradient by a number, in place."""
+    """How a sweep over the logits is done. early: whether the gradient of each loss, or of their total, may be made on
+    the way forward. scale: multiplies a gradient by a number, or by one for each, in place."""
 
     sweep: Callable[..., tuple[Tensor, Tensor | None]]
-    early: Callable[[Tensor], bool]
+    early: Callable[[Tensor, bool], bool]
     scale: Callable[[Tensor, Tensor], Any]
 
 
@@ -36,7 +38,8 @@ def total(z: Tensor, rows: Rows, share: Tensor | None = None) -> Tensor:
 
 
 def each(z: Tensor, rows: Rows) -> Tensor:
-    """[N] weighted losses. The backward pass reads the logits again, with the upstream gradients in hand."""
+    """[N] weighted losses. The backward pass reads the logits again, if they are many, with the upstream gradients in
+    hand."""
     return differentiable(z, rows, False, None, WAY)
 
 
@@ -50,7 +53,7 @@ class _Elementwise(torch.autograd.Function):
         ctx: Any, z: Tensor, rows: Rows, total: bool, share: Tensor | None, way: Way, gradients: bool
     ) -> Tensor:
         # Under no_grad torch still says that the logits could have a gradient.
-        now = gradients and total and ctx.needs_input_grad[0] and way.early(z) and not rows.inplace
+        now = gradients and ctx.needs_input_grad[0] and way.early(z, total) and not rows.inplace
         ctx.rows, ctx.total, ctx.share, ctx.way = rows, total, share, way
         ctx.save_for_backward(z)
         losses, ctx.gradient = way.sweep(z, rows, now, share, summed=total)
@@ -60,22 +63,26 @@ class _Elementwise(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         (u,) = upstream  # one number for the total, [N] for each
         (z,) = ctx.saved_tensors
-        scaled = u if ctx.share is None else u * ctx.share
         nothing = (None,) * 5
         if torch.is_grad_enabled():  # create_graph: the derivative itself must be differentiable
             losses = reference.binary_losses(z.to(computing_dtype(z)), ctx.rows)
-            (gradient,) = torch.autograd.grad(losses.sum() if ctx.total else losses, z, scaled, create_graph=True)
+            value = losses.sum() if ctx.total else losses
+            (gradient,) = torch.autograd.grad(value, z, _scaled(u, ctx.share), create_graph=True)
             return gradient, *nothing
         # Whoever asks first gets the gradient itself; a second backward pass computes it again.
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
             out = over(z, ctx.rows)
-            gradient = ctx.way.sweep(z, ctx.rows, True, scaled, out, summed=True)[1]
+            gradient = ctx.way.sweep(z, ctx.rows, True, _scaled(u, ctx.share), out, summed=True)[1]
             if out is not None:
                 spent(z)
         else:
             ctx.way.scale(gradient, u)
         return gradient, *nothing
+
+
+def _scaled(u: Tensor, share: Tensor | None) -> Tensor:
+    return u if share is None else u * share
 
 
 def sweep(
@@ -89,6 +96,10 @@ def sweep(
     """Losses of all logits, or their sum, and, if asked for, the gradient of that sum weighted by `upstream`, a number
     or [N], in `out` if that is given."""
     count, dtype = z.shape[0], computing_dtype(z)
+    if 0 < count <= FEW and out is None and rows.keep is None and z.dtype == dtype:
+        found = _at_once(z, rows, gradient, upstream, summed)
+        if found is not None:
+            return found
     grad = (torch.empty(count, dtype=z.dtype, device=z.device) if out is None else out) if gradient else None
     losses = None if summed else torch.empty(count, dtype=dtype, device=z.device)
     value = 0.0  # in float64: a million float32 losses add up without drift
@@ -109,6 +120,30 @@ def sweep(
         if grad is not None and apart:
             grad[part] = slope
     return torch.tensor(value, dtype=dtype, device=z.device) if losses is None else losses, grad
+
+
+def _at_once(
+    z: Tensor, rows: Rows, gradient: bool, upstream: Tensor | None, summed: bool
+) -> tuple[Tensor, Tensor | None] | None:
+    """The same of a few logits: each operation takes longer than what it does, and blocks cost more than they save.
+    None where a logit is infinite."""
+    square = torch.dot(z, z).item()
+    program = binary.program(rows, endless=False) if isfinite(square) else None
+    if program is None:
+        return None
+    given = {"z": z} | (binary.numbers(rows, z) if len(program.inputs) > 2 else {})
+    given |= {name: _entry(rows, name).to(z.dtype) for name in program.inputs if name in MARKS}
+    losses, slopes = program(given, near=square < NEAR**2)
+    if rows.offset is not None:
+        losses = losses + rows.offset
+    if rows.weight is not None:
+        losses = losses * rows.weight
+    slope = slopes["z"] if gradient else None
+    if slope is not None:
+        for factor in (rows.weight, upstream):
+            slope = slope if factor is None else slope * factor
+        slope = slope.clone() if slope is slopes["z"] else slope  # whose program may hand out one tensor twice
+    return losses.sum() if summed else losses, slope
 
 
 class _Memory(threading.local):
@@ -173,7 +208,7 @@ class _Blocks:
             z = exact.copy_(z)
             _blank(z, kept)
         steps, inputs = self.steps(z, slope is not None), {"z": z, **self.numbers}
-        for name, room in zip(("label", "mix", "mix0", "mix1"), (shares[0], shares[0], *shares), strict=True):
+        for name, room in zip(MARKS, (shares[0], shares[0], *shares), strict=True):
             if name in steps.inputs:
                 inputs[name] = _real(_entry(rows, name)[part], room, loss)
         if len(self.room) < OWN + steps.registers:
@@ -232,14 +267,14 @@ def _steps(program: Program, slopes: bool) -> Steps:
     return Steps(program, binary.ELEMENTS, slopes)
 
 
-def _early(z: Tensor) -> bool:
+def _early(z: Tensor, total: bool) -> bool:
     # 16-bit gradients are made in the backward pass, when their scale is known: rounded once, and a loss scaler comes
     # before float16 underflows, not after.
-    return z.dtype == computing_dtype(z)
+    return z.dtype == computing_dtype(z) and (total or len(z) <= FEW)
 
 
 def _scale(gradient: Tensor, factor: Tensor) -> None:
-    if float(factor) != 1:
+    if factor.ndim or float(factor) != 1:
         gradient.mul_(factor)
 
 

@@ -11,7 +11,7 @@ from torch._C import _functorch  # pyright: ignore
 
 from whyloss.stats import binary, dense, elementwise, kernels, reference
 from whyloss.stats.dense import computing
-from whyloss.stats.few import Few, weights_of_rows
+from whyloss.stats.few import Few, weights_of_questions, weights_of_rows
 from whyloss.stats.kernels import binary as triton_binary
 from whyloss.stats.kernels import rows as triton
 from whyloss.stats.rows import Rows, computing_dtype, flat
@@ -180,14 +180,13 @@ class Dense:
         self, z: Tensor, label: Tensor, how: str, weight: Tensor | None, of_rows: Tensor | None
     ) -> Tensor | None:
         """As a "mean", a "sum" or "none". None where a row counts for nothing."""
-        shape = label.shape
-        if self.questions or z.ndim > 2:
-            z, label = z.reshape(-1) if self.questions else z.flatten(2), label.reshape(-1)
-            of_rows = None if of_rows is None else of_rows.reshape(-1)
-        dtype = computing_dtype(z)
-        counts = weights_of_rows(label, weight, of_rows, dtype)
+        shape, dtype = label.shape, computing_dtype(z)
+        counts = (weights_of_questions if self.questions else weights_of_rows)(label, weight, of_rows, dtype)
         if counts is not None and not counts.amin().item() > 0:
             return None
+        if self.questions or z.ndim > 2:
+            z, label = z.reshape(-1) if self.questions else z.flatten(2), label.reshape(-1)
+            counts = None if counts is None else counts.reshape(-1)
         rows = self.rows.of_labels(label) if counts is None else self.rows.of_labels(label, counts)
         if how == "none":
             return self.way.each(z, rows).view(shape)

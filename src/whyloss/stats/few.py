@@ -37,7 +37,9 @@ class Few:
         self.rows, self.ignore, self.trusts = replace(rows, label=None), ignore, True
         program = rows.program() if KNOWN.issuperset(needed(frozenset(rows.names))) else None
         self.program = of_shares(program) if program is not None and program.inputs else None
-        self.reads = frozenset(() if self.program is None else self.program.inputs)
+        reads = frozenset(() if self.program is None else self.program.inputs)
+        # Those that are masked are no part of the number of the others; only their sum tells of them.
+        self.reads = reads | {"rest_log_p"} if "rest_count" in reads else reads
 
     def fits(self, z: Tensor) -> bool:
         few = (len(z) <= ROWS and z.numel() <= MOST) if z.ndim == 2 else (z.shape[1] <= NARROW and z.numel() <= PIXELS)
@@ -239,6 +241,18 @@ def weights_of_rows(label: Tensor, weight: Tensor | None, of_rows: Tensor | None
     if weight is None:
         return own
     counts = weight.detach().to(dtype).index_select(0, label.reshape(-1)).view_as(label)
+    return counts if own is None else counts * own
+
+
+def weights_of_questions(
+    label: Tensor, weight: Tensor | None, of_rows: Tensor | None, dtype: torch.dtype
+) -> Tensor | None:
+    """The same for labels of yes or no, and weights [..., 2] of both."""
+    own = None if of_rows is None else of_rows.to(dtype)
+    if weight is None:
+        return own
+    negative, positive = weight.detach().to(dtype).unbind(-1)
+    counts = torch.where(label != 0, positive, negative)
     return counts if own is None else counts * own
 
 

@@ -1,6 +1,7 @@
 """A program of log-odds, rewritten for those who have the probabilities at hand: the label's, and what the others have
 together. Knows programs only."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from whyloss.stats.program import Graph, Program, shortened
@@ -19,8 +20,8 @@ def of_shares(program: Program) -> Program:
     given = {name: graph.add("input", name) for name in (*program.inputs, *SHARES)}
     for number, (operation, *arguments) in enumerate(program.lines):
         new[number] = _line(graph, given, operation, [new[a] if isinstance(a, int) else a for a in arguments])
-    loss = _as_line(graph, new.get(program.loss, program.loss))
-    slopes = {name: _as_line(graph, new.get(end, end)) for name, end in program.slopes.items()}
+    loss = _as_line(graph, program.loss, new)
+    slopes = {name: _as_line(graph, end, new) for name, end in program.slopes.items()}
     if "log_odds" in slopes:
         slopes[AGAINST], by = graph.add("neg", slopes.pop("log_odds")), given["not_p"]
         if len(slopes) == 1:
@@ -31,8 +32,10 @@ def of_shares(program: Program) -> Program:
     return Program(inputs or program.inputs, lines, ends.pop("loss"), ends)
 
 
-def _as_line(graph: Graph, end: Any) -> int:
-    return graph.add("constant", end) if isinstance(end, float) else end
+def _as_line(graph: Graph, end: Any, new: Mapping[int, int] | None = None) -> int:
+    if isinstance(end, float):
+        return graph.add("constant", end)
+    return end if new is None else new[end]
 
 
 def _line(graph: Graph, given: dict[str, int], operation: str, a: list[Any]) -> int:

@@ -162,9 +162,9 @@ def _flat(x: Tensor | None) -> Tensor | None:
     return x.contiguous().view(torch.uint8) if x.dtype == torch.bool else x.contiguous()
 
 
-def _early(z: Tensor) -> bool:
+def _early(z: Tensor, total: bool) -> bool:
     # Float16 cannot hold gradients that are divided by many rows: a loss scaler must have its say before.
-    return z.dtype != torch.float16
+    return total and z.dtype != torch.float16
 
 
 def _scale(gradient: Tensor, factor: Tensor) -> None:
