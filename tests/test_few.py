@@ -14,12 +14,14 @@ from whyloss.stats.few import Few
 from whyloss.stats.table import needed
 
 
-def of_odds(case: Case) -> bool:
+def reads(case: Case, *sums: str) -> bool:
     loss = case.build(5)
-    return not loss.normalized and loss.adjust is None and needed(frozenset(loss.formulas()[0].names)) == ("log_odds",)
+    read = {"log_odds", *sums} >= set(needed(frozenset(loss.formulas()[0].names)))
+    return read and not loss.normalized and loss.adjust is None
 
 
-OF_ODDS = [case for case in SOFTMAX if of_odds(case)]
+OF_ODDS = [case for case in SOFTMAX if reads(case)]
+OF_SUMS = [case for case in SOFTMAX if reads(case, "rest_sq", "rest_entropy") and not reads(case)]
 
 
 def case(scale: float = 1.0, rows: int = 12, classes: int = 5) -> tuple[Tensor, Tensor]:
@@ -51,6 +53,14 @@ def weighted(loss: Any, upstream: Tensor) -> Any:
 @pytest.mark.parametrize("loss", OF_ODDS, ids=str)
 def test_every_loss(loss: Case, scale: float):
     compare(loss, *case(scale), link="softmax")
+
+
+@pytest.mark.parametrize("scale", [1.0, 8.0], ids=["usual", "sure"])
+@pytest.mark.parametrize("loss", OF_SUMS, ids=str)
+def test_every_loss_of_a_sum_over_the_others(loss: Case, scale: float):
+    """Their slopes are differences."""
+    compare(loss, *case(scale), 5e-7, of_rows=torch.rand(12) + 0.5)
+    compare(loss, *case(scale, classes=40), 5e-7)
 
 
 def pixels(scale: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -136,6 +146,9 @@ def test_it_is_the_way_of_a_few_rows_and_no_other():
     loss(z, y)
     smooth = whyloss.CrossEntropyLoss(label_smoothing=0.1)
     smooth(z, y)
+    sums = [loss.build(5) for loss in OF_SUMS]
+    for other in sums:
+        other(z, y)
     each, summed = (whyloss.CrossEntropyLoss(reduction=how) for how in ("none", "sum"))
     each(z, y), summed(z, y)
     with (
@@ -144,6 +157,7 @@ def test_it_is_the_way_of_a_few_rows_and_no_other():
     ):
         assert loss(z, y).isfinite()
         assert smooth(z, y).isfinite()
+        assert all(other(z, y).isfinite() for other in sums)
         torch.testing.assert_close(each(z, y).sum(), summed(z, y))
     with patch.object(Few, "found", side_effect=AssertionError):
         many = torch.randn(600, 50)

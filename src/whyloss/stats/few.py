@@ -1,14 +1,14 @@
 """A loss of a few rows on the CPU, where each operation takes longer than what it does.
 
 Straight down, with no block and no look at what an operation sees anyway: the probabilities of a row, the odds of its
-label, the formula, the gradient. For formulas of the odds, and of what label smoothing adds; where the odds are extreme
-or a label is none, it says so, and the dense engine, which is exact everywhere, has its turn."""
+label, the formula, the gradient. For formulas of the odds and of some sums over the other classes; where the odds are
+extreme or a label is none, it says so, and the dense engine, which is exact everywhere, has its turn."""
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -18,13 +18,16 @@ from whyloss.stats.elementwise import room
 from whyloss.stats.pixels import Misread, masks_of
 from whyloss.stats.rows import Rows, flat
 from whyloss.stats.shares import AGAINST, EACH, of_shares
-from whyloss.stats.table import needed
+from whyloss.stats.table import REST, Rest, Terms, needed
 
 MOST, ROWS = 2**17, 2**9  # logits, and rows: a softmax over a few classes takes as long for each as over many
 # Pixels: classes for which it pays, and logits of all.
 NARROW, PIXELS = 8, 2**18
 EXACT = (torch.float32, torch.float64)
-KNOWN = {"log_odds", "rest_log_p", "rest_count"}  # statistics
+# Statistics: of all shapes, and of rows.
+KNOWN, OF_ROWS = {"log_odds", "rest_log_p", "rest_count"}, {"rest_sq", "rest_entropy"}
+SUMS = ("rest_log_p", *sorted(OF_ROWS))  # sums over the other classes
+LOGS = {"rest_log_p", "rest_entropy"}  # that read logarithms
 FAINT, LOUD = 1e-15, 1e15  # sums of exponentials that are relative to nothing, and exact
 NEAR, FAR = 1e-26, 1e26  # odds within which no probability comes near what a dtype can hold
 
@@ -35,14 +38,17 @@ class Few:
 
     def __init__(self, rows: Rows, ignore: int):
         self.rows, self.ignore, self.trusts = replace(rows, label=None), ignore, True
-        program = rows.program() if KNOWN.issuperset(needed(frozenset(rows.names))) else None
+        program = rows.program() if (KNOWN | OF_ROWS).issuperset(needed(frozenset(rows.names))) else None
         self.program = of_shares(program) if program is not None and program.inputs else None
         reads = frozenset(() if self.program is None else self.program.inputs)
         # Those that are masked are no part of the number of the others; only their sum tells of them.
         self.reads = reads | {"rest_log_p"} if "rest_count" in reads else reads
 
     def fits(self, z: Tensor) -> bool:
-        few = (len(z) <= ROWS and z.numel() <= MOST) if z.ndim == 2 else (z.shape[1] <= NARROW and z.numel() <= PIXELS)
+        if z.ndim == 2:
+            few = len(z) <= ROWS and z.numel() <= MOST
+        else:
+            few = z.shape[1] <= NARROW and z.numel() <= PIXELS and self.reads.isdisjoint(OF_ROWS)
         return few and self.program is not None and z.dtype in EXACT and not 0 <= self.ignore < z.shape[1]
 
     def reduced(
@@ -131,19 +137,41 @@ class _Parts:
     classes: int
 
     def __init__(self, reads: frozenset[str]):
-        self.reads = reads
+        self.reads, self.values = reads, dict[str, Tensor]()
 
     @cached_property
     def odds_against(self) -> Tensor:
         return self.others / self.own
 
-    def rest_log_p(self) -> Tensor:
-        """Of the others, without the logarithm of what they have together."""
+    @cached_property
+    def inv(self) -> Tensor:
+        return self.others.reciprocal()
+
+    @cached_property
+    def log_S(self) -> Tensor:
+        return self.others.log()
+
+    @property
+    def rest(self) -> Rest:
+        """As the table of statistics calls them."""
+        return cast(Any, self)
+
+    @property
+    def terms(self) -> Terms:
+        return cast(Any, self)
+
+    @property
+    def count(self) -> int:
+        return self.classes - 1
+
+    @property
+    def sum_u(self) -> Tensor:
+        """Of the logarithms of what each other class has."""
         raise NotImplementedError
 
     def given(self) -> dict[str, Tensor] | None:
         """None where one is infinite."""
-        found, reads, count = dict[str, Tensor](), self.reads, self.classes - 1
+        found, reads = self.values, self.reads
         if "log_odds" in reads:
             found["log_odds"] = self.odds_against.log().neg_()
         if "cost" in reads:
@@ -153,21 +181,32 @@ class _Parts:
         if "not_p" in reads:
             found["not_p"] = self.others if self.unit is None else self.others / self.unit
         if "rest_count" in reads:
-            found["rest_count"] = torch.full_like(self.others, count)
-        if "rest_log_p" in reads:
-            found["rest_log_p"] = self.rest_log_p().sub_(self.others.log(), alpha=count)
-            if not math.isfinite(found["rest_log_p"].sum().item()):
+            found["rest_count"] = torch.full_like(self.others, self.count)
+        for name in filter(reads.__contains__, SUMS):
+            found[name] = REST[name].value(self.terms, self.rest)
+            if not math.isfinite(found[name].sum().item()):
                 return None
         return found
 
     def gradient(self, slopes: Mapping[str, Tensor | float], share: Tensor | float) -> Tensor:
         """`share` times the gradient, from the slopes in the statistics. To be asked for once."""
-        of_label, of_all = slopes.get(AGAINST, 0.0) * -share, slopes.get("rest_log_p")
-        if of_all is not None:
-            of_all = of_all * share
-            factor = (-of_label - (self.classes - 1) * of_all) / self.others
-        else:
+        of_label, of_all = slopes.get(AGAINST, 0.0) * -share, None
+        if EACH in slopes:
             factor = slopes[EACH] * share if self.unit is None else slopes[EACH] * share / self.unit
+            return self.put(self.e.mul_(factor), of_label, None)
+        linear, more = -of_label, list[Tensor]()
+        for name in filter(self.values.__contains__, slopes):
+            statistic, c = REST[name], cast(Tensor, slopes[name] * share)
+            if statistic.linear is not None:
+                linear = linear + statistic.linear(c, self.values[name], self.rest, self.terms)
+            if statistic.factor is not None:
+                term, number = statistic.factor
+                more.append(getattr(self, term) * number(c, self.rest))
+            if name == "rest_log_p":
+                of_all = c
+        factor = linear * self.inv
+        for part in more:
+            factor = part.add_(factor)
         return self.put(self.e.mul_(factor), of_label, of_all)
 
     def put(self, found: Tensor, of_label: Tensor | float, of_all: Tensor | float | None) -> Tensor:
@@ -181,15 +220,21 @@ class _Rows(_Parts):
     def __init__(self, z: Tensor, label: Tensor, reads: frozenset[str]):
         super().__init__(reads)
         self.classes, self.places = z.shape[1], label.unsqueeze(1)
-        self.log_p = torch.log_softmax(z, 1) if "rest_log_p" in reads else None
-        p = torch.softmax(z, 1) if self.log_p is None else self.log_p.exp()
+        log_p = None if reads.isdisjoint(LOGS) else torch.log_softmax(z, 1)
+        p = torch.softmax(z, 1) if log_p is None else log_p.exp()
         self.own = p.gather(1, self.places)
         self.e = p.scatter_(1, self.places, 0.0)
         self.others = self.e.sum(1, keepdim=True)
+        self.u = self.e if log_p is None else log_p.scatter_(1, self.places, 0.0)
 
-    def rest_log_p(self) -> Tensor:
-        assert self.log_p is not None
-        return self.log_p.scatter_(1, self.places, 0.0).sum(1, keepdim=True)
+    def dot(self, x: Tensor, y: Tensor) -> Tensor:
+        return (x * y).sum(1, keepdim=True)
+
+    square = None
+
+    @property
+    def sum_u(self) -> Tensor:
+        return self.u.sum(1, keepdim=True)
 
     def put(self, found: Tensor, of_label: Tensor | float, of_all: Tensor | float | None) -> Tensor:
         if of_all is not None:
@@ -221,7 +266,8 @@ class _Pixels(_Parts):
         sound = least > FAINT and most < LOUD and self.own.amin().item() > FAINT
         return self.others / self.own if sound else torch.full_like(self.own, torch.nan)
 
-    def rest_log_p(self) -> Tensor:
+    @property
+    def sum_u(self) -> Tensor:
         return self.ones @ (self.z - self.masks * self.z)
 
     def put(self, found: Tensor, of_label: Tensor | float, of_all: Tensor | float | None) -> Tensor:
