@@ -1,5 +1,6 @@
 """Losses of labels by hand (losses/by_hand.py): what the door says, in fewer operations, and nothing else."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
@@ -55,7 +56,7 @@ def as_written(loss: LabelledLoss, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor
 
 
 def through_the_door(loss: LabelledLoss, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    with patch("whyloss.losses.by_hand.mean", return_value=None):
+    with patch("whyloss.losses.by_hand.reduced", return_value=None):
         return both(loss, z, y)
 
 
@@ -67,6 +68,34 @@ def no_door() -> Iterator[None]:
         patch("whyloss.losses.whole.enter", side_effect=error),
     ):
         yield
+
+
+@by_name
+@pytest.mark.parametrize("how", ["sum", "none"])
+def test_sums_and_single_losses(name: str, how: Any):
+    loss = copy.deepcopy(LOSSES[name])
+    loss.reduction = how
+    z, y = inputs(name)
+    u = torch.rand(z.shape[:1] if how == "none" else (), dtype=z.dtype) + 0.5
+
+    def weighed(z: Tensor) -> Tensor:
+        return (loss(z, y) * u).sum()
+
+    leaf = z.clone().requires_grad_()
+    value = weighed(leaf)
+    (slope,) = torch.autograd.grad(value, leaf)
+    expected_slope, expected = torch.func.grad_and_value(weighed)(z)
+    torch.testing.assert_close((value, slope), (expected, expected_slope), rtol=1e-12, atol=1e-15)
+    with patch("whyloss.losses.rows.enter", side_effect=Asked), patch("whyloss.losses.whole.enter", side_effect=Asked):
+        loss(z, y)
+    ignored = torch.where(y == 3, -100, y)
+    found = loss(z, ignored)
+    kept = ignored != -100
+    torch.testing.assert_close(found[kept] if how == "none" else found, loss(z[kept], y[kept]))
+
+
+class Asked(Exception):
+    """The door was asked."""
 
 
 @by_name

@@ -1,5 +1,6 @@
-"""The mean cross-entropy towards soft targets of a few rows, by hand (losses/by_hand.py): what the door says."""
+"""The cross-entropy towards soft targets of a few rows, by hand (losses/by_hand.py): what the door says."""
 
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -11,7 +12,7 @@ import whyloss
 
 
 def through_the_door(loss: whyloss.RowLoss, z: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-    with patch("whyloss.losses.by_hand.mean", return_value=None):
+    with patch("whyloss.losses.by_hand.reduced", return_value=None):
         return value_and_gradient(loss, z, q)
 
 
@@ -32,12 +33,25 @@ def test_soft_targets_of_a_cross_entropy(classes: int, spread: float):
         torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=1e-7)
 
 
-def test_soft_targets_take_fewer_operations():
+@pytest.mark.parametrize("how", ["mean", "sum", "none"])
+def test_soft_targets_take_fewer_operations(how: Any):
     z, q = shares()
     with patch("whyloss.losses.rows.enter", side_effect=AssertionError):
-        value, gradient = value_and_gradient(whyloss.CrossEntropyLoss(), z, q)
-    torch.testing.assert_close(value, torch.nn.functional.cross_entropy(z, q))
-    torch.testing.assert_close(gradient, (z.softmax(1) - q) / len(z))
+        value, gradient = value_and_gradient(whyloss.CrossEntropyLoss(reduction=how), z, q)
+    torch.testing.assert_close(value, torch.nn.functional.cross_entropy(z, q, reduction=how))
+    torch.testing.assert_close(gradient, (z.softmax(1) - q) / (len(z) if how == "mean" else 1))
+
+
+def test_single_losses_of_soft_targets():
+    z, q = shares()
+    loss, u = whyloss.CrossEntropyLoss(reduction="none"), torch.rand(len(z), dtype=z.dtype)
+    for spread in (1.0, 8.0, 300.0):
+        leaf = (spread * z).requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(leaf, q), leaf, u)
+        torch.testing.assert_close(gradient, (leaf.softmax(1) - q) * u.unsqueeze(1), rtol=1e-9, atol=1e-12)
+    assert torch.autograd.gradgradcheck(lambda z: loss(z, q), z.requires_grad_())
+    with pytest.raises(ValueError, match="sum to 1"):
+        loss(z, 2 * q)
 
 
 def test_soft_targets_that_are_not_plain_go_through_the_door():
@@ -73,7 +87,6 @@ def test_soft_targets_that_are_not_plain_go_through_the_door():
         whyloss.LabelSmoothingCrossEntropyLoss(),
         whyloss.FocalLoss(),
         whyloss.LogitNormLoss(),
-        whyloss.CrossEntropyLoss(reduction="sum"),
         whyloss.BrierLoss(),
     ],
     ids=lambda loss: type(loss).__name__,

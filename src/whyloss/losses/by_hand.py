@@ -1,4 +1,4 @@
-"""Losses of labels whose slopes are known in closed form, and their mean by the shortest way on the CPU.
+"""Losses of labels whose slopes are known in closed form, by the shortest way on the CPU.
 
 Where each operation takes longer than what it does, those of a small batch are counted: there are the loss's own and
 hardly another. Whatever is not plain goes to the door (rows.py, whole.py)."""
@@ -12,7 +12,7 @@ from torch import Tensor
 from whyloss.losses import checks
 from whyloss.losses.plain import TENSORS
 from whyloss.stats import engine, soft
-from whyloss.stats.closed import mean_by_rows
+from whyloss.stats.closed import ByRows, by_rows, mean_by_rows
 from whyloss.stats.few import MOST, ROWS
 from whyloss.stats.majority import MANY
 
@@ -46,12 +46,12 @@ class ByHand:
         such label."""
 
 
-def mean(loss: "LabelledLoss", logits: Tensor, target: Tensor) -> Tensor | None:
-    """The mean loss; None where the door is the way."""
+def reduced(loss: "LabelledLoss", logits: Tensor, target: Tensor) -> Tensor | None:
+    """The loss; None where the door is the way."""
     if not (loss.closed or loss.likelihood) or type(target) is not Tensor:
         return None
     if target.is_floating_point():
-        return _mean_of_shares(loss, logits, target) if loss.likelihood else None
+        return _of_shares(loss, logits, target) if loss.likelihood else None
     if not loss.closed or loss.link != "softmax" or not _plain(loss, logits):
         return None
     rows, classes = len(logits), logits.shape[1] + loss.missing
@@ -61,13 +61,13 @@ def mean(loss: "LabelledLoss", logits: Tensor, target: Tensor) -> Tensor | None:
     if not _bare(loss):
         return None
     try:
-        return mean_by_rows(partial(_of_rows, loss), loss.by_hand, logits, target)
+        return _reduced(loss, loss.by_hand, logits, target)
     except IndexError:  # a label that is ignored, or that does not exist
         return None
 
 
-def _mean_of_shares(loss: "LabelledLoss", logits: Tensor, q: Tensor) -> Tensor | None:
-    """The mean cross-entropy towards soft targets, of which one look finds all to be distributions."""
+def _of_shares(loss: "LabelledLoss", logits: Tensor, q: Tensor) -> Tensor | None:
+    """The cross-entropy towards soft targets, of which one look finds all to be distributions."""
     if loss.link != "softmax" or not _plain(loss, logits) or not _bare(loss) or not checks.looks(loss, q):
         return None
     if q.shape != logits.shape or q.dtype != logits.dtype or q.requires_grad or getattr(loss, "engine", "") != "auto":
@@ -77,7 +77,15 @@ def _mean_of_shares(loss: "LabelledLoss", logits: Tensor, q: Tensor) -> Tensor |
     least, off = q.amin().item(), q.sum(1).sub_(1.0).abs_().amax().item()
     if not (least >= 0 and off <= checks.SLACK):
         return None
-    return mean_by_rows(partial(_of_rows, loss), soft.cross_entropies, logits, q)
+    return _reduced(loss, soft.cross_entropies, logits, q)
+
+
+def _reduced(loss: "LabelledLoss", both: ByRows, logits: Tensor, target: Tensor) -> Tensor | None:
+    written = partial(_of_rows, loss)
+    if loss.reduction == "mean":
+        return mean_by_rows(written, both, logits, target)
+    losses = by_rows(written, both, logits, target)
+    return losses if loss.reduction == "none" else losses.sum()
 
 
 def _bare(loss: "LabelledLoss") -> bool:
@@ -86,20 +94,19 @@ def _bare(loss: "LabelledLoss") -> bool:
     return not learns and loss.weight is None and loss.adjust is None and not loss.label_smoothing
 
 
-def mean_towards(loss: "RowLoss", logits: Tensor, q: Tensor) -> Tensor | None:
-    """The mean of a plain cross-entropy towards distributions that are known to be such."""
+def towards(loss: "RowLoss", logits: Tensor, q: Tensor) -> Tensor | None:
+    """A plain cross-entropy towards distributions that are known to be such."""
     if q.shape[-1] < MANY or logits.shape != q.shape or loss.engine not in ("auto", "dense"):
         return None
     if not _plain(loss, logits) or q.requires_grad or logits.dtype != q.dtype:
         return None
-    return mean_by_rows(partial(_of_rows, loss), soft.cross_entropies, logits, q)
+    return _reduced(loss, soft.cross_entropies, logits, q)
 
 
 def _plain(loss: "LabelledLoss", logits: Tensor) -> bool:
-    """Whether logits can be looked at, and nothing but the mean and its gradient is asked for."""
+    """Whether logits can be looked at, and nothing but the loss and its gradient is asked for."""
     return (
-        loss.reduction == "mean"
-        and not torch.compiler.is_compiling()
+        not torch.compiler.is_compiling()
         and type(logits) in TENSORS
         and logits.ndim == 2
         and logits.is_cpu

@@ -226,7 +226,7 @@ class RowLoss(LabelledLoss):
         normalizer: float | Tensor | None = None,
     ) -> Tensor:
         if normalizer is None:
-            value = by_hand.mean(self, logits, target) if sample_weight is None else None
+            value = by_hand.reduced(self, logits, target) if sample_weight is None else None
             value = plain.reduced(self, logits, target, sample_weight) if value is None else value
             if value is not None:
                 return value

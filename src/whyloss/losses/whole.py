@@ -63,7 +63,7 @@ class WholeRowLoss(LabelledLoss):
         **reads: Tensor,
     ) -> Tensor:
         plainly = sample_weight is None and normalizer is None and not reads
-        if plainly and (value := by_hand.mean(self, logits, target)) is not None:
+        if plainly and (value := by_hand.reduced(self, logits, target)) is not None:
             return value
         return self.enter(logits, target, sample_weight, reads).reduced(self.reduction, normalizer)
 

@@ -52,7 +52,7 @@ class BinnedLoss(Loss):
         normalizer: float | Tensor | None = None,
     ) -> Tensor:
         q, plainly = self._distribution(logits, target), sample_weight is None and normalizer is None
-        if plainly and (value := by_hand.mean_towards(self.cross_entropy, logits, q)) is not None:
+        if plainly and (value := by_hand.towards(self.cross_entropy, logits, q)) is not None:
             return value
         return self.cross_entropy(logits, q, sample_weight=sample_weight, normalizer=normalizer)
 
