@@ -232,6 +232,7 @@ def test_any_number_of_dimensions_and_any_layout(case: Case):
     value, gradient = value_and_gradient(loss, z, y)
     assert value.shape == ()
     torch.testing.assert_close(value, loss(z[None], y[None])[0])
+    assert case.build(classes, link=link)(z, y).shape == ()
     expanded = torch.randn(1, 3).expand(4, 3)
     y = torch.tensor([0, 1, 1, 0]) if link == "softmax" else torch.tensor([[0, 1, 1]] * 4)
     torch.testing.assert_close(loss(expanded, y), loss(expanded.contiguous(), y))

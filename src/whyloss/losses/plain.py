@@ -94,7 +94,11 @@ def _of_the_others(loss: "RowLoss", logits: Tensor, target: Tensor, of_rows: Ten
 
 def _fits(logits: Tensor, target: Tensor, questions: bool) -> bool:
     if questions:
-        fits = target.shape == logits.shape and (target.dtype == torch.int64 or target.is_floating_point())
+        fits = (
+            logits.ndim > 0
+            and target.shape == logits.shape
+            and (target.dtype == torch.int64 or target.is_floating_point())
+        )
     else:
         fits = target.dtype == torch.int64 and logits.ndim > 1 and _labels(logits, target)
     return (
