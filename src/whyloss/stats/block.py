@@ -48,6 +48,7 @@ ANY_ORIGIN = frozenset(
         *("rest_expected", "rest_table"),
     }
 )
+LOGS = frozenset({"rest_entropy", "rest_pow", "rest_affine"})  # statistics that read the logits relative to that point
 LOG_SUM = frozenset({"rest_lse", "rest_log_p"})  # which of them read the logarithm of the sum
 TABLE_SUM = frozenset({"rest_affine", "rest_table"})  # which statistics read the sum of the table's row
 # Bounds, as logarithms, within which sums of exponentials and what is made of them keep their relative accuracy: of
@@ -127,6 +128,7 @@ class Block:
         self.base: dict[str, Tensor] = {}
         self.impossible: Tensor | None = None
         self._sum_u: Tensor | None = None  # where it fell to hand
+        self._u: Tensor | None = None  # the same, but for the label and masked classes
         usual = self._as_they_are()
         self.near = usual and rows.margin is None
         self.finite = usual or self._from_the_largest()
@@ -180,15 +182,18 @@ class Block:
         z = self._adjusted()
         top, own = z.amax(1), self.labels.of(z)
         none = torch.zeros_like(own)
-        torch.sub(z, top.unsqueeze(1), out=self.e)
-        if "rest_log_p" in self.names:  # while the buffer holds what it sums
-            self._sum_u = self.labels.put(self.e, none).sum(1)
-        S = self.labels.put(exp_into(self.e, self.e), none).sum(1)
+        u = torch.empty_like(self.e) if LOGS.intersection(self.names) else self.e
+        torch.sub(z, top.unsqueeze(1), out=u)
+        if "rest_log_p" in self.names:  # while there is what it sums
+            self._sum_u = _row_sum(self.labels.put(u, none))
+        S = _row_sum(self.labels.put(exp_into(self.e, u), none))
         log_S = S.log()
         log_odds = (own - top) - log_S
         # Where powers of the exponentials are summed, these too must not underflow.
         if not _within(log_odds, -inf, min(ODDS[1], POWERS / self.power) if "rest_pow" in self.names else ODDS[1])[0]:
             return False
+        if u is not self.e:
+            self._u = u
         self._found(log_odds, own, None, _Rest(top, S, log_S, S.reciprocal(), _row_sum))
         return True
 
@@ -245,18 +250,21 @@ class Block:
         """Whether any class of the block is masked out: rare, so that the usual block skips the masks."""
         if self._sum_u is not None:
             return not isfinite(self._sum_u.sum())
-        least = self.source.amin(1)  # per row, so that a NaN in an ignored row hides nothing
-        if self.rows.shift is not None:
-            least = least + self.rows.shift.amin()
+        shift = 0.0 if self.rows.shift is None else self.rows.shift.amin()
+        least = self.source.amin() + shift
+        if torch.isnan(least):  # of an ignored row, maybe, where it hides nothing of the others
+            least = self.source.amin(1) + shift
         return bool(torch.isneginf(least).any())
 
     @cached_property
     def u(self) -> Tensor:
-        u, top = torch.empty_like(self.e), self.rest.top.unsqueeze(1)
-        if self.rows.shift is None and self.rows.scale is None:
-            torch.sub(self.source, top, out=u)  # one pass for two
-        else:
-            self._scaled_into(u).sub_(top)
+        u, top = self._u, self.rest.top.unsqueeze(1)
+        if u is None:
+            u = torch.empty_like(self.e)
+            if self.rows.shift is None and self.rows.scale is None:
+                torch.sub(self.source, top, out=u)  # one pass for two
+            else:
+                self._scaled_into(u).sub_(top)
         u.scatter_(1, self.labels.y, 0.0)
         return u.masked_fill_(torch.isneginf(u), 0.0) if self.masked else u
 
