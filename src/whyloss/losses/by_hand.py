@@ -13,7 +13,7 @@ from whyloss.losses import checks
 from whyloss.losses.plain import TENSORS
 from whyloss.stats import engine, soft
 from whyloss.stats.closed import ByRows, by_rows, mean_by_rows
-from whyloss.stats.few import MOST, ROWS
+from whyloss.stats.few import LOGGED, ROWS
 from whyloss.stats.majority import MANY
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _of_shares(loss: "LabelledLoss", logits: Tensor, q: Tensor) -> Tensor | None
         return None
     if q.shape != logits.shape or q.dtype != logits.dtype or q.requires_grad or getattr(loss, "engine", "") != "auto":
         return None
-    if logits.numel() > MOST or (logits.shape[1] < MANY and len(logits) > ROWS):
+    if logits.numel() > LOGGED or (logits.shape[1] < MANY and len(logits) > ROWS):
         return None
     least, off = q.amin().item(), q.sum(1).sub_(1.0).abs_().amax().item()
     if not (least >= 0 and off <= checks.SLACK):

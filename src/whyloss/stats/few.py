@@ -20,7 +20,9 @@ from whyloss.stats.rows import Rows, flat
 from whyloss.stats.shares import AGAINST, EACH, of_shares
 from whyloss.stats.table import REST, Rest, Terms, needed
 
-MOST, ROWS = 2**17, 2**9  # logits, and rows: a softmax over a few classes takes as long for each as over many
+# Logits, those of which logarithms are made too, and rows: a softmax over a few classes takes as long for each as over
+# many.
+MOST, LOGGED, ROWS = 2**18, 2**17, 2**9
 # Pixels: classes for which it pays, and logits of all.
 NARROW, PIXELS = 8, 2**18
 EXACT = (torch.float32, torch.float64)
@@ -46,7 +48,7 @@ class Few:
 
     def fits(self, z: Tensor) -> bool:
         if z.ndim == 2:
-            few = len(z) <= ROWS and z.numel() <= MOST
+            few = len(z) <= ROWS and z.numel() <= (MOST if self.reads.isdisjoint(LOGS) else LOGGED)
         else:
             few = z.shape[1] <= NARROW and z.numel() <= PIXELS and self.reads.isdisjoint(OF_ROWS)
         return few and self.program is not None and z.dtype in EXACT and not 0 <= self.ignore < z.shape[1]
