@@ -153,9 +153,10 @@ class _Parts:
     def log_S(self) -> Tensor:
         return self.others.log()
 
+    # As the table of statistics calls them.
+
     @property
     def rest(self) -> Rest:
-        """As the table of statistics calls them."""
         return cast(Any, self)
 
     @property
