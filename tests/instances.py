@@ -318,6 +318,25 @@ def value_and_gradient(loss: Any, z: Tensor, target: Tensor, **call: Any) -> tup
     return value.detach(), gradient
 
 
+def times(loss: Any, upstream: Tensor) -> Any:
+    """The loss as a function of (logits, target, sample_weight) whose result gets this gradient."""
+
+    def of(z: Tensor, y: Tensor, sample_weight: Tensor | None) -> Tensor:
+        return loss(z, y, sample_weight) * upstream
+
+    return of
+
+
+def keeps_its_slopes(loss: Any, z: Tensor, y: Tensor) -> None:
+    """Whoever changes single losses in place does not change what their gradient is made of."""
+    expected = value_and_gradient(loss, z, y)[1]
+    leaf = z.clone().requires_grad_()
+    losses = loss(leaf, y)
+    losses.mul_(2.0)
+    losses.sum().backward()
+    torch.testing.assert_close(leaf.grad, 2 * expected, rtol=1e-5, atol=1e-9)
+
+
 def steady(loss: Any, *call: Tensor, **more: Any) -> Any:
     """The loss with what its gradient takes as given (`held`) fixed at what it is for this call."""
     if not loss.held:

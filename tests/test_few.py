@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from instances import SOFTMAX, Case, defaults, value_and_gradient
+from instances import SOFTMAX, Case, defaults, keeps_its_slopes, times, value_and_gradient
 from torch import Tensor
 
 import whyloss
@@ -36,17 +36,10 @@ def compare(loss: Any, z: Tensor, y: Tensor, slack: float = 1e-9, of_rows: Any =
         built, exact = loss.build(z.shape[1], **given), loss.build(z.shape[1], engine="reference", **given)
         built(z, y)
         upstream = torch.rand(y.shape if how == "none" else ()) + 0.5
-        value, gradient = value_and_gradient(weighted(built, upstream), z, y, sample_weight=of_rows)
-        expected, slopes = value_and_gradient(weighted(exact, upstream.double()), z.double(), y, sample_weight=of_rows)
+        value, gradient = value_and_gradient(times(built, upstream), z, y, sample_weight=of_rows)
+        expected, slopes = value_and_gradient(times(exact, upstream.double()), z.double(), y, sample_weight=of_rows)
         torch.testing.assert_close(value.double(), expected, rtol=4e-6 if how == "none" else 2e-6, atol=1e-12)
         torch.testing.assert_close(gradient.double(), slopes, rtol=2e-5, atol=slack * float(slopes.abs().max()))
-
-
-def weighted(loss: Any, upstream: Tensor) -> Any:
-    def of(z: Tensor, y: Tensor, sample_weight: Tensor | None) -> Tensor:
-        return loss(z, y, sample_weight) * upstream
-
-    return of
 
 
 @pytest.mark.parametrize("scale", [1.0, 8.0, 300.0], ids=["usual", "sure", "too far"])
@@ -209,13 +202,7 @@ def test_derivatives_of_the_derivative_and_a_retained_graph(how: Any):
 def test_losses_that_are_changed_in_place_keep_their_slopes():
     z, y = case()
     for case_of in OF_ODDS:  # of some the slope in the odds is the loss itself
-        loss = case_of.build(5, link="softmax", reduction="none")
-        expected = value_and_gradient(loss, z, y)[1]
-        leaf = z.clone().requires_grad_()
-        losses = loss(leaf, y)
-        losses.mul_(2.0)
-        losses.sum().backward()
-        torch.testing.assert_close(leaf.grad, 2 * expected, rtol=1e-5, atol=1e-9)
+        keeps_its_slopes(case_of.build(5, link="softmax", reduction="none"), z, y)
 
 
 def test_logits_that_are_overwritten_are_missed():

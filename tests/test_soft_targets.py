@@ -87,6 +87,7 @@ def test_soft_targets_that_are_not_plain_go_through_the_door():
         whyloss.LabelSmoothingCrossEntropyLoss(),
         whyloss.FocalLoss(),
         whyloss.LogitNormLoss(),
+        whyloss.CrossEntropyLoss(reduction="sum", engine="dense"),
         whyloss.BrierLoss(),
     ],
     ids=lambda loss: type(loss).__name__,

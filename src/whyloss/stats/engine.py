@@ -11,7 +11,7 @@ from torch._C import _functorch  # pyright: ignore
 
 from whyloss.stats import binary, dense, elementwise, kernels, reference
 from whyloss.stats.dense import computing
-from whyloss.stats.few import Few, weights_of_questions, weights_of_rows
+from whyloss.stats.few import Few, weights_of_rows
 from whyloss.stats.kernels import binary as triton_binary
 from whyloss.stats.kernels import rows as triton
 from whyloss.stats.rows import Rows, computing_dtype, flat
@@ -181,7 +181,7 @@ class Dense:
     ) -> Tensor | None:
         """As a "mean", a "sum" or "none". None where a row counts for nothing."""
         shape, dtype = label.shape, computing_dtype(z)
-        counts = (weights_of_questions if self.questions else weights_of_rows)(label, weight, of_rows, dtype)
+        counts = (_weights_of_questions if self.questions else weights_of_rows)(label, weight, of_rows, dtype)
         if counts is not None and not counts.amin().item() > 0:
             return None
         if self.questions or z.ndim > 2:
@@ -193,6 +193,18 @@ class Dense:
         if how == "sum":
             return self.way.total(z, rows)
         return self.way.total(z, rows, _share(len(label), dtype) if counts is None else counts.sum().reciprocal())
+
+
+def _weights_of_questions(
+    label: Tensor, weight: Tensor | None, of_rows: Tensor | None, dtype: torch.dtype
+) -> Tensor | None:
+    """As `weights_of_rows`, for labels of yes or no, and weights [..., 2] of both."""
+    own = None if of_rows is None else of_rows.to(dtype)
+    if weight is None:
+        return own
+    negative, positive = weight.detach().to(dtype).unbind(-1)
+    counts = torch.where(label != 0, positive, negative)
+    return counts if own is None else counts * own
 
 
 @lru_cache(maxsize=64)

@@ -80,7 +80,7 @@ class Few:
         assert self.program is not None
         try:
             parts = _Rows(z, label, self.reads) if z.ndim == 2 else _Pixels(z, label, self.reads)
-        except (RuntimeError, Misread):  # an index is out of bounds
+        except Misread:
             self.trusts = False
             return None
         given = parts.given() if all(NEAR < x.item() < FAR for x in parts.odds_against.aminmax()) else None
@@ -133,6 +133,7 @@ class _Parts:
     (`unit`), where that is not 1."""
 
     unit: Tensor | None = None
+    square: Tensor | None = None  # the table asks whether it is at hand
     e: Tensor
     others: Tensor
     own: Tensor
@@ -225,15 +226,16 @@ class _Rows(_Parts):
         self.classes, self.places = z.shape[1], label.unsqueeze(1)
         log_p = None if reads.isdisjoint(LOGS) else torch.log_softmax(z, 1)
         p = torch.softmax(z, 1) if log_p is None else log_p.exp()
-        self.own = p.gather(1, self.places)
+        try:
+            self.own = p.gather(1, self.places)
+        except RuntimeError:  # an index is out of bounds
+            raise Misread from None
         self.e = p.scatter_(1, self.places, 0.0)
         self.others = self.e.sum(1, keepdim=True)
         self.u = self.e if log_p is None else log_p.scatter_(1, self.places, 0.0)
 
     def dot(self, x: Tensor, y: Tensor) -> Tensor:
         return (x * y).sum(1, keepdim=True)
-
-    square = None
 
     @property
     def sum_u(self) -> Tensor:
@@ -290,18 +292,6 @@ def weights_of_rows(label: Tensor, weight: Tensor | None, of_rows: Tensor | None
     if weight is None:
         return own
     counts = weight.detach().to(dtype).index_select(0, label.reshape(-1)).view_as(label)
-    return counts if own is None else counts * own
-
-
-def weights_of_questions(
-    label: Tensor, weight: Tensor | None, of_rows: Tensor | None, dtype: torch.dtype
-) -> Tensor | None:
-    """The same for labels of yes or no, and weights [..., 2] of both."""
-    own = None if of_rows is None else of_rows.to(dtype)
-    if weight is None:
-        return own
-    negative, positive = weight.detach().to(dtype).unbind(-1)
-    counts = torch.where(label != 0, positive, negative)
     return counts if own is None else counts * own
 
 

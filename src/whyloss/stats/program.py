@@ -189,10 +189,8 @@ def _reduced(b: Graph, operation: str, a: list[Any]) -> Any:
         return a[0]
     if operation == "detach":
         return a[0]
-    if all(constant) and (operation in FOLDED or operation in FUNCTIONS):
-        if operation in FOLDED:
-            return float(FOLDED[operation](*a))
-        return float(FUNCTIONS[operation](*(torch.tensor(x, dtype=torch.float64, device="cpu") for x in a)))
+    if operation in FOLDED and all(constant):
+        return float(FOLDED[operation](*a))
     if operation == "neg" and b.lines[a[0]][0] == "neg":
         return b.lines[a[0]][1]
     if operation == "sub" and a[0] == a[1] and not any(constant):
@@ -223,11 +221,16 @@ def _reduced(b: Graph, operation: str, a: list[Any]) -> Any:
     return b.add(operation, *a)
 
 
-FUNCTIONS: dict[str, Any] = {
-    "log_sigmoid": torch.nn.functional.logsigmoid,
-    "expit": torch.sigmoid,
-    **{name: getattr(torch, name) for name in ("pow", "log", "log1p", "expm1", "sqrt", "sigmoid", "tanh", "logaddexp")},
-}
+def _of_numbers(function: Callable[..., Tensor]) -> Callable[..., float]:
+    """A function of torch, on Python's numbers: where math would refuse, it has an answer."""
+
+    def of(*a: float) -> float:
+        return function(*(torch.tensor(x, dtype=torch.float64, device="cpu") for x in a)).item()
+
+    return of
+
+
+FUNCTIONS = ("maximum", "minimum", "pow", "log", "log1p", "expm1", "sqrt", "sigmoid", "tanh", "logaddexp")
 FOLDED: dict[str, Any] = {
     "add": operator.add,
     "sub": operator.sub,
@@ -236,8 +239,9 @@ FOLDED: dict[str, Any] = {
     "neg": operator.neg,
     "exp": exp,
     "abs": abs,
-    "maximum": max,
-    "minimum": min,
+    "log_sigmoid": _of_numbers(torch.nn.functional.logsigmoid),
+    "expit": _of_numbers(torch.sigmoid),
+    **{name: _of_numbers(getattr(torch, name)) for name in FUNCTIONS},
     **{name: getattr(operator, name) for name in ("lt", "le", "gt", "ge")},  # 1 is what is known to hold
     "not": operator.not_,
 }
